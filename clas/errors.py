@@ -1,0 +1,61 @@
+"""Every error of clas_system, in one tree.
+
+    ClasError
+      StartupError            the service can't start
+        SettingsError
+        ModelNotFoundError
+        ModelLoadError
+        LabelFileError
+        DeviceError           (in a forked worker also while serving)
+      RequestError            the request can't be answered as it is
+        ImageError            one image of it; its neighbours are answered
+      PredictionError         the model failed on a valid request
+
+Each class carries the two codes it is reported under: `status`, the code of PaddleHub's envelope, and
+`http_status`. A message is one line that names what came and what is wanted; it holds no traceback.
+"""
+
+
+class ClasError(Exception):
+    """Base of all errors that clas_system raises on purpose."""
+
+    status = "101"
+    http_status = 500
+
+
+class StartupError(ClasError):
+    """Raised while the service is being built; it ends the start."""
+
+
+class SettingsError(StartupError):
+    """Raised for an unknown, missing or unfit value in params.py, init_args or a flag."""
+
+
+class ModelNotFoundError(StartupError):
+    """Raised when no directory with the two model files is found."""
+
+
+class ModelLoadError(StartupError):
+    """Raised when the model files are there, but damaged or not an image classifier."""
+
+
+class LabelFileError(StartupError):
+    """Raised when the label file is missing, unreadable or malformed."""
+
+
+class DeviceError(StartupError):
+    """Raised when the GPU that was asked for can't be used."""
+
+
+class RequestError(ClasError):
+    """Raised when a request names a field wrongly or gives it an unfit value."""
+
+    http_status = 400
+
+
+class ImageError(RequestError):
+    """Raised when one image can't be decoded or preprocessed."""
+
+
+class PredictionError(ClasError):
+    """Raised when the model fails on, or answers oddly to, a valid batch."""

@@ -1,0 +1,158 @@
+"""Face 1: the PaddleHub module `clas_system`.
+
+PaddleHub loads this file from its modules folder; `python clas/module.py [IMAGE ...]` tries it in place.
+PaddleHub takes any error while this file is read for "not installed" and asks its makers' server, so only
+paddlehub, numpy, cv2 and the standard library are imported then; the rest is imported where it is used.
+"""
+
+import argparse
+import base64
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final, TypedDict
+
+import cv2
+import numpy as np
+from paddlehub.module.module import moduleinfo, serving
+
+if __name__ == "__main__":  # PEP 366: relative imports work in a script, too
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    __package__ = Path(__file__).resolve().parent.name
+
+from .classifier import Classifier
+from .errors import ClasError, RequestError
+from .postprocess import Prediction
+from .protocol import decode, refuse_unknown_fields
+from .settings import load_settings
+
+_LOGGER: Final = logging.getLogger("clas_system")
+
+
+class Results(TypedDict):
+    """What a prediction returns: one entry per image, and the seconds it took."""
+
+    prediction: list[Prediction]
+    elapse: float
+
+
+@moduleinfo(
+    name="clas_system",
+    version="1.0.0",
+    type="cv/image_classification",
+    summary="Image classification with a model exported by PaddleClas",
+    author="clas_system developers",
+    author_email="",
+)
+class ClasSystem:
+    """Image classification with a model exported by PaddleClas.
+
+    Args:
+        **init_args: `use_gpu`, `enable_mkldnn` or any other leaf name of params.py, which it beats.
+
+    Raises:
+        StartupError: The settings, the model, the label file or the device can't be used.
+    """
+
+    def __init__(self, **init_args: object) -> None:
+        _log_to_stderr()
+        self._classifier = Classifier(load_settings(init_args))
+
+    def predict(self, inputs: Any, top_k: int | None = None) -> Results:  # noqa: ANN401  # anything array-like
+        """Classify preprocessed images.
+
+        Args:
+            inputs: A list of N arrays [C, H, W] of numbers, or one array [N, C, H, W].
+            top_k: Results per image; None for the setting.
+
+        Returns:
+            `prediction` with N entries in the order of `inputs`, and `elapse` in seconds.
+
+        Raises:
+            RequestError: The arrays differ in shape or don't fit the model, or `top_k` is unfit.
+            PredictionError: The model failed.
+        """
+        start = time.perf_counter()
+        try:
+            batch = np.asarray(inputs)
+        except ValueError as exc:
+            raise RequestError("inputs holds arrays of different shapes; one batch takes one shape") from exc
+        if batch.dtype.kind not in "fiu":
+            raise RequestError(f"inputs is of type {batch.dtype}; it takes arrays of numbers")
+        prediction = self._classifier.classify(batch, top_k, field="inputs")
+        return {"prediction": prediction, "elapse": time.perf_counter() - start}
+
+    @serving  # type: ignore[untyped-decorator]  # PaddleHub has no types
+    def serving_method(
+        self, /, images: object = None, revert_params: object = None, top_k: object = None, **extra: object
+    ) -> Results:
+        """Answer one request; see protocol.py for both of its forms.
+
+        Args:
+            images: The base64 text of a tensor, or a list of base64 texts of image files.
+            revert_params: `shape` and `dtype` of the tensor; not with a list of image files.
+            top_k: Results per image; None for `predict_args`' or the setting.
+            **extra: Refused by name.
+
+        Returns:
+            As `predict`.
+
+        Raises:
+            RequestError: A field is unknown, missing or unfit.
+            PredictionError: The model failed.
+            DeviceError: In a forked worker, with use_gpu.
+        """
+        if "use_gpu" in extra:
+            raise RequestError(
+                "use_gpu came with the request: PaddleHub's own GPU mode (use_gpu at the top level of "
+                "config.json, or --use_gpu) is not supported; set use_gpu in init_args instead"
+            )
+        refuse_unknown_fields(extra)
+        start = time.perf_counter()
+        decoded = decode(images, revert_params)
+        if isinstance(decoded, list):
+            prediction = self._classifier.classify_images(decoded, top_k)
+        else:
+            prediction = self._classifier.classify(decoded, top_k, field="revert_params.shape")
+        return {"prediction": prediction, "elapse": time.perf_counter() - start}
+
+
+def _log_to_stderr() -> None:
+    """Show our log, from INFO up, unless the program around us has set it up already."""
+    if _LOGGER.handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("[%(asctime)s] [%(levelname)8s] - %(name)s: %(message)s"))
+    _LOGGER.addHandler(handler)
+    _LOGGER.setLevel(logging.INFO)
+    _LOGGER.propagate = False  # paddle puts a handler of its own on the root logger
+
+
+def _try_out(argv: list[str] | None = None) -> int:
+    """Classify the given files, or a plain grey picture, with the code and params.py of this folder."""
+    parser = argparse.ArgumentParser(description="Try the code and params.py of this folder, uninstalled.")
+    parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE", help="default: a plain grey picture")
+    args = parser.parse_args(argv)
+    try:
+        module = ClasSystem()
+        files = [path.read_bytes() for path in args.images] or [_grey_picture()]
+        results = module.serving_method(images=[base64.b64encode(data).decode() for data in files])
+    except (ClasError, OSError) as exc:
+        print(f"{type(exc).__name__}: {exc}", file=sys.stderr)
+        return 1
+    for name, entry in zip(args.images or ["(a plain grey picture)"], results["prediction"], strict=True):
+        print(f"{name}: {entry.get('error', '')}")
+        labels = entry["label_names"] or [""] * len(entry["class_ids"])
+        for class_id, label, score in zip(entry["class_ids"], labels, entry["scores"], strict=True):
+            print(f"  {score:.5f}  {class_id:>4}  {label}")
+    return int(any("error" in entry for entry in results["prediction"]))
+
+
+def _grey_picture(side: int = 256) -> bytes:
+    """A PNG file of one colour: enough to see that the model loads and answers."""
+    return cv2.imencode(".png", np.full((side, side, 3), 127, np.uint8))[1].tobytes()
+
+
+if __name__ == "__main__":
+    sys.exit(_try_out())

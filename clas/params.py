@@ -1,0 +1,31 @@
+"""The knobs of the service: edit a value, then `hub uninstall clas_system` and `hub install clas/` again.
+
+Every key can also be given for one start only, in `init_args` of config.json, where it beats this file.
+"""
+
+PARAMS: dict[str, dict[str, object]] = {
+    "Global": {
+        # Directory with inference.pdmodel + inference.pdiparams (or inference.json + inference.pdiparams).
+        # A relative path starts where the service is started; if nothing is there, the folder inference/
+        # beside this file is used.
+        "inference_model_dir": "../inference/",
+        "use_gpu": False,
+        "gpu_mem": 8000,  # MB reserved on the GPU at start
+        "enable_mkldnn": True,  # fast on the CPU; ignored with use_gpu
+        "cpu_num_threads": 0,  # 0: all cores this process may use, and 1 in a worker of --use_multiprocess
+        "ir_optim": True,  # Paddle's graph optimisation
+        "max_batch_size": 32,  # images that go through the model at once; larger requests run in pieces
+    },
+    # What the server does to encoded images, and what the client does by default.
+    "PreProcess": {
+        "resize_short": 256,  # pixels
+        "crop_size": 224,  # pixels
+        "max_image_pixels": 89_478_485,  # width x height of one encoded image; larger ones are refused
+    },
+    "PostProcess": {
+        "topk": 5,
+        # "<id> <name>" a line, UTF-8; looked for where the service is started, then beside this file.
+        # "" means no labels: label_names stays empty.
+        "class_id_map_file": "imagenet1k_label_list.txt",
+    },
+}

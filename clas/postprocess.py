@@ -1,0 +1,100 @@
+"""From scores to results: the label map and the top-k."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import LabelFileError, RequestError
+
+_SCORE_DECIMALS: Final = 5
+
+
+class _Results(TypedDict):
+    class_ids: list[int]
+    scores: list[float]
+    label_names: list[str]
+
+
+class Prediction(_Results, total=False):
+    """The results for one image, best first; `error` stands in the entry of one that couldn't be decoded."""
+
+    error: str
+
+
+def failed_prediction(reason: str) -> Prediction:
+    """The entry of an image that failed alone."""
+    return {"class_ids": [], "scores": [], "label_names": [], "error": reason}
+
+
+def load_labels(path: Path) -> dict[int, str]:
+    """Read a label file: `<id> <name>` a line, UTF-8, blank lines ignored.
+
+    Returns:
+        Class id -> name.
+
+    Raises:
+        LabelFileError: The file can't be read, or a line isn't of that form; names file and line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as exc:
+        raise LabelFileError(f"the label file {path} can't be read: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise LabelFileError(f"the label file {path} isn't UTF-8: {exc.reason} at byte {exc.start}") from exc
+    labels: dict[int, str] = {}
+    for number, line in enumerate(lines, start=1):
+        class_id, _, name = line.strip().partition(" ")
+        if not class_id:
+            continue
+        if not (class_id.isascii() and class_id.isdigit() and name) or int(class_id) in labels:
+            raise LabelFileError(
+                f"the label file {path} is malformed in line {number}: {line[:80]!r}; "
+                "a line takes '<id> <name>', each id once"
+            )
+        labels[int(class_id)] = name.strip()
+    return labels
+
+
+class Topk:
+    """Keep the best classes of each image.
+
+    Args:
+        k: How many, unless a call asks for another number.
+        num_classes: How many the model has; `k` must not be larger.
+        labels: Class id -> name; empty for a service without labels.
+    """
+
+    def __init__(self, k: int, num_classes: int, labels: Mapping[int, str]) -> None:
+        self.k = k
+        self.num_classes = num_classes
+        self.labels = labels
+
+    def check(self, top_k: object) -> int:
+        """Validate the `top_k` of a request; None stands for the default.
+
+        Raises:
+            RequestError: It isn't a whole number from 1 to the number of classes.
+        """
+        if top_k is None:
+            return self.k
+        if type(top_k) is not int or not 1 <= top_k <= self.num_classes:
+            raise RequestError(
+                f"top_k is {top_k!r:.80}; it takes a whole number from 1 to {self.num_classes}"
+            )
+        return top_k
+
+    def __call__(self, scores: npt.NDArray[np.float32], k: int) -> list[Prediction]:
+        """Turn scores [N, num_classes] into N results, best first; of equals, the lower id first."""
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        best = np.take_along_axis(scores, order, axis=1)
+        return [
+            {
+                "class_ids": class_ids,
+                "scores": [round(score, _SCORE_DECIMALS) for score in row],
+                "label_names": [self.labels.get(i, "") for i in class_ids] if self.labels else [],
+            }
+            for class_ids, row in zip(order.tolist(), best.tolist(), strict=True)
+        ]

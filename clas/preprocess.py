@@ -1,0 +1,195 @@
+"""From an image to the model's input: one class for each operation, shared by the client and the server."""
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from .errors import ImageError
+from .settings import MAX_IMAGE_PIXELS, Settings
+
+Image = npt.NDArray[np.uint8]
+"""Height x width x 3, RGB, 0 to 255."""
+Array = npt.NDArray[np.integer[Any] | np.floating[Any]]
+Operation = Callable[[Array], Array]
+
+IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
+"""Mean of R, G, B over ImageNet's training set, in 0..1 (source: PaddleClas' and torchvision's configs)."""
+IMAGENET_STD: Final = (0.229, 0.224, 0.225)
+"""Standard deviation to IMAGENET_MEAN."""
+_FORMATS: Final = ("JPEG", "PNG", "BMP", "WEBP")
+
+
+class DecodeImage:
+    """Decode the bytes of a whole image file to RGB, upright by its EXIF orientation.
+
+    Grey, alpha and 16-bit images become 8-bit RGB, as `cv2.imread` makes them.
+
+    Args:
+        max_pixels: Bound on width x height, held against the header before anything is decoded (needs
+            Pillow, and admits JPEG, PNG, BMP and WebP only). None decodes whatever OpenCV can.
+    """
+
+    def __init__(self, max_pixels: int | None = None) -> None:
+        self.max_pixels = max_pixels
+
+    def __call__(self, data: bytes) -> Image:
+        """Decode one file.
+
+        Returns:
+            The image [height, width, 3], uint8, RGB.
+
+        Raises:
+            ImageError: It isn't an image, is damaged, or is larger than `max_pixels`.
+        """
+        if self.max_pixels is not None:
+            _check_header(data, self.max_pixels)
+        try:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+        except cv2.error as exc:
+            raise ImageError(f"the image can't be decoded: {exc.err}") from exc
+        if image is None:
+            raise ImageError("the image can't be decoded: it is damaged, or of a format OpenCV doesn't know")
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+    def __repr__(self) -> str:
+        return f"DecodeImage(max_pixels={self.max_pixels})"
+
+
+def _check_header(data: bytes, max_pixels: int) -> None:
+    """Hold the width and height in the header of an image file against `max_pixels`."""
+    from PIL import Image as PillowImage  # noqa: PLC0415  # the client has no Pillow, and needs none
+    from PIL import UnidentifiedImageError  # noqa: PLC0415
+
+    try:
+        with PillowImage.open(io.BytesIO(data), formats=_FORMATS) as header:
+            width, height = header.size
+    except UnidentifiedImageError as exc:
+        raise ImageError(f"the image can't be decoded: it is none of {', '.join(_FORMATS)}") from exc
+    except PillowImage.DecompressionBombError as exc:
+        raise ImageError(f"the image is too large; max_image_pixels is {max_pixels}") from exc
+    except (OSError, SyntaxError, ValueError, ArithmeticError) as exc:  # what Pillow's readers raise
+        raise ImageError(f"the image can't be decoded: its header is damaged ({exc})") from exc
+    if width * height > max_pixels:
+        raise ImageError(f"the image has {width} x {height} pixels; max_image_pixels is {max_pixels}")
+
+
+class ResizeShort:
+    """Resize, bilinear, so that the short side has `size` pixels and the proportions stay.
+
+    Raises (when called):
+        ImageError: The image is so elongated that the result would pass MAX_IMAGE_PIXELS.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __call__(self, image: Array) -> Array:
+        """Resize [H, W, C] to [H', W', C] with min(H', W') = size."""
+        height, width = image.shape[:2]
+        scale = self.size / min(height, width)
+        new_width, new_height = round(width * scale), round(height * scale)
+        if new_width * new_height > MAX_IMAGE_PIXELS:
+            raise ImageError(f"the image is too elongated: {width} x {height} pixels")
+        return cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
+
+    def __repr__(self) -> str:
+        return f"ResizeShort(size={self.size})"
+
+
+class CenterCrop:
+    """Cut the square of `size` x `size` pixels out of the middle.
+
+    Raises (when called):
+        ImageError: The image is smaller than that.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __call__(self, image: Array) -> Array:
+        """Crop [H, W, C] to [size, size, C]."""
+        height, width = image.shape[:2]
+        if min(height, width) < self.size:
+            raise ImageError(f"the image has {width} x {height} pixels; crop_size is {self.size}")
+        top, left = (height - self.size) // 2, (width - self.size) // 2
+        return image[top : top + self.size, left : left + self.size]
+
+    def __repr__(self) -> str:
+        return f"CenterCrop(size={self.size})"
+
+
+class Normalize:
+    """Compute (image * scale - mean) / std for each channel, in float32."""
+
+    def __init__(
+        self,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        scale: float = 1 / 255,
+    ) -> None:
+        self.mean, self.std, self.scale = tuple(mean), tuple(std), scale
+
+    def __call__(self, image: Array) -> Array:
+        """Normalize [H, W, C] of any number type to float32 of the same shape."""
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        return (image.astype(np.float32) * np.float32(self.scale) - mean) / std
+
+    def __repr__(self) -> str:
+        return f"Normalize(mean={self.mean}, std={self.std}, scale={self.scale})"
+
+
+class ToCHW:
+    """Move the channels to the front."""
+
+    def __call__(self, image: Array) -> Array:
+        """Turn [H, W, C] into a contiguous [C, H, W]."""
+        return np.ascontiguousarray(image.transpose(2, 0, 1))
+
+    def __repr__(self) -> str:
+        return "ToCHW()"
+
+
+class Compose:
+    """Apply operations one after the other."""
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self.operations = tuple(operations)
+
+    def __call__(self, image: Array) -> Array:
+        """Pass [H, W, C] through all operations."""
+        for operation in self.operations:
+            image = operation(image)
+        return image
+
+    def __repr__(self) -> str:
+        return f"Compose({list(self.operations)})"
+
+
+def create_transforms(
+    resize_short: int = Settings.resize_short,
+    crop_size: int = Settings.crop_size,
+    *,
+    normalize: bool = True,
+    to_chw: bool = True,
+) -> Compose:
+    """The operations between a decoded image and one entry of the model's batch.
+
+    Args:
+        resize_short: Short side after resizing, in pixels.
+        crop_size: Side of the center crop, in pixels.
+        normalize: Normalize by ImageNet's mean and std; without it, the pixels stay uint8.
+        to_chw: Move the channels to the front.
+
+    Returns:
+        A callable: image [H, W, 3] -> [3, crop_size, crop_size] float32 (with the defaults).
+    """
+    operations: list[Operation] = [ResizeShort(resize_short), CenterCrop(crop_size)]
+    if normalize:
+        operations.append(Normalize())
+    if to_chw:
+        operations.append(ToCHW())
+    return Compose(operations)

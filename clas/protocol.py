@@ -1,0 +1,152 @@
+"""The wire: JSON fields with base64 in them <-> numpy; knows no HTTP library.
+
+Tensor form: `images` is the base64 text of the C-order bytes of one batch, `revert_params` says its shape and
+dtype. Encoded-image form: `images` is a list of base64 texts of whole image files.
+"""
+
+import base64
+import binascii
+import math
+from collections.abc import Mapping
+from typing import Final, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import ImageError, RequestError
+
+FIELDS: Final = ("images", "revert_params", "top_k")
+_REVERT_PARAMS_FIELDS: Final = {"shape", "dtype"}
+_MAX_ITEM_BYTES: Final = 8  # float64, int64; numpy's longdouble is another thing on every machine
+
+Tensor = npt.NDArray[np.generic]
+
+
+class RevertParams(TypedDict):
+    """How to turn the bytes of a tensor back into an array."""
+
+    shape: list[int]
+    dtype: str
+
+
+class TensorRequest(TypedDict):
+    """The two fields of the original protocol."""
+
+    images: str
+    revert_params: RevertParams
+
+
+def encode(batch: Tensor) -> TensorRequest:
+    """Make the tensor form of a request.
+
+    Args:
+        batch: Any shape, any plain number dtype; by convention [N, C, H, W] float32.
+    """
+    images = base64.b64encode(np.ascontiguousarray(batch).data).decode("ascii")
+    return {"images": images, "revert_params": {"shape": list(batch.shape), "dtype": str(batch.dtype)}}
+
+
+def refuse_unknown_fields(fields: Mapping[str, object]) -> None:
+    """Raise RequestError that names the fields which a request has beyond FIELDS."""
+    unknown = [repr(name) for name in fields if name not in FIELDS]
+    if unknown:
+        raise RequestError(f"unknown field {', '.join(unknown)}; a request has {', '.join(FIELDS)}")
+
+
+def decode(images: object, revert_params: object) -> Tensor | list[object]:
+    """Tell the two forms apart and decode the tensor form.
+
+    Args:
+        images: The request's field of this name; None if it has none.
+        revert_params: The request's field of this name; None if it has none.
+
+    Returns:
+        For the tensor form a read-only array of the shape and dtype that were sent. For the encoded-image
+        form the list of entries as they came, for `decode_entry`: a bad one is to fail alone.
+
+    Raises:
+        RequestError: A field is missing or unfit; the message names it.
+    """
+    if isinstance(images, str):
+        if revert_params is None:
+            raise RequestError(
+                "revert_params is missing: a tensor in images needs it; "
+                "to send whole image files, make images a list of base64 texts"
+            )
+        return _decode_tensor(images, revert_params)
+    if isinstance(images, list):
+        if revert_params is not None:
+            raise RequestError("revert_params goes with a tensor in images, not with a list of image files")
+        if not images:
+            raise RequestError("images is an empty list; it takes at least one image")
+        return images
+    came = "missing" if images is None else f"a {type(images).__name__}"
+    raise RequestError(
+        f"images is {came}; it takes the base64 text of a tensor, or a list of base64 texts of image files"
+    )
+
+
+def decode_entry(entry: object) -> bytes:
+    """Decode one entry of the encoded-image form to the bytes of an image file.
+
+    Raises:
+        ImageError: The entry isn't a base64 text.
+    """
+    if not isinstance(entry, str):
+        raise ImageError(f"the image is a {type(entry).__name__}; it takes the base64 text of an image file")
+    try:
+        return base64.b64decode(entry, validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise ImageError(f"the image is not base64: {exc}") from exc
+
+
+def _decode_tensor(images: str, revert_params: object) -> Tensor:
+    if not isinstance(revert_params, Mapping):
+        raise RequestError(
+            f"revert_params is a {type(revert_params).__name__}; it takes an object with shape and dtype"
+        )
+    if revert_params.keys() != _REVERT_PARAMS_FIELDS:
+        came = ", ".join(repr(name) for name in revert_params) or "nothing"
+        raise RequestError(f"revert_params has {came}; it takes exactly 'shape' and 'dtype'")
+    shape = _parse_shape(revert_params["shape"])
+    dtype = _parse_dtype(revert_params["dtype"])
+    try:
+        data = base64.b64decode(images, validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise RequestError(f"images is not base64: {exc}") from exc
+    wanted = math.prod(shape) * dtype.itemsize
+    if len(data) != wanted:
+        raise RequestError(
+            f"images holds {len(data)} bytes; revert_params.shape {list(shape)} of {dtype} takes {wanted}"
+        )
+    return np.frombuffer(data, dtype).reshape(shape)
+
+
+def _parse_shape(shape: object) -> tuple[int, ...]:
+    is_list = isinstance(shape, list) and all(type(size) is int for size in shape)
+    if not is_list:
+        raise RequestError(f"revert_params.shape is {_shown(shape)}; it takes a list of whole numbers")
+    sizes: tuple[int, ...] = tuple(shape)  # type: ignore[arg-type]
+    if not sizes or min(sizes) < 1:
+        raise RequestError(f"revert_params.shape is {_shown(shape)}; every number in it must be at least 1")
+    return sizes
+
+
+def _parse_dtype(name: object) -> np.dtype[np.generic]:
+    """Admit plain numbers only: no objects, records, texts, times, complex numbers or sub-arrays."""
+    refusal = RequestError(f"revert_params.dtype is {_shown(name)}; it takes a number type such as 'float32'")
+    if not isinstance(name, str):
+        raise refusal
+    try:
+        dtype = np.dtype(name)
+    except (TypeError, ValueError, SyntaxError, OverflowError) as exc:
+        raise refusal from exc
+    if dtype.kind not in "fiu" or dtype.itemsize > _MAX_ITEM_BYTES:
+        raise refusal
+    return dtype
+
+
+def _shown(value: object, most: int = 80) -> str:
+    """A value from a request, as short as a message can bear."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."

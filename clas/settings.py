@@ -1,0 +1,132 @@
+"""From params.py and its overrides to one frozen, validated object."""
+
+import dataclasses
+import difflib
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from .errors import SettingsError
+
+MAX_IMAGE_PIXELS: Final = 89_478_485
+"""Default bound on width x height of one image: 256 MiB of RGB (source: Pillow's MAX_IMAGE_PIXELS)."""
+
+
+def _at_least(minimum: int, default: int) -> int:
+    """A dataclass field that holds an integer of at least `minimum`."""
+    field: int = dataclasses.field(default=default, metadata={"minimum": minimum})
+    return field
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings of one service, checked; the names are the leaf names of params.py.
+
+    Attributes:
+        inference_model_dir: Directory of the model.
+        use_gpu: Predict on the first device of CUDA_VISIBLE_DEVICES.
+        gpu_mem: Memory reserved on the GPU at start, in MB.
+        enable_mkldnn: Use MKL-DNN (oneDNN) on the CPU.
+        cpu_num_threads: Threads of one prediction; 0 stands for all that the process may use.
+        ir_optim: Let Paddle optimise the graph.
+        max_batch_size: Images that go through the model at once.
+        resize_short: Length of the short side after resizing, in pixels.
+        crop_size: Side of the square center crop, in pixels.
+        max_image_pixels: Bound on width x height of one encoded image.
+        topk: Results per image, unless a request asks for another number.
+        class_id_map_file: Label file; empty or None for no labels.
+        overridden: Names that came from init_args or a flag rather than from params.py.
+
+    Raises:
+        SettingsError: A value has the wrong type or is out of range.
+    """
+
+    inference_model_dir: str = "../inference/"
+    use_gpu: bool = False
+    gpu_mem: int = _at_least(1, default=8000)
+    enable_mkldnn: bool = True
+    cpu_num_threads: int = _at_least(0, default=0)
+    ir_optim: bool = True
+    max_batch_size: int = _at_least(1, default=32)
+    resize_short: int = _at_least(1, default=256)
+    crop_size: int = _at_least(1, default=224)
+    max_image_pixels: int = _at_least(1, default=MAX_IMAGE_PIXELS)
+    topk: int = _at_least(1, default=5)
+    class_id_map_file: str | None = "imagenet1k_label_list.txt"
+    overridden: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
+        if not self.inference_model_dir:
+            raise SettingsError("inference_model_dir is empty; it takes the directory of the model")
+        if self.resize_short < self.crop_size:
+            raise SettingsError(
+                f"resize_short is {self.resize_short} and crop_size {self.crop_size}; "
+                "resize_short must not be smaller"
+            )
+
+
+def _check(field: "dataclasses.Field[object]", value: object) -> None:
+    """Refuse a value of another type than the field's (True is no number here), or below its minimum."""
+    if field.name == "overridden":
+        return
+    is_bool = isinstance(value, bool)
+    if not isinstance(value, field.type) or is_bool != (field.type is bool):  # type: ignore[arg-type]
+        wanted = (
+            "true or false" if field.type is bool else "a whole number" if field.type is int else "a text"
+        )
+        raise SettingsError(f"{field.name} is {value!r}; it takes {wanted}")
+    minimum = field.metadata.get("minimum")
+    if minimum is not None and isinstance(value, int) and value < minimum:
+        raise SettingsError(f"{field.name} is {value}; it must be at least {minimum}")
+
+
+def load_settings(overrides: Mapping[str, object], params: Mapping[str, object] | None = None) -> Settings:
+    """Merge params.py with what is given for this start.
+
+    Args:
+        overrides: Leaf names with values that beat params.py (`init_args`, flags).
+        params: A nested dictionary as in params.py; None reads params.py.
+
+    Returns:
+        The checked settings.
+
+    Raises:
+        SettingsError: A name is unknown or doubled, a value is unfit, or params.py can't be read.
+    """
+    merged: dict[str, object] = {}
+    for name, value in _leaves(_read_params() if params is None else params):
+        if name in merged:
+            raise SettingsError(f"params.py names {name!r} twice")
+        merged[name] = value
+    _refuse_unknown(merged, "params.py")
+    _refuse_unknown(overrides, "init_args")
+    merged.update(overrides, overridden=frozenset(overrides))
+    return Settings(**merged)  # type: ignore[arg-type]  # Settings checks each value itself
+
+
+def _read_params() -> Mapping[str, object]:
+    """Import params.py now rather than with this module, so that a slip in it is reported as what it is."""
+    try:
+        params: Mapping[str, object] = importlib.import_module(".params", __package__).PARAMS
+    except (SyntaxError, ImportError, AttributeError, NameError) as exc:
+        raise SettingsError(f"params.py can't be read: {type(exc).__name__}: {exc}") from exc
+    return params
+
+
+def _leaves(params: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value)
+        else:
+            yield name, value
+
+
+def _refuse_unknown(names: Mapping[str, object], where: str) -> None:
+    valid = [field.name for field in dataclasses.fields(Settings) if field.name != "overridden"]
+    for name in names:
+        if name not in valid:
+            nearest = difflib.get_close_matches(name, valid, n=1)
+            hint = f"did you mean {nearest[0]!r}?" if nearest else f"valid names: {', '.join(valid)}"
+            raise SettingsError(f"{where} has an unknown name {name!r}; {hint}")
