@@ -35,6 +35,8 @@ class DecodeImage:
 
     def __init__(self, max_pixels: int | None = None) -> None:
         self.max_pixels = max_pixels
+        if max_pixels is not None:
+            import PIL.Image  # noqa: F401, PLC0415  # now, so that the first request doesn't wait for it
 
     def __call__(self, data: bytes) -> Image:
         """Decode one file.

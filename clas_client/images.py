@@ -1,0 +1,52 @@
+"""Find image files and read them."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from clas.errors import ImageError
+from clas.preprocess import DecodeImage, Image
+
+IMAGE_SUFFIXES: Final = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+"""Endings, in lower case, of the files that are taken from a folder."""
+
+
+def find_images(path: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
+    """List the images below a folder, or the one file that is named.
+
+    Args:
+        path: A folder, walked recursively in sorted order without following links to folders, or a file,
+            which is taken whatever its ending.
+        on_error: Called with what makes a folder unreadable; the walk goes on.
+    """
+    if not path.is_dir():
+        yield path
+        return
+    try:
+        with os.scandir(path) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError as exc:
+        on_error(exc)
+        return
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            yield from find_images(Path(entry.path), on_error)
+        elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+            yield Path(entry.path)
+
+
+def read_image(path: Path) -> Image:
+    """Read one file.
+
+    Returns:
+        The image [height, width, 3], uint8, RGB, upright by its EXIF orientation.
+
+    Raises:
+        ImageError: The file can't be read or isn't an image.
+    """
+    try:
+        data = path.read_bytes()  # not cv2.imread, which can't open every file name on Windows
+    except OSError as exc:
+        raise ImageError(f"the file can't be read: {exc.strerror}") from exc
+    return DecodeImage()(data)

@@ -1,0 +1,70 @@
+"""What the client prints: a line per image, then the averages."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from tqdm import tqdm
+
+from .sender import Answer
+
+LOGGER: Final = logging.getLogger("clas_client")
+
+
+class Report:
+    """Prints results as they come and adds up what the averages need; its size doesn't grow with the images.
+
+    Results go to stdout; failures and the progress bar, which is shown on a terminal only, to stderr.
+
+    Args:
+        total: How many images there will be, for the progress bar; None if nobody has counted.
+
+    Attributes:
+        num_answered: Images with a result, so far.
+        num_failed: Images without one, so far.
+    """
+
+    def __init__(self, total: int | None) -> None:
+        self.num_failed = 0
+        self.num_answered = 0
+        self._num_scored = 0
+        self._elapse_s = 0.0
+        self._latency_s = 0.0
+        self._top1_scores = 0.0
+        self._bar = tqdm(total=total, unit="image", file=sys.stderr, disable=None)
+
+    def add(self, names: Sequence[str], answer: Answer) -> None:
+        """Print the results of one batch, in the order of `names`."""
+        self._elapse_s += answer.elapse_s
+        self._latency_s += answer.latency_s
+        self.num_answered += len(names)
+        for name, entry in zip(names, answer.predictions, strict=True):
+            shown = ", ".join(f"{key}: {entry[key]}" for key in ("class_ids", "label_names", "scores"))
+            self._print(f"File:{name}, The result(s): {shown}")
+            if entry["scores"]:
+                self._top1_scores += entry["scores"][0]
+                self._num_scored += 1
+        self._bar.update(len(names))
+
+    def fail(self, names: Sequence[str], reason: object) -> None:
+        """Say in one line that these images have no result, and why."""
+        shown = names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]} ({len(names)} images)"
+        with tqdm.external_write_mode(file=sys.stderr):
+            LOGGER.error("%s: %s", shown, reason)
+        self.num_failed += len(names)
+        self._bar.update(len(names))
+
+    def close(self) -> None:
+        """Print the averages over the images that were answered."""
+        self._bar.close()
+        if not self.num_answered:
+            LOGGER.error("no image was answered")
+            return
+        self._print(f"The average time of prediction cost: {self._elapse_s / self.num_answered:.3f} s/image")
+        self._print(f"The average time cost: {self._latency_s / self.num_answered:.3f} s/image")
+        if self._num_scored:
+            self._print(f"The average top-1 score: {self._top1_scores / self._num_scored:.3f}")
+
+    def _print(self, line: str) -> None:
+        tqdm.write(line, file=sys.stdout)

@@ -1,0 +1,131 @@
+"""The client: sends images to a clas_system service and prints what it answers. It is no test.
+
+    python test_hubserving.py --server_url http://HOST:8866/predict/clas_system --image_file FILE_OR_FOLDER
+
+Exit status: 0 if every image was answered, 1 if any wasn't, 2 for wrong arguments.
+"""
+
+import argparse
+import logging
+import math
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from clas.errors import ClasError, ImageError
+from clas.preprocess import Array, Compose, create_transforms
+from clas_client.images import find_images, read_image
+from clas_client.report import Report
+from clas_client.sender import Sender, in_batches
+
+_BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def make_preprocess(args: argparse.Namespace) -> Compose:
+    """What happens to each image [H, W, 3] (RGB, uint8) before it joins a batch. CHANGE IT HERE.
+
+    Any callable that takes and returns an array will do, for example
+    `Compose([ResizeShort(256), CenterCrop(224), my_function, ToCHW()])` with classes of clas/preprocess.py.
+    """
+    return create_transforms(args.resize_short, args.crop_size, normalize=args.normalize, to_chw=args.to_chw)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    args = _parse_args(argv)
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO, stream=sys.stderr)
+    report = Report(_count(args.image_file) if sys.stderr.isatty() else None)
+    try:
+        with closing(Sender(args.server_url, args.timeout, args.retries)) as sender:
+            for names, images in in_batches(_prepared(args, report), args.batch_size):
+                try:
+                    report.add(names, sender.predict(images))
+                except ClasError as exc:
+                    report.fail(names, exc)
+        report.close()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return int(report.num_failed > 0 or report.num_answered == 0)
+
+
+def _prepared(args: argparse.Namespace, report: Report) -> Iterator[tuple[str, Array]]:
+    """Read and preprocess one image after the other; one that can't be is reported and left out."""
+    preprocess = make_preprocess(args)
+    root = args.image_file if args.image_file.is_dir() else args.image_file.parent
+    for path in find_images(args.image_file, lambda exc: report.fail([str(exc.filename)], exc.strerror)):
+        name = str(path.relative_to(root))
+        try:
+            yield name, preprocess(read_image(path))
+        except ImageError as exc:
+            report.fail([name], exc)
+
+
+def _count(path: Path) -> int:
+    return sum(1 for _ in find_images(path, on_error=lambda _: None))
+
+
+def _parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Send images to a clas_system service.")
+    add = parser.add_argument
+    add("--server_url", required=True, type=_url, help="http://HOST:PORT/predict/clas_system")
+    add("--image_file", "--image_path", required=True, type=Path, help="an image, or a folder of images")
+    add("--batch_size", type=_positive, default=1, help="images per request (default: 1)")
+    add("--resize_short", type=_positive, default=256, help="short side after resizing (default: 256)")
+    add("--crop_size", type=_positive, default=224, help="side of the center crop (default: 224)")
+    add("--normalize", type=_bool, default=True, help="by ImageNet's mean and std (default: True)")
+    add("--to_chw", type=_bool, default=True, help="channels first (default: True)")
+    add("--timeout", type=_seconds, default=60.0, help="seconds to wait for an answer (default: 60)")
+    add("--retries", type=_not_negative, default=3, help="after a connection error, 429 or 503 (default: 3)")
+    args = parser.parse_args(argv)
+    if not args.image_file.exists():
+        parser.error(f"--image_file: there is no {args.image_file}")
+    if args.resize_short < args.crop_size:
+        parser.error("--resize_short must not be smaller than --crop_size")
+    return args
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no address such as http://127.0.0.1:8866/predict/clas_system"
+        )
+    return text
+
+
+def _positive(text: str) -> int:
+    return _number_from(1, text)
+
+
+def _not_negative(text: str) -> int:
+    return _number_from(0, text)
+
+
+def _number_from(minimum: int, text: str) -> int:
+    if not text.isdecimal() or int(text) < minimum:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {minimum}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return seconds
+
+
+def _bool(text: str) -> bool:
+    if text.lower() not in _BOOLS:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
+    return _BOOLS[text.lower()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
