@@ -142,7 +142,7 @@ def _try_out(argv: list[str] | None = None) -> int:
         print(f"{type(exc).__name__}: {exc}", file=sys.stderr)
         return 1
     for name, entry in zip(args.images or ["(a plain grey picture)"], results["prediction"], strict=True):
-        print(f"{name}: {entry.get('error', '')}")
+        print(f"{name}:" + (f" {entry['error']}" if "error" in entry else ""))
         labels = entry["label_names"] or [""] * len(entry["class_ids"])
         for class_id, label, score in zip(entry["class_ids"], labels, entry["scores"], strict=True):
             print(f"  {score:.5f}  {class_id:>4}  {label}")

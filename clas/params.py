@@ -12,7 +12,7 @@ PARAMS: dict[str, dict[str, object]] = {
         "use_gpu": False,
         "gpu_mem": 8000,  # MB reserved on the GPU at start
         "enable_mkldnn": True,  # fast on the CPU; ignored with use_gpu
-        "cpu_num_threads": 0,  # 0: all cores this process may use, and 1 in a worker of --use_multiprocess
+        "cpu_num_threads": 0,  # 0: all cores this process may use; a worker of --use_multiprocess uses 1
         "ir_optim": True,  # Paddle's graph optimisation
         "max_batch_size": 32,  # images that go through the model at once; larger requests run in pieces
     },

@@ -1,0 +1,48 @@
+# make           build .venv from constraints/dev.txt (nothing to do when it is up to date)
+# make demo      the whole path: model, hub install, hub serving, the client on three photographs
+# make test      all tests, with coverage
+# make serve     install the module into your PaddleHub and serve it on port 8866
+# make check     format, lint, types
+# make clean     remove what the targets above have made
+
+# The first of these that is a Python 3.11 or 3.12; `make PYTHON=/path/to/python` names another.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3 python,\
+	$(shell $(name) -c 'import sys; (3, 11) <= sys.version_info < (3, 13) and print("$(name)")' 2>/dev/null)))
+BIN := .venv/bin
+MODEL := clas/inference/inference.pdmodel
+
+.PHONY: venv demo test serve check clean
+venv: .venv/.complete
+
+.venv/.complete: constraints/dev.txt
+	@test -n "$(PYTHON)" || { echo "make: this takes Python 3.11 or 3.12: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --no-deps --disable-pip-version-check -r constraints/dev.txt
+	touch $@
+
+# Written last by the export, so its being there means that the model is whole.
+$(MODEL): .venv/.complete tools/export_efficientnet_lite.py tools/torch_checkpoint.py
+	$(BIN)/python tools/export_efficientnet_lite.py
+	touch $@
+
+demo: $(MODEL)
+	$(BIN)/python tools/demo.py
+
+test: $(MODEL)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+serve: $(MODEL)
+	$(BIN)/hub install clas/
+	$(BIN)/hub serving start -m clas_system
+
+check: .venv/.complete
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv build clas/inference .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
