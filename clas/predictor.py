@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .errors import DeviceError, ModelLoadError, PredictionError
 from .model_files import ModelFiles
-from .program import read_input_shape
+from .program import check_weights, read_input_shape
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -41,8 +41,9 @@ _PADDLE_ERRORS: Final = (
 class Predictor:
     """One loaded and warmed-up model.
 
-    Calls are serialised. In a forked process the first call loads the model again, with one thread unless
-    `cpu_num_threads` says otherwise, since the workers share the cores.
+    Calls are serialised. In a forked process the first call loads the model again, with one thread: the
+    workers share the cores, and the OpenMP runtime that Paddle brings, once it has run several threads,
+    can wait for ever for them in a process forked later.
 
     Args:
         files: The model.
@@ -63,6 +64,7 @@ class Predictor:
         if settings.use_gpu:
             check_gpu()
         self.input_shape = read_input_shape(files)
+        check_weights(files)
         self.mkldnn = settings.enable_mkldnn and not settings.use_gpu
         self.num_threads = settings.cpu_num_threads or _available_cores()
         self._files = files
@@ -145,7 +147,12 @@ class Predictor:
                 "was started; set use_multiprocess to false"
             )
         self._inherited.append(self._paddle)  # its threads didn't come along, so it must not be torn down
-        self.num_threads = self._settings.cpu_num_threads or 1
+        if self._settings.cpu_num_threads > 1:
+            _LOGGER.warning(
+                "cpu_num_threads is %d, but a forked worker uses 1: raise workers instead",
+                self._settings.cpu_num_threads,
+            )
+        self.num_threads = 1
         self._paddle = self._open()
         self._warm_up()
         self._pid = os.getpid()

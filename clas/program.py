@@ -1,11 +1,28 @@
-"""What a model file says of its own input; a loaded predictor has no call for it."""
+"""What the model files say of themselves: the input, for which a predictor has no call, and being whole."""
 
 import json
+import math
+import os
 import re
-from typing import Any
+import struct
+from typing import Any, Final
 
 from .errors import ModelLoadError
 from .model_files import ModelFiles
+
+_ITEM_BYTES: Final = {
+    "BOOL": 1,
+    "INT8": 1,
+    "UINT8": 1,
+    "INT16": 2,
+    "FP16": 2,
+    "BF16": 2,
+    "INT32": 4,
+    "FP32": 4,
+    "INT64": 8,
+    "FP64": 8,
+}
+"""Size of one value, by its name in Paddle's framework.proto; not every release has all of them."""
 
 
 def read_input_shape(files: ModelFiles) -> tuple[int | None, ...]:
@@ -58,3 +75,36 @@ def _json_input_shapes(files: ModelFiles) -> list[list[int]]:
         ]
     except (OSError, ValueError, LookupError, TypeError) as exc:
         raise ModelLoadError(f"{files.program} is damaged or no Paddle model: {exc}") from exc
+
+
+def check_weights(files: ModelFiles) -> None:
+    """Make sure that the file of weights ends where its last tensor does; Paddle itself doesn't notice.
+
+    The file is a row of tensors: a version and the number of LoD levels (8 bytes of size and the content
+    each), another version, the size of a description, the description, and the values.
+
+    Raises:
+        ModelLoadError: The file is cut off, or no file of weights.
+    """
+    from google.protobuf.message import DecodeError  # noqa: PLC0415
+    from paddle.base.proto.framework_pb2 import VarType  # noqa: PLC0415
+
+    sizes = {getattr(VarType, name): size for name, size in _ITEM_BYTES.items() if hasattr(VarType, name)}
+    try:
+        with files.weights.open("rb") as stream:
+            end = stream.seek(0, os.SEEK_END)
+            stream.seek(0)
+            while stream.tell() < end:
+                _, lod_levels = struct.unpack("<IQ", stream.read(12))
+                for _ in range(lod_levels):
+                    stream.seek(*struct.unpack("<Q", stream.read(8)), os.SEEK_CUR)
+                _, described = struct.unpack("<Ii", stream.read(8))
+                tensor = VarType.TensorDesc.FromString(stream.read(described))
+                if tensor.data_type not in sizes:
+                    return  # a type of a later Paddle, which has to judge for itself
+                stream.seek(math.prod(tensor.dims) * sizes[tensor.data_type], os.SEEK_CUR)
+            is_whole = stream.tell() == end
+    except (OSError, OverflowError, ValueError, struct.error, DecodeError) as exc:
+        raise ModelLoadError(f"{files.weights} is damaged or no file of weights: {exc}") from exc
+    if not is_whole:
+        raise ModelLoadError(f"{files.weights} is cut off: it has {end} bytes, and its tensors take more")

@@ -1,0 +1,41 @@
+import importlib.util
+from pathlib import Path
+
+import pytest
+from tiny_models import write_model
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def default_model_dir() -> Path:
+    """The exported EfficientNet-Lite0; `make test` makes it before the tests start."""
+    directory = REPOSITORY / "clas" / "inference"
+    assert (directory / "inference.pdmodel").is_file(), "run `make test`, which exports the model"
+    return directory
+
+
+@pytest.fixture(scope="session")
+def photographs() -> Path:
+    """The folder in scikit-image's wheel that holds chelsea.png, coffee.png and rocket.jpg."""
+    spec = importlib.util.find_spec("skimage")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """[N, 3, 32, 32] -> 6 classes, of which an image's brightest channel decides."""
+    return write_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_json_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in the format that Paddle 3 writes by default."""
+    return write_model(tmp_path_factory.mktemp("tiny_json"), json=True)

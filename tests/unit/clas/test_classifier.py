@@ -1,0 +1,207 @@
+import base64
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from clas.classifier import Classifier
+from clas.errors import LabelFileError, RequestError
+from clas.model_files import MODULE_DIR
+from clas.settings import load_settings
+from tiny_models import solid_batch, write_model
+
+
+def classifier_of(model: Path, **overrides: object) -> Classifier:
+    sizes = {"crop_size": 32, "resize_short": 32, "class_id_map_file": ""}
+    return Classifier(load_settings({"inference_model_dir": str(model), **sizes, **overrides}))
+
+
+@pytest.fixture(scope="module")
+def classifier(tiny_model: Path) -> Classifier:
+    return classifier_of(tiny_model)
+
+
+def picture(channel: int, side: int = 40, ending: str = ".png") -> str:
+    """The base64 text of a picture of one colour: 0 red, 1 green, 2 blue."""
+    image = np.zeros((side, side, 3), np.uint8)
+    image[..., 2 - channel] = 255
+    return base64.b64encode(cv2.imencode(ending, image)[1].tobytes()).decode()
+
+
+def best(results: list[Any]) -> list[int]:
+    return [entry["class_ids"][0] for entry in results]
+
+
+def test_results_keep_the_order_of_the_batch(classifier: Classifier) -> None:
+    assert best(classifier.classify(solid_batch(2, 0, 1))) == [2, 0, 1]
+
+
+def test_a_batch_larger_than_the_bound_runs_in_pieces_with_the_same_results(
+    tiny_model: Path, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channels = [0, 1, 2, 2, 1, 0, 1]
+    in_pieces = classifier_of(tiny_model, max_batch_size=3)
+    sizes: list[int] = []
+    run = in_pieces._predictor.run
+    monkeypatch.setattr(in_pieces._predictor, "run", lambda batch: sizes.append(len(batch)) or run(batch))
+    assert in_pieces.classify(solid_batch(*channels)) == classifier.classify(solid_batch(*channels))
+    assert best(in_pieces.classify_images([picture(channel) for channel in channels])) == channels
+    assert sizes == [3, 3, 1, 3, 3, 1]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "uint8", "int64", ">f4"])
+def test_every_number_type_is_computed_in_float32(classifier: Classifier, dtype: str) -> None:
+    assert best(classifier.classify(solid_batch(1, 2).astype(dtype))) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((1, 3, 24, 24), "inputs is [1, 3, 24, 24]; the model takes [N, 3, 32, 32]: use --resize_short/--crop_size"),
+        ((1, 32, 32, 3), "the model takes [N, 3, 32, 32]: send a batch in the order N, C, H, W (--to_chw True)"),
+        ((3, 32, 32), "inputs is [3, 32, 32]; the model takes [N, 3, 32, 32]: send a batch"),
+        ((1, 1, 32, 32), "inputs is [1, 1, 32, 32]"),
+        ((0, 3, 32, 32), "inputs is [0, 3, 32, 32]"),
+        ((), "inputs is []"),
+    ],
+)
+def test_another_shape_is_refused(classifier: Classifier, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(RequestError, match=re.escape(message)):
+        classifier.classify(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        np.full((1, 3, 32, 32), np.nan, np.float32),
+        np.full((1, 3, 32, 32), np.inf, np.float32),
+        np.full((1, 3, 32, 32), 1e300),
+    ],
+    ids=["NaN", "infinity", "beyond float32"],
+)
+def test_values_that_are_not_finite_are_refused(classifier: Classifier, batch: Any) -> None:
+    with pytest.raises(RequestError, match="images holds NaN or infinity"):
+        classifier.classify(batch)
+
+
+def test_top_k_is_the_requests_before_the_settings(classifier: Classifier) -> None:
+    assert len(classifier.classify(solid_batch(1))[0]["class_ids"]) == 5
+    assert len(classifier.classify(solid_batch(1), 6)[0]["class_ids"]) == 6
+    assert len(classifier.classify_images([picture(1)], 1)[0]["class_ids"]) == 1
+
+
+@pytest.mark.parametrize("top_k", [0, 7, True, "3"])
+def test_an_unfit_top_k_is_refused_in_both_forms(classifier: Classifier, top_k: object) -> None:
+    with pytest.raises(RequestError, match="top_k is"):
+        classifier.classify(solid_batch(1), top_k)
+    with pytest.raises(RequestError, match="top_k is"):
+        classifier.classify_images(["no image"], top_k)
+
+
+def test_one_bad_image_does_not_fail_the_others(classifier: Classifier) -> None:
+    results = classifier.classify_images([picture(2), "AAAA", 5, picture(0)])
+    assert [entry.get("error", "")[:9] for entry in results] == ["", "the image", "the image", ""]
+    assert [entry["class_ids"][:1] for entry in results] == [[2], [], [], [0]]
+
+
+def test_only_bad_images_are_answered_too(classifier: Classifier) -> None:
+    assert [entry["scores"] for entry in classifier.classify_images(["AAAA", "BBBB"])] == [[], []]
+
+
+def test_an_image_beyond_max_image_pixels_fails_alone(tiny_model: Path) -> None:
+    results = classifier_of(tiny_model, max_image_pixels=1600).classify_images([picture(1), picture(1, 41)])
+    assert best(results[:1]) == [1]
+    assert results[1]["error"] == "the image has 41 x 41 pixels; max_image_pixels is 1600"
+
+
+def test_a_crop_size_that_is_not_the_models_is_warned_of_and_refused_for_images_only(
+    tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "clas_system"):
+        classifier = classifier_of(tiny_model, crop_size=24)
+    assert "crop_size is 24, but the model takes (None, 3, 32, 32)" in caplog.text
+    assert best(classifier.classify(solid_batch(1))) == [1]
+    with pytest.raises(RequestError, match=r"crop_size is \[1, 3, 24, 24\]; .* set crop_size and resize_short"):
+        classifier.classify_images([picture(1)])
+
+
+def test_free_sizes_take_any_size(tmp_path: Path) -> None:
+    classifier = classifier_of(write_model(tmp_path, input_shape=(None, 3, None, None)))
+    assert best(classifier.classify(solid_batch(2, side=50))) == [2]
+
+
+def test_the_start_is_logged(tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"{number} name{number}\n" for number in range(6)))
+    with caplog.at_level(logging.INFO, "clas_system"):
+        classifier = classifier_of(tiny_model, class_id_map_file=str(labels), cpu_num_threads=1, topk=2)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"code: {MODULE_DIR}",
+        f"model: {tiny_model}, format: pdmodel",
+        "device: CPU, MKL-DNN: on, threads: 1",
+        f"top_k: 2, labels: 6 ({labels})",
+    ]
+    assert classifier.classify(solid_batch(1))[0]["label_names"] == ["name1", "name0"]
+
+
+def test_a_label_count_that_is_not_the_models_is_warned_of(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("1 goldfish\n2 shark\n")
+    classifier = classifier_of(tiny_model, class_id_map_file=str(labels))
+    assert "2 labels, but the model has 6 classes" in caplog.text
+    assert classifier.classify(solid_batch(1), 2)[0]["label_names"] == ["goldfish", ""]
+
+
+def test_topk_above_the_classes_is_lowered_with_a_warning(
+    tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    classifier = classifier_of(tiny_model, topk=7)
+    assert "topk is 7, but the model has 6 classes" in caplog.text
+    assert len(classifier.classify(solid_batch(1))[0]["class_ids"]) == 6
+
+
+def test_a_malformed_label_file_ends_the_start(tiny_model: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("goldfish\n")
+    with pytest.raises(LabelFileError, match="malformed in line 1"):
+        classifier_of(tiny_model, class_id_map_file=str(labels))
+
+
+def test_mkldnn_together_with_the_gpu_is_warned_of(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a GPU faked: the model is opened on the CPU, and only the settings speak of a GPU."""
+    opened = classifier_of(tiny_model)._predictor
+    monkeypatch.setattr("clas.classifier.Predictor", lambda *_: opened)
+    with caplog.at_level(logging.INFO, "clas_system"):
+        classifier_of(tiny_model, use_gpu=True, enable_mkldnn=True)
+    assert "enable_mkldnn is for the CPU: ignored, the GPU is used" in caplog.text
+    assert "device: GPU, MKL-DNN: off" in caplog.text
+
+
+@pytest.mark.parametrize("form", ["tensor", "images"])
+def test_the_default_model_knows_the_photographs(
+    default_model_dir: Path, photographs: Path, form: str
+) -> None:
+    """The scores are from an independent run of the original network."""
+    expected = {
+        "chelsea.png": ([282, 285, 281, 287, 904], [0.38878, 0.35908, 0.16275, 0.01970, 0.00133]),
+        "coffee.png": ([967, 968, 925, 960, 504], [0.95154, 0.01440, 0.00779, 0.00412, 0.00338]),
+        "rocket.jpg": ([657, 744, 540, 812, 668], [0.32658, 0.18189, 0.08044, 0.06235, 0.03093]),
+    }
+    classifier = Classifier(load_settings({"inference_model_dir": str(default_model_dir)}))
+    files = [(photographs / name).read_bytes() for name in expected]
+    if form == "images":
+        results = classifier.classify_images([base64.b64encode(data).decode() for data in files])
+    else:
+        batch = np.stack([classifier._transforms(classifier._decode(data)) for data in files])
+        results = classifier.classify(batch)
+    for entry, (class_ids, scores) in zip(results, expected.values(), strict=True):
+        assert entry["class_ids"] == class_ids
+        assert entry["scores"] == pytest.approx(scores, abs=1e-3)
+    assert results[1]["label_names"][0] == "espresso"

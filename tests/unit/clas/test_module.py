@@ -1,0 +1,177 @@
+import base64
+import logging
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from clas.errors import ModelNotFoundError, RequestError, SettingsError
+from clas.module import ClasSystem, _try_out
+from clas.protocol import encode
+from tiny_models import solid_batch
+
+LOGGER = logging.getLogger("clas_system")
+
+
+@pytest.fixture(autouse=True)
+def logger_as_it_was() -> Iterator[None]:
+    """Take back what a module does to the log, so that tests can see it in caplog."""
+    yield
+    LOGGER.handlers.clear()
+    LOGGER.propagate = True
+    LOGGER.setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def init_args(tiny_model: Path) -> dict[str, object]:
+    return {
+        "inference_model_dir": str(tiny_model),
+        "crop_size": 32,
+        "resize_short": 32,
+        "class_id_map_file": "",
+    }
+
+
+@pytest.fixture
+def module(init_args: dict[str, object]) -> Any:
+    return ClasSystem(**init_args)
+
+
+def test_predict_takes_a_list_of_arrays(module: Any) -> None:
+    results = module.predict(list(solid_batch(2, 1)), top_k=2)
+    assert [entry["class_ids"][0] for entry in results["prediction"]] == [2, 1]
+    assert results["elapse"] > 0
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ([], "inputs is [0]; the model takes [N, 3, 32, 32]"),
+        ([np.zeros((3, 32, 32)), np.zeros((3, 24, 24))], "inputs holds arrays of different shapes"),
+        (["text"], "inputs is of type <U4; it takes arrays of numbers"),
+        (None, "inputs is of type object"),
+        ([np.zeros((3, 24, 24), np.float32)], "use --resize_short/--crop_size"),
+    ],
+)
+def test_predict_refuses_what_is_no_batch(module: Any, inputs: Any, message: str) -> None:
+    with pytest.raises(RequestError, match=re.escape(message)):
+        module.predict(inputs)
+
+
+def test_the_serving_method_answers_the_tensor_form(module: Any) -> None:
+    results = module.serving_method(**encode(solid_batch(0, 2)), top_k=1)
+    assert [entry["class_ids"] for entry in results["prediction"]] == [[0], [2]]
+    assert results["elapse"] > 0
+
+
+def test_the_shape_on_the_wire_is_named_as_there(module: Any) -> None:
+    with pytest.raises(RequestError, match=r"revert_params\.shape is \[1, 3, 24, 24\]; the model takes"):
+        module.serving_method(**encode(solid_batch(0, side=24)))
+
+
+def test_the_serving_method_answers_the_encoded_form(module: Any) -> None:
+    results = module.serving_method(images=["AAAA"])
+    assert results["prediction"][0]["error"].startswith("the image can't be decoded")
+
+
+@pytest.mark.parametrize("name", ["foo", "self", "inputs"])
+def test_unknown_fields_are_refused_by_name(module: Any, name: str) -> None:
+    with pytest.raises(RequestError, match=f"unknown field '{name}'"):
+        module.serving_method(**encode(solid_batch(1)), **{name: 1})
+
+
+def test_paddlehubs_own_gpu_mode_is_refused_with_what_to_do_instead(module: Any) -> None:
+    with pytest.raises(RequestError, match="is not supported; set use_gpu in init_args instead"):
+        module.serving_method(**encode(solid_batch(1)), use_gpu=True)
+
+
+def test_init_args_takes_every_leaf_of_params_py(init_args: dict[str, object]) -> None:
+    module = ClasSystem(**init_args, enable_mkldnn=False, use_gpu=False, topk=2)
+    results = module.predict(list(solid_batch(1)))  # type: ignore[attr-defined]
+    assert len(results["prediction"][0]["class_ids"]) == 2
+    with pytest.raises(SettingsError, match="'enable_mkldn'; did you mean 'enable_mkldnn'"):
+        ClasSystem(enable_mkldn=True)
+
+
+def test_the_module_tells_paddlehub_what_it_is() -> None:
+    facts: Any = ClasSystem
+    assert (facts.name, str(facts.version)) == ("clas_system", "1.0.0")
+    assert facts.type.startswith("cv/")
+    assert not hasattr(facts, "_initialize")
+
+
+def test_the_log_is_shown_once_and_only_if_nobody_has_set_it_up(
+    init_args: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ClasSystem(**init_args)
+    ClasSystem(**init_args)
+    assert capsys.readouterr().err.count("clas_system: code: ") == 2
+    LOGGER.handlers[:] = [logging.NullHandler()]
+    ClasSystem(**init_args)
+    assert "clas_system: code: " not in capsys.readouterr().err
+
+
+def test_trying_it_out_prints_the_top_5(
+    default_model_dir: Path,
+    photographs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(default_model_dir)
+    assert _try_out([str(photographs / "coffee.png")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{photographs / 'coffee.png'}:"
+    assert re.fullmatch(r"  0\.951\d\d   967  espresso", lines[1])
+    assert len(lines) == 6
+
+
+def test_trying_it_out_without_an_image_takes_a_grey_one(
+    default_model_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(default_model_dir)
+    assert _try_out([]) == 0
+    assert capsys.readouterr().out.startswith("(a plain grey picture):\n  0.")
+
+
+def test_trying_it_out_says_in_one_line_what_is_wrong(
+    default_model_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(default_model_dir)
+    text = tmp_path / "text.jpg"
+    text.write_text("no image")
+    assert _try_out([str(text)]) == 1
+    assert capsys.readouterr().out == f"{text}: the image can't be decoded: it is none of JPEG, PNG, BMP, WEBP\n"
+    assert _try_out([str(tmp_path / "nowhere.jpg")]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("FileNotFoundError: ")
+
+
+def test_a_missing_model_ends_the_construction(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match="there is no model"):
+        ClasSystem(inference_model_dir=str(tmp_path / "nowhere"))
+
+
+def test_reading_the_module_imports_no_more_than_it_may(repository: Path) -> None:
+    """PaddleHub reports any import error as one of the connection to its makers' server."""
+    code = """
+import sys, paddlehub, numpy, cv2
+before = set(sys.modules)
+import clas.module
+new = {name.partition(".")[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)
+print(sorted(new))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=repository, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "['clas']"
+
+
+def test_a_picture_can_be_sent_as_any_client_would(module: Any) -> None:
+    grey = base64.b64encode(b"\x00").decode()
+    assert module.serving_method(images=[grey], revert_params=None, top_k=None)["prediction"][0]["scores"] == []

@@ -1,0 +1,160 @@
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from clas.errors import ImageError
+from clas.preprocess import (
+    CenterCrop,
+    Compose,
+    DecodeImage,
+    Normalize,
+    ResizeShort,
+    ToCHW,
+    create_transforms,
+)
+from PIL import Image as PillowImage
+
+RED = np.full((8, 10, 3), (255, 0, 0), np.uint8)
+
+
+def encoded(image: np.ndarray, ending: str = ".png") -> bytes:
+    """Encode as OpenCV does: BGR."""
+    return cv2.imencode(ending, image)[1].tobytes()
+
+
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG file that claims this size, and has next to no pixels."""
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", zlib.compress(b"")) + png_chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("max_pixels", [None, 100])
+@pytest.mark.parametrize("ending", [".png", ".bmp", ".webp", ".jpg"])
+def test_images_are_decoded_to_rgb(ending: str, max_pixels: int | None) -> None:
+    image = DecodeImage(max_pixels)(encoded(RED[..., ::-1], ending))
+    assert image.shape == (8, 10, 3)
+    assert image.dtype == np.uint8
+    np.testing.assert_allclose(image, RED, atol=3)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        np.full((4, 4), 128, np.uint8),
+        np.full((4, 4, 4), 128, np.uint8),
+        np.full((4, 4, 3), 128 * 256, np.uint16),
+    ],
+    ids=["grey", "alpha", "16 bit"],
+)
+def test_other_kinds_of_pixels_become_8_bit_rgb(stored: np.ndarray) -> None:
+    image = DecodeImage(100)(encoded(stored))
+    np.testing.assert_array_equal(image, np.full((4, 4, 3), 128, np.uint8))
+
+
+def test_exif_orientation_is_honoured() -> None:
+    file, exif = io.BytesIO(), PillowImage.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    PillowImage.fromarray(RED).save(file, "JPEG", exif=exif)
+    assert DecodeImage(100)(file.getvalue()).shape == (10, 8, 3)
+
+
+@pytest.mark.parametrize("max_pixels", [None, 100])
+@pytest.mark.parametrize("data", [b"", b"no image", encoded(RED)[:60]], ids=["empty", "text", "truncated"])
+def test_what_is_no_image_is_refused(data: bytes, max_pixels: int | None) -> None:
+    with pytest.raises(ImageError, match="the image can't be decoded"):
+        DecodeImage(max_pixels)(data)
+
+
+def test_other_formats_are_refused_where_size_counts() -> None:
+    with pytest.raises(ImageError, match="none of JPEG, PNG, BMP, WEBP"):
+        DecodeImage(100)(encoded(RED, ".tiff"))
+    assert DecodeImage()(encoded(RED, ".tiff")).shape == RED.shape
+
+
+def test_a_damaged_header_is_refused() -> None:
+    damaged = bytearray(png_header(8, 8))
+    damaged[24] ^= 255  # the bit depth, which the checksum covers
+    with pytest.raises(ImageError, match="the image can't be decoded"):
+        DecodeImage(100)(bytes(damaged))
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "message"),
+    [
+        (11, 10, "the image has 11 x 10 pixels; max_image_pixels is 100"),
+        (100_000, 100_000, "the image is too large; max_image_pixels is 100"),
+    ],
+)
+def test_too_many_pixels_are_refused_by_the_header_alone(width: int, height: int, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        DecodeImage(100)(png_header(width, height))
+
+
+@pytest.mark.parametrize(
+    ("shape", "resized"), [((300, 400), (256, 341)), ((400, 300), (341, 256)), ((100, 100), (256, 256))]
+)
+def test_the_short_side_gets_the_size(shape: tuple[int, int], resized: tuple[int, int]) -> None:
+    assert ResizeShort(256)(np.zeros((*shape, 3), np.uint8)).shape == (*resized, 3)
+
+
+def test_an_elongated_image_is_refused_before_it_fills_the_memory() -> None:
+    with pytest.raises(ImageError, match="too elongated: 1000000 x 1 pixels"):
+        ResizeShort(256)(np.zeros((1, 1_000_000, 3), np.uint8))
+
+
+def test_the_middle_is_cropped() -> None:
+    image = np.arange(6 * 9).reshape(6, 9, 1)
+    np.testing.assert_array_equal(CenterCrop(3)(image), image[1:4, 3:6])
+
+
+def test_a_crop_larger_than_the_image_is_refused() -> None:
+    with pytest.raises(ImageError, match="the image has 9 x 6 pixels; crop_size is 7"):
+        CenterCrop(7)(np.zeros((6, 9, 3), np.uint8))
+
+
+def test_normalize_is_that_of_imagenet() -> None:
+    normalized = Normalize()(np.full((1, 1, 3), 255, np.uint8))
+    assert normalized.dtype == np.float32
+    expected = [(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225]
+    np.testing.assert_allclose(normalized[0, 0], expected, rtol=1e-6)
+
+
+def test_channels_come_first_and_contiguous() -> None:
+    image = np.arange(24).reshape(2, 4, 3)
+    moved = ToCHW()(image)
+    assert moved.shape == (3, 2, 4)
+    assert moved.flags.c_contiguous
+    assert moved[2, 1, 3] == image[1, 3, 2]
+
+
+def test_steps_can_be_left_out() -> None:
+    image = np.zeros((300, 400, 3), np.uint8)
+    assert create_transforms()(image).shape == (3, 224, 224)
+    assert create_transforms(to_chw=False)(image).shape == (224, 224, 3)
+    assert create_transforms(normalize=False)(image).dtype == np.uint8
+    assert create_transforms(100, 64)(image).shape == (3, 64, 64)
+
+
+def test_transforms_show_what_they_do() -> None:
+    assert repr(create_transforms()) == (
+        "Compose([ResizeShort(size=256), CenterCrop(size=224), "
+        "Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), scale=0.00392156862745098), ToCHW()])"
+    )
+    assert repr(DecodeImage(5)) == "DecodeImage(max_pixels=5)"
+    assert repr(Compose([])) == "Compose([])"
+
+
+def test_a_photograph_is_decoded_as_opencv_reads_it(photographs: Path) -> None:
+    for name in ("chelsea.png", "coffee.png", "rocket.jpg"):
+        file = photographs / name
+        expected = cv2.imread(str(file))
+        assert expected is not None
+        np.testing.assert_array_equal(DecodeImage(10**8)(file.read_bytes()), expected[..., ::-1])

@@ -1,0 +1,83 @@
+import dataclasses
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from clas.errors import SettingsError
+from clas.params import PARAMS
+from clas.settings import Settings, load_settings
+
+
+def test_params_py_and_the_named_defaults_are_the_same() -> None:
+    assert load_settings({}) == Settings()
+
+
+def test_every_setting_has_its_line_in_params_py() -> None:
+    leaves = [name for group in PARAMS.values() for name in group]
+    assert sorted([*leaves, "overridden"]) == sorted(field.name for field in dataclasses.fields(Settings))
+
+
+def test_init_args_beat_params_py() -> None:
+    settings = load_settings({"topk": 3}, {"PostProcess": {"topk": 7}})
+    assert settings.topk == 3
+    assert settings.overridden == {"topk"}
+
+
+def test_a_key_that_params_py_lacks_has_its_default() -> None:
+    assert load_settings({}, {"PostProcess": {"Topk": {"topk": 7}}}) == Settings(topk=7)
+
+
+def test_settings_can_not_be_changed_afterwards() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        load_settings({}).topk = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"top_kk": 1}, "init_args has an unknown name 'top_kk'; did you mean 'topk'?"),
+        ({"zzz": 1}, "unknown name 'zzz'; valid names: inference_model_dir, use_gpu"),
+        ({"overridden": 1}, "unknown name 'overridden'"),
+        ({"use_gpu": 1}, "use_gpu is 1; it takes true or false"),
+        ({"use_gpu": "false"}, "use_gpu is 'false'; it takes true or false"),
+        ({"topk": True}, "topk is True; it takes a whole number"),
+        ({"topk": 5.0}, "topk is 5.0; it takes a whole number"),
+        ({"topk": 0}, "topk is 0; it must be at least 1"),
+        ({"cpu_num_threads": -1}, "cpu_num_threads is -1; it must be at least 0"),
+        ({"inference_model_dir": None}, "inference_model_dir is None; it takes a text"),
+        ({"inference_model_dir": ""}, "inference_model_dir is empty"),
+        ({"class_id_map_file": 5}, "class_id_map_file is 5; it takes a text"),
+        ({"resize_short": 100}, "resize_short is 100 and crop_size 224"),
+    ],
+)
+def test_unfit_settings_are_refused_by_name(overrides: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        load_settings(overrides)
+
+
+def test_an_unknown_name_in_params_py_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"params\.py has an unknown name 'tokp'; did you mean 'topk'"):
+        load_settings({}, {"PostProcess": {"tokp": 5}})
+
+
+def test_a_name_that_stands_twice_in_params_py_is_refused() -> None:
+    with pytest.raises(SettingsError, match="names 'topk' twice"):
+        load_settings({}, {"PostProcess": {"topk": 5}, "Global": {"topk": 4}})
+
+
+def test_a_slip_in_params_py_is_reported_as_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "edited_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    source = Path(sys.modules["clas.settings"].__file__ or "")
+    for name in ("settings.py", "errors.py"):
+        (package / name).write_text((source.parent / name).read_text())
+    (package / "params.py").write_text('PARAMS = {"Global": {"topk": 5}\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from edited_package import settings  # type: ignore[import-not-found]  # noqa: PLC0415
+
+    with pytest.raises(Exception, match=r"params\.py can't be read: SyntaxError: .*\(params\.py, line 1\)"):
+        settings.load_settings({})
