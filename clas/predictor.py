@@ -169,6 +169,9 @@ def build_config(
         settings: Read for use_gpu, gpu_mem (MB) and ir_optim.
         mkldnn: Use MKL-DNN; heeded on the CPU only.
         num_threads: Threads of the CPU's math library.
+
+    Raises:
+        ModelLoadError: This Paddle doesn't know the format.
     """
     from paddle.inference import Config  # noqa: PLC0415
 
@@ -185,6 +188,8 @@ def build_config(
         elif hasattr(config, "disable_mkldnn"):  # Paddle 3, where it is on by default
             config.disable_mkldnn()
     if files.is_json:
+        if not hasattr(config, "enable_new_ir"):
+            raise ModelLoadError(f"{files.program} needs Paddle 3; export inference.pdmodel for this Paddle")
         config.enable_new_ir(True)
         config.enable_new_executor(True)
     config.switch_ir_optim(settings.ir_optim)

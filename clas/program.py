@@ -97,7 +97,7 @@ def check_weights(files: ModelFiles) -> None:
             while stream.tell() < end:
                 _, lod_levels = struct.unpack("<IQ", stream.read(12))
                 for _ in range(lod_levels):
-                    stream.seek(*struct.unpack("<Q", stream.read(8)), os.SEEK_CUR)
+                    stream.seek(struct.unpack("<Q", stream.read(8))[0], os.SEEK_CUR)
                 _, described = struct.unpack("<Ii", stream.read(8))
                 tensor = VarType.TensorDesc.FromString(stream.read(described))
                 if tensor.data_type not in sizes:

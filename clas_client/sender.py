@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from clas.errors import ClasError
@@ -16,6 +17,7 @@ from clas.protocol import encode
 
 _RETRIED_STATUSES: Final = (429, 503)
 _BACKOFF_S: Final = 0.5  # waits of 0, 1, 2, 4 ... seconds, or what the server's Retry-After says
+_TIMEOUTS: Final = (ConnectTimeoutError, ReadTimeoutError)  # the first is a base of NewConnectionError, too
 _SHOWN_CHARACTERS: Final = 200
 
 
@@ -97,10 +99,12 @@ class Sender:
             response = self._session.post(
                 self._url, json=body, timeout=self._timeout_s, allow_redirects=False
             )
-        except requests.Timeout as exc:
-            raise ServiceError(f"{self._url} gave no answer within {self._timeout_s:g} s") from exc
         except requests.RequestException as exc:
-            raise ServiceError(f"{self._url} can't be reached: {_reason(exc)}") from exc
+            cause = _innermost(exc)
+            if isinstance(cause, _TIMEOUTS) and not isinstance(cause, NewConnectionError):
+                raise ServiceError(f"{self._url} gave no answer within {self._timeout_s:g} s") from exc
+            reason = str(cause).rpartition(": ")[2]
+            raise ServiceError(f"{self._url} can't be reached: {reason}") from exc
         results = _read_results(response)
         latency_s = time.perf_counter() - start
         predictions, elapse_s = results.get("prediction"), results.get("elapse")
@@ -143,10 +147,9 @@ def _is_prediction(entry: object) -> bool:
     )
 
 
-def _reason(exc: BaseException) -> str:
-    """The innermost of requests' and urllib3's nested errors, which is the one that says something."""
-    while True:
-        inner = getattr(exc, "reason", None) or (exc.args[0] if exc.args else None)
-        if not isinstance(inner, BaseException):
-            return str(exc).rpartition(": ")[2]
-        exc = inner
+def _innermost(exc: BaseException) -> BaseException:
+    """Of requests' and urllib3's nested errors the one that says something."""
+    nested = [
+        inner for inner in (getattr(exc, "reason", None), *exc.args) if isinstance(inner, BaseException)
+    ]
+    return _innermost(nested[0]) if nested else exc

@@ -2,6 +2,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+
 from tiny_models import write_model
 
 REPOSITORY = Path(__file__).resolve().parent.parent

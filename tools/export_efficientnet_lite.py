@@ -18,6 +18,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
+
 from torch_checkpoint import Array, CheckpointError, read_checkpoint
 
 # Paddle reads its log level on import, and warns then that a C++ tool is missing which nothing here needs.

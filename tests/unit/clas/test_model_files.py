@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from clas.errors import LabelFileError, ModelNotFoundError
 from clas.model_files import find_label_file, find_model
 from clas.settings import load_settings
@@ -96,7 +97,7 @@ def test_the_label_file_is_looked_for_at_the_start_then_in_the_module(
 ) -> None:
     module_dir.mkdir(parents=True)
     settings = load_settings({"class_id_map_file": "labels.txt"})
-    with pytest.raises(LabelFileError, match="tried .*deploy/labels.txt, .*clas_system/labels.txt"):
+    with pytest.raises(LabelFileError, match=r"tried .*deploy/labels\.txt, .*clas_system/labels\.txt"):
         find_label_file(settings, module_dir)
     (module_dir / "labels.txt").touch()
     assert find_label_file(settings, module_dir) == module_dir / "labels.txt"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from clas.errors import ModelNotFoundError, RequestError, SettingsError
 from clas.module import ClasSystem, _try_out
 from clas.protocol import encode
@@ -91,7 +92,7 @@ def test_paddlehubs_own_gpu_mode_is_refused_with_what_to_do_instead(module: Any)
 
 def test_init_args_takes_every_leaf_of_params_py(init_args: dict[str, object]) -> None:
     module = ClasSystem(**init_args, enable_mkldnn=False, use_gpu=False, topk=2)
-    results = module.predict(list(solid_batch(1)))  # type: ignore[attr-defined]
+    results = module.predict(list(solid_batch(1)))
     assert len(results["prediction"][0]["class_ids"]) == 2
     with pytest.raises(SettingsError, match="'enable_mkldn'; did you mean 'enable_mkldnn'"):
         ClasSystem(enable_mkldn=True)
@@ -147,7 +148,9 @@ def test_trying_it_out_says_in_one_line_what_is_wrong(
     text = tmp_path / "text.jpg"
     text.write_text("no image")
     assert _try_out([str(text)]) == 1
-    assert capsys.readouterr().out == f"{text}: the image can't be decoded: it is none of JPEG, PNG, BMP, WEBP\n"
+    assert (
+        capsys.readouterr().out == f"{text}: the image can't be decoded: it is none of JPEG, PNG, BMP, WEBP\n"
+    )
     assert _try_out([str(tmp_path / "nowhere.jpg")]) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("FileNotFoundError: ")
 
@@ -167,11 +170,17 @@ new = {name.partition(".")[0] for name in set(sys.modules) - before} - set(sys.s
 print(sorted(new))
 """
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], cwd=repository, capture_output=True, text=True, check=True
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.splitlines()[-1] == "['clas']"
 
 
 def test_a_picture_can_be_sent_as_any_client_would(module: Any) -> None:
     grey = base64.b64encode(b"\x00").decode()
-    assert module.serving_method(images=[grey], revert_params=None, top_k=None)["prediction"][0]["scores"] == []
+    assert (
+        module.serving_method(images=[grey], revert_params=None, top_k=None)["prediction"][0]["scores"] == []
+    )

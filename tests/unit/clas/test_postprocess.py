@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from clas.errors import LabelFileError, RequestError
 from clas.postprocess import Topk, failed_prediction, load_labels
 
@@ -42,12 +43,19 @@ def test_the_default_k_stands_in_for_none() -> None:
 
 @pytest.mark.parametrize("top_k", [0, -1, 4, True, 2.0, "2", [1]])
 def test_an_unfit_top_k_is_refused(top_k: object) -> None:
-    with pytest.raises(RequestError, match=re.escape(f"top_k is {top_k!r}; it takes a whole number from 1 to 3")):
+    with pytest.raises(
+        RequestError, match=re.escape(f"top_k is {top_k!r}; it takes a whole number from 1 to 3")
+    ):
         Topk(2, 3, {}).check(top_k)
 
 
 def test_a_failed_image_has_empty_lists_and_its_error() -> None:
-    assert failed_prediction("why") == {"class_ids": [], "scores": [], "label_names": [], "error": "why"}
+    assert dict(failed_prediction("why")) == {
+        "class_ids": [],
+        "scores": [],
+        "label_names": [],
+        "error": "why",
+    }
 
 
 def test_a_label_file_is_read_with_its_spaces_and_chinese(tmp_path: Path) -> None:

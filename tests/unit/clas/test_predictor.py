@@ -11,6 +11,7 @@ import numpy as np
 import paddle
 import paddle.inference
 import pytest
+
 from clas.errors import DeviceError, ModelLoadError, PredictionError
 from clas.model_files import ModelFiles, find_model
 from clas.predictor import Predictor, build_config, check_gpu
@@ -79,6 +80,21 @@ def test_ir_optim_can_be_turned_off(tiny_model: Path) -> None:
 
 def test_a_json_model_gets_the_new_ir(tiny_json_model: Path) -> None:
     assert config_for(tiny_json_model).new_ir_enabled()
+
+
+def test_a_json_model_on_a_paddle_before_3_says_what_to_export(
+    monkeypatch: pytest.MonkeyPatch, tiny_json_model: Path
+) -> None:
+    class ConfigBefore3:
+        """What Paddle 2.6 has of the calls before this one."""
+
+        def __init__(self, *_: str) -> None:
+            self.disable_glog_info = self.disable_gpu = self.enable_mkldnn = lambda: None
+            self.set_cpu_math_library_num_threads = self.set_mkldnn_cache_capacity = lambda _: None
+
+    monkeypatch.setattr(paddle.inference, "Config", ConfigBefore3)
+    with pytest.raises(ModelLoadError, match=r"needs Paddle 3; export inference\.pdmodel"):
+        open_model(tiny_json_model)
 
 
 class RecordingConfig:
@@ -189,9 +205,8 @@ def test_threads_get_their_own_answers(tiny_model: Path) -> None:
     wrong: list[int] = []
 
     def classify(channel: int) -> None:
-        for _ in range(50):
-            if predictor.run(solid_batch(channel)).argmax() != channel:
-                wrong.append(channel)
+        answers = [predictor.run(solid_batch(channel)).argmax() for _ in range(50)]
+        wrong.extend(int(answer) for answer in answers if answer != channel)
 
     threads = [threading.Thread(target=classify, args=(number % 3,)) for number in range(6)]
     for thread in threads:
@@ -263,7 +278,9 @@ def test_a_model_that_fails_on_a_batch_is_reported_in_one_line(tmp_path: Path) -
 
     write_model(tmp_path, network, input_shape=(None, 3, None, None))
     predictor = open_model(tmp_path)
-    with pytest.raises(PredictionError, match=r"the model failed on this batch: \(InvalidArgument\)") as caught:
+    with pytest.raises(
+        PredictionError, match=r"the model failed on this batch: \(InvalidArgument\)"
+    ) as caught:
         predictor.run(np.zeros((1, 3, 31, 31), np.float32))
     assert "\n" not in str(caught.value)
     assert predictor.run(np.zeros((2, 3, 32, 32), np.float32)).shape == (2, 3 * 32 * 32)
@@ -275,7 +292,9 @@ def test_an_answer_of_another_count_is_refused(tmp_path: Path) -> None:
 
     write_model(tmp_path, network, input_shape=(None, 3, None, None))
     predictor = open_model(tmp_path)
-    with pytest.raises(PredictionError, match=r"answered \[4, 3072\] to a batch of 1; \[1, 3072\] was expected"):
+    with pytest.raises(
+        PredictionError, match=r"answered \[4, 3072\] to a batch of 1; \[1, 3072\] was expected"
+    ):
         predictor.run(np.zeros((1, 3, 64, 64), np.float32))
 
 

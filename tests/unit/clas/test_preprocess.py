@@ -2,10 +2,14 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
+from PIL import Image as PillowImage
+
 from clas.errors import ImageError
 from clas.preprocess import (
     CenterCrop,
@@ -16,12 +20,11 @@ from clas.preprocess import (
     ToCHW,
     create_transforms,
 )
-from PIL import Image as PillowImage
 
 RED = np.full((8, 10, 3), (255, 0, 0), np.uint8)
 
 
-def encoded(image: np.ndarray, ending: str = ".png") -> bytes:
+def encoded(image: npt.NDArray[Any], ending: str = ".png") -> bytes:
     """Encode as OpenCV does: BGR."""
     return cv2.imencode(ending, image)[1].tobytes()
 
@@ -54,13 +57,13 @@ def test_images_are_decoded_to_rgb(ending: str, max_pixels: int | None) -> None:
     ],
     ids=["grey", "alpha", "16 bit"],
 )
-def test_other_kinds_of_pixels_become_8_bit_rgb(stored: np.ndarray) -> None:
+def test_other_kinds_of_pixels_become_8_bit_rgb(stored: npt.NDArray[Any]) -> None:
     image = DecodeImage(100)(encoded(stored))
     np.testing.assert_array_equal(image, np.full((4, 4, 3), 128, np.uint8))
 
 
 def test_exif_orientation_is_honoured() -> None:
-    file, exif = io.BytesIO(), PillowImage.Exif()
+    file, exif = io.BytesIO(), PillowImage.Exif()  # type: ignore[no-untyped-call]
     exif[0x0112] = 6  # to be turned by 90 degrees
     PillowImage.fromarray(RED).save(file, "JPEG", exif=exif)
     assert DecodeImage(100)(file.getvalue()).shape == (10, 8, 3)
@@ -146,7 +149,8 @@ def test_steps_can_be_left_out() -> None:
 def test_transforms_show_what_they_do() -> None:
     assert repr(create_transforms()) == (
         "Compose([ResizeShort(size=256), CenterCrop(size=224), "
-        "Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), scale=0.00392156862745098), ToCHW()])"
+        "Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), scale=0.00392156862745098), "
+        "ToCHW()])"
     )
     assert repr(DecodeImage(5)) == "DecodeImage(max_pixels=5)"
     assert repr(Compose([])) == "Compose([])"

@@ -5,12 +5,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from clas.errors import ModelLoadError
-from clas.model_files import ModelFiles
-from clas.program import check_weights, read_input_shape
 from hypothesis import given
 from hypothesis import strategies as st
 from paddle.base.proto import framework_pb2
+
+from clas.errors import ModelLoadError
+from clas.model_files import ModelFiles
+from clas.program import check_weights, read_input_shape
 from tiny_models import write_model
 
 
@@ -56,7 +57,9 @@ def test_a_missing_program_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", ["pdmodel", "json"])
 def test_an_input_that_is_no_image_is_refused(tmp_path: Path, suffix: str) -> None:
     write_model(tmp_path, lambda x: x, input_shape=(None, 7), json=suffix == "json")
-    with pytest.raises(ModelLoadError, match=r"is no image classifier: its inputs have the shapes \[\[-1, 7\]\]"):
+    with pytest.raises(
+        ModelLoadError, match=r"is no image classifier: its inputs have the shapes \[\[-1, 7\]\]"
+    ):
         read_input_shape(files(tmp_path, suffix))
 
 

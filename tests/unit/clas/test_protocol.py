@@ -5,11 +5,12 @@ import re
 import numpy as np
 import numpy.typing as npt
 import pytest
-from clas.errors import ImageError, RequestError
-from clas.protocol import decode, decode_entry, encode, refuse_unknown_fields
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+
+from clas.errors import ImageError, RequestError
+from clas.protocol import decode, decode_entry, encode, refuse_unknown_fields
 
 EIGHT_BYTES = base64.b64encode(bytes(8)).decode()
 JSON_VALUES = st.recursive(
@@ -80,7 +81,11 @@ def test_any_shape_and_dtype_fit_the_bytes_or_are_refused(shape: object, dtype: 
         (EIGHT_BYTES, {"shape": [-1, 8], "dtype": "uint8"}, "must be at least 1"),
         (EIGHT_BYTES, {"shape": [0, 8], "dtype": "uint8"}, "must be at least 1"),
         (EIGHT_BYTES, {"shape": [], "dtype": "float64"}, "must be at least 1"),
-        (EIGHT_BYTES, {"shape": [1], "dtype": "object"}, "revert_params.dtype is 'object'; it takes a number"),
+        (
+            EIGHT_BYTES,
+            {"shape": [1], "dtype": "object"},
+            "revert_params.dtype is 'object'; it takes a number",
+        ),
         (EIGHT_BYTES, {"shape": [8], "dtype": "bool"}, "revert_params.dtype is 'bool'"),
         (EIGHT_BYTES, {"shape": [1], "dtype": "complex64"}, "revert_params.dtype is 'complex64'"),
         (EIGHT_BYTES, {"shape": [1], "dtype": "f4,f4"}, "revert_params.dtype is 'f4,f4'"),
@@ -92,7 +97,11 @@ def test_any_shape_and_dtype_fit_the_bytes_or_are_refused(shape: object, dtype: 
         ("no base64!", {"shape": [1], "dtype": "uint8"}, "images is not base64"),
         ("ä", {"shape": [1], "dtype": "uint8"}, "images is not base64"),
         ("AAA", {"shape": [1], "dtype": "uint8"}, "images is not base64"),
-        (EIGHT_BYTES, {"shape": [3], "dtype": "float32"}, "images holds 8 bytes; revert_params.shape [3] of float32"),
+        (
+            EIGHT_BYTES,
+            {"shape": [3], "dtype": "float32"},
+            "images holds 8 bytes; revert_params.shape [3] of float32",
+        ),
         (EIGHT_BYTES, {"shape": [10**9, 10**9, 10**9], "dtype": "float64"}, "images holds 8 bytes"),
     ],
 )
@@ -111,7 +120,9 @@ def test_a_message_shows_only_the_start_of_a_huge_value() -> None:
 
 def test_unknown_fields_are_refused_by_name() -> None:
     refuse_unknown_fields({"images": 1, "revert_params": 2, "top_k": 3})
-    with pytest.raises(RequestError, match="unknown field 'topk', 'x'; a request has images, revert_params, top_k"):
+    with pytest.raises(
+        RequestError, match="unknown field 'topk', 'x'; a request has images, revert_params, top_k"
+    ):
         refuse_unknown_fields({"topk": 5, "x": 1})
 
 

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from clas.errors import SettingsError
 from clas.params import PARAMS
 from clas.settings import Settings, load_settings

@@ -1,12 +1,10 @@
 import re
-import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tools"))
 from make_label_list import LabelError, main, make_label_list
 
 LABEL_LIST = Path(__file__).resolve().parents[3] / "clas" / "imagenet1k_label_list.txt"

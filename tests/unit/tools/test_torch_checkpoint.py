@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tools"))
 from torch_checkpoint import CheckpointError, ForbiddenNameError, read_checkpoint
 
 MAGIC_NUMBER = 119547037146038801333356

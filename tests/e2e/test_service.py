@@ -1,0 +1,244 @@
+"""The installed module behind the real PaddleHub, single-process and multi-process."""
+
+import base64
+import os
+import re
+import struct
+import subprocess
+import sys
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import psutil
+import pytest
+import requests
+
+from clas.preprocess import DecodeImage, create_transforms
+from clas.protocol import encode
+from known_answers import PHOTOGRAPHS, assert_right
+
+
+class Service(Protocol):
+    """A running `hub serving`: its address, the id of its first process, and what it has printed."""
+
+    url: str
+    pid: int
+    log: Path
+
+
+def post(service: Service, body: Any) -> Any:
+    response = requests.post(service.url, json=body, timeout=60)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def tensor(pictures: Path, *names: str) -> dict[str, Any]:
+    decode, transforms = DecodeImage(), create_transforms()
+    return dict(encode(np.stack([transforms(decode((pictures / name).read_bytes())) for name in names])))
+
+
+def encoded(pictures: Path, *names: str) -> list[str]:
+    return [base64.b64encode((pictures / name).read_bytes()).decode() for name in names]
+
+
+def run_client(url: str, repository: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "test_hubserving.py", "--server_url", url, *flags],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("batch_size", ["1", "2", "3"])
+def test_the_client_prints_the_right_top_5(
+    service: Service, repository: Path, pictures: Path, batch_size: str
+) -> None:
+    done = run_client(service.url, repository, "--image_file", str(pictures), "--batch_size", batch_size)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    pattern = r"File:(.+), The result\(s\): class_ids: \[(.+)\], label_names: \[(.+)\], scores: \[(.+)\]"
+    results = [re.fullmatch(pattern, line) for line in lines[:3]]
+    found = [result for result in results if result is not None]
+    entries = [
+        {
+            "class_ids": [int(number) for number in result[2].split(", ")],
+            "scores": [float(number) for number in result[4].split(", ")],
+        }
+        for result in found
+    ]
+    assert [result[1] for result in found] == list(PHOTOGRAPHS), done.stdout
+    assert_right(entries, PHOTOGRAPHS)
+    assert "'espresso', 'cup', 'consomme'" in lines[1]
+    assert re.fullmatch(r"The average time of prediction cost: \d+\.\d{3} s/image", lines[3])
+    assert re.fullmatch(r"The average time cost: \d+\.\d{3} s/image", lines[4])
+    assert lines[5] == "The average top-1 score: 0.556"
+
+
+def test_both_forms_give_the_same_results(service: Service, pictures: Path) -> None:
+    as_tensor = post(service, tensor(pictures, *PHOTOGRAPHS))
+    as_images = post(service, {"images": encoded(pictures, *PHOTOGRAPHS)})
+    for answer in (as_tensor, as_images):
+        assert (answer["status"], answer["msg"]) == ("000", "")
+        assert sorted(answer["results"]) == ["elapse", "prediction"]
+        assert 0 < answer["results"]["elapse"] < 60
+        assert_right(answer["results"]["prediction"], PHOTOGRAPHS)
+        for entry in answer["results"]["prediction"]:
+            assert sorted(entry) == ["class_ids", "label_names", "scores"]
+    assert as_tensor["results"]["prediction"] == as_images["results"]["prediction"]
+
+
+def test_one_bad_image_does_not_fail_the_others(service: Service, pictures: Path) -> None:
+    images = encoded(pictures, "coffee.png", "rocket.jpg")
+    answer = post(service, {"images": [images[0], "AAAA", images[1]], "top_k": 5})
+    first, bad, last = answer["results"]["prediction"]
+    assert_right([first, last], ["coffee.png", "rocket.jpg"])
+    assert bad["class_ids"] == bad["scores"] == bad["label_names"] == []
+    assert "can't be decoded" in bad["error"]
+
+
+def test_a_requests_top_k_is_heeded(service: Service, pictures: Path) -> None:
+    answer = post(service, {**tensor(pictures, "coffee.png"), "top_k": 2})
+    assert answer["results"]["prediction"][0]["class_ids"] == [967, 968]
+
+
+def test_many_concurrent_clients_get_their_own_answers(service: Service, pictures: Path) -> None:
+    batches = [(name,) for name in PHOTOGRAPHS] + [PHOTOGRAPHS, PHOTOGRAPHS[::-1], PHOTOGRAPHS[:2]]
+    bodies = [tensor(pictures, *names) for names in batches]
+    bodies += [{"images": encoded(pictures, *names)} for names in batches]
+
+    def classify(number: int) -> None:
+        names = batches[number % len(batches)]
+        answer = post(service, bodies[number % len(bodies)])
+        assert_right(answer["results"]["prediction"], names)
+
+    with ThreadPoolExecutor(16) as clients:
+        list(clients.map(classify, range(120)))
+
+
+def test_each_forked_worker_opened_a_model_of_its_own_once(service: Service) -> None:
+    """After the concurrent clients, both have had work; a single process opens none anew."""
+    opened = re.findall(r"model loaded in forked worker (\d+), threads: 1", service.log.read_text())
+    workers = {str(child.pid) for child in psutil.Process(service.pid).children()}
+    assert len(opened) == len(set(opened))
+    assert set(opened) == workers
+    assert len(workers) in (0, 2)
+
+
+def test_the_start_up_log_says_what_runs(service: Service, installed: dict[str, str]) -> None:
+    home = Path(installed["HUB_HOME"]) / "modules" / "clas_system"
+    log = service.log.read_text()
+    assert f"code: {home}\n" in log
+    assert f"model: {home / 'inference'}, format: pdmodel\n" in log
+    assert re.search(r"device: CPU, MKL-DNN: on, threads: \d+\n", log)
+    assert f"top_k: 5, labels: 1000 ({home / 'imagenet1k_label_list.txt'})\n" in log
+
+
+def huge_png() -> str:
+    """A PNG file that claims 100,000 x 100,000 pixels."""
+    file = b"\x89PNG\r\n\x1a\n"
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    for name, data in ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")):
+        file += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return base64.b64encode(file).decode()
+
+
+def nan_batch() -> dict[str, Any]:
+    return dict(encode(np.full((1, 3, 224, 224), np.nan, np.float32)))
+
+
+def one_float(**revert_params: object) -> dict[str, Any]:
+    """A request whose tensor holds four bytes."""
+    described = {"shape": [1], "dtype": "float32", **revert_params}
+    return {"images": base64.b64encode(bytes(4)).decode(), "revert_params": described}
+
+
+def zeros(*shape: int) -> dict[str, Any]:
+    return dict(encode(np.zeros(shape, np.float32)))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "images is missing; it takes"),
+        ({**one_float(), "images": "?"}, "images is not base64"),
+        (one_float(shape=[2]), "images holds 4 bytes; revert_params.shape [2] of float32 takes 8"),
+        (one_float(dtype="object"), "revert_params.dtype is 'object'; it takes a number type"),
+        (one_float(), "revert_params.shape is [1]; the model takes [N, 3, 224, 224]"),
+        (one_float(shape=[0]), "revert_params.shape is [0]; every number in it must be at least 1"),
+        (zeros(1, 3, 192, 192), "[1, 3, 192, 192]; the model takes [N, 3, 224, 224]: use --resize_short"),
+        (zeros(1, 1, 224, 224), "the model takes [N, 3, 224, 224]"),
+        (nan_batch(), "images holds NaN or infinity"),
+        ({"images": []}, "images is an empty list"),
+        ({"images": ["AAAA"], "top_k": 0}, "top_k is 0; it takes a whole number from 1 to 1000"),
+        ({"images": ["AAAA"], "top_k": 1001}, "top_k is 1001; it takes a whole number from 1 to 1000"),
+        ({"images": ["AAAA"], "topk": 1}, "unknown field 'topk'"),
+        ({"images": ["AAAA"], "use_gpu": True}, "set use_gpu in init_args instead"),
+    ],
+)
+def test_bad_input_is_refused_and_the_next_good_request_answered(
+    service: Service, pictures: Path, body: dict[str, Any], message: str
+) -> None:
+    answer = post(service, body)
+    assert answer["status"] == "101"
+    assert message in answer["msg"]
+    assert answer["results"] == ""
+    assert "Traceback" not in answer["msg"]
+    good = post(service, tensor(pictures, "coffee.png"))
+    assert_right(good["results"]["prediction"], ["coffee.png"])
+
+
+def test_a_huge_picture_is_refused_by_its_header_within_bounded_memory(
+    service: Service, pictures: Path
+) -> None:
+    def memory() -> int:
+        server = psutil.Process(service.pid)
+        return sum(process.memory_info().rss for process in (server, *server.children()))
+
+    post(service, {"images": encoded(pictures, "coffee.png")})
+    before = memory()
+    answer = post(service, {"images": [huge_png(), *encoded(pictures, "coffee.png")]})
+    bad, good = answer["results"]["prediction"]
+    assert "max_image_pixels" in bad["error"]
+    assert_right([good], ["coffee.png"])
+    assert memory() < before + 200_000_000  # its pixels would be 30 GB
+
+
+@pytest.mark.parametrize("body", ["[1]", '"text"', "{", ""])
+def test_what_is_no_json_object_is_refused_by_paddlehub_and_harms_nothing(
+    service: Service, pictures: Path, body: str
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = requests.post(service.url, data=body, headers=headers, timeout=60)
+    assert response.status_code in (400, 415, 500)
+    good = post(service, tensor(pictures, "rocket.jpg"))
+    assert_right(good["results"]["prediction"], ["rocket.jpg"])
+
+
+def test_the_client_says_in_one_line_what_the_server_refuses(
+    service: Service, repository: Path, pictures: Path
+) -> None:
+    flags = ["--image_file", str(pictures), "--batch_size", "3", "--crop_size", "192"]
+    done = run_client(service.url, repository, *flags)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-2] == (
+        "ERROR: chelsea.png ... rocket.jpg (3 images): the server refused (status 101): revert_params.shape "
+        "is [3, 3, 192, 192]; the model takes [N, 3, 224, 224]: use --resize_short/--crop_size"
+    )
+
+
+def test_the_client_reads_another_modules_refusal(service: Service, repository: Path, pictures: Path) -> None:
+    url = service.url.replace("clas_system", "other")
+    done = run_client(url, repository, "--image_file", str(pictures / "coffee.png"))
+    assert done.returncode == 1
+    assert "the server refused (status 111): Module other is not available." in done.stderr
+
+
+def test_the_server_runs_in_a_process_session_of_its_own(service: Service) -> None:
+    assert os.getsid(service.pid) == service.pid

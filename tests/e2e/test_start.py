@@ -1,0 +1,191 @@
+"""Installing, starting by configuration file, and everything that ends a start."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from hub_server import free_port, hub_serving, is_listening, run_hub
+from known_answers import PHOTOGRAPHS, assert_right
+
+
+def write_config(
+    file: Path, port: int, *, predict_args: dict[str, Any] | None = None, **init_args: object
+) -> Path:
+    """A configuration of our own: what the repository's says, on the CPU and on another port."""
+    module = {"init_args": {"version": "1.0.0", **init_args}, "predict_args": predict_args or {}}
+    config = {"modules_info": {"clas_system": module}, "port": port, "use_multiprocess": False, "workers": 2}
+    file.write_text(json.dumps(config))
+    return file
+
+
+@pytest.fixture
+def failed_start(installed: dict[str, str], tmp_path: Path) -> Callable[..., str]:
+    """Start by a configuration that can't work; gives the last line on the screen."""
+
+    def start(env: dict[str, str] | None = None, config: Path | None = None, **init_args: object) -> str:
+        port = free_port()
+        config = config or write_config(tmp_path / "config.json", port, **init_args)
+        done = run_hub(["serving", "start", "-c", str(config)], {**installed, **(env or {})}, tmp_path)
+        assert done.returncode != 0
+        assert not is_listening(port)
+        return done.stdout.splitlines()[-1]
+
+    return start
+
+
+def test_show_list_and_uninstall_work(hub_env: dict[str, str], repository: Path, tmp_path: Path) -> None:
+    env = {**hub_env, "HUB_HOME": str(tmp_path)}
+    assert run_hub(["install", "clas/"], env, repository).returncode == 0
+    listed = run_hub(["list"], env)
+    assert re.search(r"\|\s*clas_system\s*\|", listed.stdout), listed.stdout
+    shown = run_hub(["show", "clas_system"], env)
+    assert "Image classification with a model exported by PaddleClas" in shown.stdout, shown.stdout
+    removed = run_hub(["uninstall", "clas_system"], env)
+    assert "Successfully uninstalled clas_system" in removed.stdout
+    assert not (tmp_path / "modules" / "clas_system").exists()
+
+
+def test_the_shipped_configuration_wants_a_gpu_and_says_how_to_name_it(
+    failed_start: Callable[..., str], repository: Path
+) -> None:
+    last_line = failed_start(config=repository / "config.json")
+    remedy = "export CUDA_VISIBLE_DEVICES=0"
+    assert last_line.endswith(f"DeviceError: use_gpu needs CUDA_VISIBLE_DEVICES: {remedy}")
+
+
+def test_a_paddle_without_cuda_ends_the_start(failed_start: Callable[..., str]) -> None:
+    last_line = failed_start({"CUDA_VISIBLE_DEVICES": "0"}, use_gpu=True)
+    assert "DeviceError: use_gpu needs a Paddle with CUDA: install paddlepaddle-gpu" in last_line
+
+
+def test_a_missing_model_ends_the_start(failed_start: Callable[..., str], tmp_path: Path) -> None:
+    last_line = failed_start(inference_model_dir="nowhere")
+    assert "ModelNotFoundError: there is no model: inference_model_dir is 'nowhere', tried" in last_line
+    assert str(tmp_path / "nowhere") in last_line
+
+
+def test_a_damaged_model_ends_the_start(
+    failed_start: Callable[..., str], default_model_dir: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    shutil.copy(default_model_dir / "inference.pdmodel", model)
+    (model / "inference.pdiparams").write_bytes(
+        (default_model_dir / "inference.pdiparams").read_bytes()[:1_000_000]
+    )
+    last_line = failed_start(inference_model_dir="model")
+    assert f"ModelLoadError: {model}/inference.pdiparams is cut off" in last_line
+
+
+def test_a_malformed_label_file_ends_the_start(failed_start: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("goldfish\n")
+    last_line = failed_start(class_id_map_file="labels.txt")
+    assert "LabelFileError: the label file" in last_line
+    assert "malformed in line 1: 'goldfish'" in last_line
+
+
+def test_an_unknown_init_arg_ends_the_start(failed_start: Callable[..., str]) -> None:
+    last_line = failed_start(enable_mkldn=True)
+    assert last_line.endswith(
+        "SettingsError: init_args has an unknown name 'enable_mkldn'; did you mean 'enable_mkldnn'?"
+    )
+
+
+def test_the_repository_works_as_deploy_hubserving_of_paddleclas(
+    hub_env: dict[str, str], repository: Path, default_model_dir: Path, photographs: Path, tmp_path: Path
+) -> None:
+    """With the commands started in PaddleClas/deploy, and the model in PaddleClas/inference."""
+    deploy = tmp_path / "PaddleClas" / "deploy"
+    ignored = shutil.ignore_patterns(".*", "build", "inference", "__pycache__")
+    shutil.copytree(repository, deploy / "hubserving", ignore=ignored)
+    shutil.copytree(default_model_dir, tmp_path / "PaddleClas" / "inference")
+    env = {**hub_env, "HUB_HOME": str(tmp_path / "hub_home")}
+    assert run_hub(["install", "hubserving/clas/"], env, deploy).returncode == 0
+    port = free_port()
+    config = deploy / "hubserving" / "clas" / "config.json"
+    write_config(config, port, predict_args={"top_k": 3}, use_gpu=False, enable_mkldnn=False)
+    url = f"http://127.0.0.1:{port}/predict/clas_system"
+    log = tmp_path / "log"
+    with hub_serving(["-c", "hubserving/clas/config.json"], port, log, env, deploy):
+        client = subprocess.run(
+            [
+                *(sys.executable, "hubserving/test_hubserving.py", "--server_url", url),
+                *("--image_file", str(photographs / "coffee.png")),
+            ],
+            cwd=deploy,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        of_predict_args = classify_coffee(url, photographs)
+        of_the_request = classify_coffee(url, photographs, top_k=1)
+    assert client.returncode == 0, client.stderr
+    assert "class_ids: [967, 968, 925], label_names: ['espresso', 'cup', 'consomme']" in client.stdout
+    assert of_predict_args == [967, 968, 925]
+    assert of_the_request == [967]
+    assert f"model: {tmp_path / 'PaddleClas' / 'inference'}, format: pdmodel" in log.read_text()
+    assert "device: CPU, MKL-DNN: off" in log.read_text()
+
+
+def classify_coffee(url: str, photographs: Path, **fields: object) -> list[int]:
+    """Send coffee.png as a whole file; gives the class ids."""
+    image = base64.b64encode((photographs / "coffee.png").read_bytes()).decode()
+    answer = requests.post(url, json={"images": [image], **fields}, timeout=60).json()
+    class_ids: list[int] = answer["results"]["prediction"][0]["class_ids"]
+    return class_ids
+
+
+def test_paddlehubs_own_gpu_mode_is_refused_and_the_client_reads_it(
+    installed: dict[str, str], repository: Path, photographs: Path, tmp_path: Path
+) -> None:
+    port = free_port()
+    config = write_config(tmp_path / "config.json", port)
+    config.write_text(json.dumps({**json.loads(config.read_text()), "use_gpu": True, "gpu": "0"}))
+    with hub_serving(["-c", str(config)], port, tmp_path / "log", installed, tmp_path):
+        client = subprocess.run(
+            [
+                *(sys.executable, "test_hubserving.py", "--image_file", str(photographs / "coffee.png")),
+                *("--server_url", f"http://127.0.0.1:{port}/predict/clas_system", "--timeout", "120"),
+            ],
+            cwd=repository,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert client.returncode == 1
+    assert "the server refused (status 101): use_gpu came with the request" in client.stderr
+    assert "set use_gpu in init_args instead" in client.stderr
+
+
+def test_the_module_can_be_tried_before_any_installation(
+    repository: Path, default_model_dir: Path, photographs: Path, hub_env: dict[str, str], tmp_path: Path
+) -> None:
+    assert default_model_dir.is_dir()
+    done = subprocess.run(
+        [sys.executable, repository / "clas" / "module.py", *(photographs / name for name in PHOTOGRAPHS)],
+        cwd=tmp_path,
+        env={**hub_env, "HUB_HOME": str(tmp_path / "hub_home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [re.fullmatch(r"  (0\.\d{5})  +(\d+)  (.+)", line) for line in done.stdout.splitlines()]
+    found = [row for row in rows if row is not None]
+    entries = [
+        {
+            "class_ids": [int(row[2]) for row in found[start : start + 5]],
+            "scores": [float(row[1]) for row in found[start : start + 5]],
+        }
+        for start in (0, 5, 10)
+    ]
+    assert_right(entries, PHOTOGRAPHS)

@@ -1,0 +1,73 @@
+import pytest
+
+from clas_client.report import Report
+from clas_client.sender import Answer
+from scripted_service import predictions
+
+
+def answer(images: int, elapse_s: float = 0.5, latency_s: float = 1.0, score: float = 0.75) -> Answer:
+    return Answer(predictions(images, score=score)["prediction"], elapse_s, latency_s)
+
+
+def test_each_image_has_its_line_and_the_averages_divide_by_the_images(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = Report(None)
+    report.add(["a.png", "b.png", "c.png"], answer(3, 0.3, 0.9, score=0.8))
+    report.add(["d.png"], answer(1, 0.1, 0.3, score=0.4))
+    report.close()
+    results = "The result(s): class_ids: [7, 8], label_names: ['seven', 'eight'], scores: "
+    assert capsys.readouterr().out.splitlines() == [
+        f"File:a.png, {results}[0.8, 0.125]",
+        f"File:b.png, {results}[0.8, 0.125]",
+        f"File:c.png, {results}[0.8, 0.125]",
+        f"File:d.png, {results}[0.4, 0.125]",
+        "The average time of prediction cost: 0.100 s/image",
+        "The average time cost: 0.300 s/image",
+        "The average top-1 score: 0.700",
+    ]
+
+
+def test_failures_do_not_count_in_the_averages_and_leave_stdout_alone(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    report = Report(None)
+    report.fail(["broken.png"], "damaged")
+    report.fail(["a", "b", "c"], "refused")
+    report.add(["good.png"], answer(1, 0.25, 0.5))
+    report.close()
+    out = capsys.readouterr().out.splitlines()
+    assert len(out) == 4
+    assert out[1] == "The average time of prediction cost: 0.250 s/image"
+    assert [record.getMessage() for record in caplog.records] == [
+        "broken.png: damaged",
+        "a ... c (3 images): refused",
+    ]
+    assert (report.num_failed, report.num_answered) == (4, 1)
+
+
+def test_without_an_answer_there_are_no_averages(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    Report(None).close()
+    assert capsys.readouterr().out == ""
+    assert "no image was answered" in caplog.text
+
+
+def test_entries_without_scores_do_not_count_as_top_1(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report(None)
+    empty: dict[str, list[int]] = {"class_ids": [], "scores": [], "label_names": []}
+    report.add(["a"], Answer([empty], 1, 1))
+    report.close()
+    assert "top-1" not in capsys.readouterr().out
+
+
+def test_there_is_a_progress_bar_on_a_terminal_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for is_terminal in (False, True):
+        monkeypatch.setattr("sys.stderr.isatty", lambda shown=is_terminal: shown)
+        report = Report(2)
+        report.add(["a", "b"], answer(2))
+        report.close()
+        assert ("2/2" in capsys.readouterr().err) is is_terminal

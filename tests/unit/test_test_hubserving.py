@@ -1,0 +1,240 @@
+import io
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+import test_hubserving
+from scripted_service import Reply, answer_rightly, envelope, predictions, scripted_service
+
+
+def write_picture(file: Path, value: int = 0) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(cv2.imencode(".png", np.full((300, 400, 3), value, np.uint8))[1].tobytes())
+    return file
+
+
+def run(url: str, path: Path, *flags: str) -> int:
+    return test_hubserving.main(["--server_url", url, "--image_file", str(path), *flags])
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    for name in ("a.png", "b.png", "sub/c.PNG"):
+        write_picture(tmp_path / "pictures" / name)
+    return tmp_path / "pictures"
+
+
+def test_an_image_is_printed_with_the_averages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with scripted_service() as service:
+        assert run(service.url, write_picture(tmp_path / "cat.png")) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == (
+        "File:cat.png, The result(s): "
+        "class_ids: [7, 8], label_names: ['seven', 'eight'], scores: [0.75, 0.125]"
+    )
+    assert out[1] == "The average time of prediction cost: 0.500 s/image"
+    assert out[2].startswith("The average time cost: ")
+    assert out[3] == "The average top-1 score: 0.750"
+
+
+def test_image_path_is_an_alias(tmp_path: Path) -> None:
+    with scripted_service() as service:
+        flags = ["--server_url", service.url, "--image_path", str(write_picture(tmp_path / "cat.png"))]
+        assert test_hubserving.main(flags) == 0
+
+
+def test_a_bad_file_costs_neither_its_neighbours_nor_the_last_batch(
+    pictures: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    (pictures / "aa.jpg").write_text("no image")
+    with scripted_service() as service:
+        assert run(service.url, pictures, "--batch_size", "2") == 1
+        assert [tensor.shape for tensor in service.tensors()] == [(2, 3, 224, 224), (1, 3, 224, 224)]
+    out = capsys.readouterr().out
+    assert [line.partition(",")[0] for line in out.splitlines()[:3]] == [
+        "File:a.png",
+        "File:b.png",
+        "File:sub/c.PNG",
+    ]
+    assert "aa.jpg: the image can't be decoded" in caplog.text
+
+
+def test_a_refused_batch_does_not_stop_the_others(
+    pictures: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    replies = [Reply(envelope(predictions(1))), Reply(envelope(status="101", msg="no")), Reply(b"x", 500)]
+    with scripted_service(lambda _: replies.pop()) as service:
+        assert run(service.url, pictures, "--retries", "0") == 1
+    assert "File:sub/c.PNG" in capsys.readouterr().out
+    assert "a.png: the server answered HTTP 500" in caplog.text
+    assert "b.png: the server refused (status 101): no" in caplog.text
+
+
+def test_a_server_that_is_not_there_gives_one_line_per_batch_and_status_1(
+    pictures: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with scripted_service() as service:
+        url = service.url
+    assert run(url, pictures, "--batch_size", "3", "--retries", "0") == 1
+    assert "a.png ... sub/c.PNG (3 images): " in caplog.text
+    assert "can't be reached: [Errno 111] Connection refused" in caplog.text
+
+
+def test_a_folder_without_images_is_a_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with scripted_service() as service:
+        assert run(service.url, tmp_path) == 1
+    assert "no image was answered" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("flags", "shape", "dtype"),
+    [
+        ([], [1, 3, 224, 224], "float32"),
+        (["--resize_short", "128", "--crop_size", "96"], [1, 3, 96, 96], "float32"),
+        (["--normalize", "False"], [1, 3, 224, 224], "uint8"),
+        (["--normalize", "false", "--to_chw", "0"], [1, 224, 224, 3], "uint8"),
+        (["--normalize", "TRUE", "--to_chw", "no"], [1, 224, 224, 3], "float32"),
+    ],
+)
+def test_the_flags_shape_what_is_sent(pictures: Path, flags: list[str], shape: list[int], dtype: str) -> None:
+    with scripted_service() as service:
+        assert run(service.url, pictures / "a.png", *flags) == 0
+        assert service.requests[0]["revert_params"] == {"shape": shape, "dtype": dtype}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--normalize", "maybe"], "'maybe' is neither True nor False"),
+        (["--batch_size", "0"], "'0' is no whole number from 1"),
+        (["--batch_size", "x"], "'x' is no whole number from 1"),
+        (["--retries", "-1"], "'-1' is no whole number from 0"),
+        (["--timeout", "0"], "'0' is no number of seconds"),
+        (["--timeout", "x"], "'x' is no number of seconds"),
+        (["--crop_size", "300"], "--resize_short must not be smaller than --crop_size"),
+        (["--image_file", "nowhere.png"], "there is no nowhere.png"),
+        (["--server_url", "127.0.0.1:8866"], "is no address such as http://"),
+        (["--unknown"], "unrecognized arguments"),
+    ],
+)
+def test_wrong_arguments_end_with_status_2(
+    pictures: Path, flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run("http://127.0.0.1:1/", pictures, *flags)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_progress_bar_counts_all_images_on_a_terminal(
+    pictures: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with scripted_service() as service:
+        run(service.url, pictures)
+    captured = capsys.readouterr()
+    assert "3/3" in captured.err
+    assert "3/3" not in captured.out
+
+
+def test_memory_does_not_grow_with_the_number_of_images(pictures: Path) -> None:
+    def peak(images: int) -> int:
+        for number in range(len(list(pictures.iterdir())), images):
+            (pictures / f"x{number}.png").hardlink_to(pictures / "a.png")
+        tracemalloc.start()
+        try:
+            with scripted_service(forget) as service:
+                run(service.url, pictures)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    def forget(request: dict[str, Any]) -> Reply:
+        reply = answer_rightly(request)
+        request.clear()
+        return reply
+
+    peak(3)  # imports and caches
+    few = peak(5)
+    assert peak(60) < few + 1_000_000  # one preprocessed image takes 0.6 MB, its body 0.8
+
+
+def test_a_reader_that_has_seen_enough_ends_the_client_quietly(pictures: Path, repository: Path) -> None:
+    for number in range(200):
+        (pictures / f"x{number}.png").hardlink_to(pictures / "a.png")
+    with scripted_service() as service:
+        client = subprocess.Popen(
+            [
+                sys.executable,
+                "test_hubserving.py",
+                "--server_url",
+                service.url,
+                "--image_file",
+                str(pictures),
+            ],
+            cwd=repository,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert client.stdout is not None
+        assert client.stderr is not None
+        client.stdout.readline()
+        client.stdout.close()
+        assert client.wait(60) == 1
+        assert client.stderr.read() == b""
+        client.stderr.close()
+
+
+def test_the_client_runs_without_paddle(pictures: Path, repository: Path, tmp_path: Path) -> None:
+    """With only the packages of constraints/client.txt to be had, whatever else is installed."""
+    for name in ("paddle", "paddlehub", "PIL", "joblib", "flask"):
+        (tmp_path / "blocked" / name).mkdir(parents=True)
+        (tmp_path / "blocked" / name / "__init__.py").write_text(f"raise ImportError('{name} is blocked')")
+    with scripted_service() as service:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "test_hubserving.py",
+                "--server_url",
+                service.url,
+                "--image_file",
+                str(pictures),
+            ],
+            cwd=repository,
+            env={"PYTHONPATH": str(tmp_path / "blocked"), "PATH": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("File:") == 3
+    assert done.stderr == ""
+
+
+def test_a_changed_preprocessing_reaches_the_wire(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(test_hubserving, "make_preprocess", lambda _: lambda image: image[:5, :6])
+    with scripted_service() as service:
+        assert run(service.url, pictures / "a.png") == 0
+        assert service.requests[0]["revert_params"]["shape"] == [1, 5, 6, 3]
+
+
+def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        test_hubserving.main(["--help"])
+    out = io.StringIO(capsys.readouterr().out).read()
+    for flag in (
+        "server_url",
+        "image_file",
+        "batch_size",
+        "resize_short",
+        "crop_size",
+        "normalize",
+        "to_chw",
+    ):
+        assert f"--{flag}" in out
