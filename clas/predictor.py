@@ -182,11 +182,11 @@ def build_config(
     else:
         config.disable_gpu()
         config.set_cpu_math_library_num_threads(num_threads)
-        if mkldnn:
-            config.enable_mkldnn()
-            config.set_mkldnn_cache_capacity(_MKLDNN_CACHED_SHAPES)
-        elif hasattr(config, "disable_mkldnn"):  # Paddle 3, where it is on by default
-            config.disable_mkldnn()
+    if mkldnn and not settings.use_gpu:
+        config.enable_mkldnn()
+        config.set_mkldnn_cache_capacity(_MKLDNN_CACHED_SHAPES)
+    elif hasattr(config, "disable_mkldnn"):  # since Paddle 2.6, where it is on by default
+        config.disable_mkldnn()
     if files.is_json:
         if not hasattr(config, "enable_new_ir"):
             raise ModelLoadError(f"{files.program} needs Paddle 3; export inference.pdmodel for this Paddle")

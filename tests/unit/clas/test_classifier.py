@@ -187,15 +187,16 @@ def test_a_malformed_label_file_ends_the_start(tiny_model: Path, tmp_path: Path)
         classifier_of(tiny_model, class_id_map_file=str(labels))
 
 
+@pytest.mark.parametrize("mkldnn", [True, False])
 def test_mkldnn_together_with_the_gpu_is_warned_of(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mkldnn: bool
 ) -> None:
     """With a GPU faked: the model is opened on the CPU, and only the settings speak of a GPU."""
     opened = classifier_of(tiny_model)._predictor
     monkeypatch.setattr("clas.classifier.Predictor", lambda *_: opened)
     with caplog.at_level(logging.INFO, "clas_system"):
-        classifier_of(tiny_model, use_gpu=True, enable_mkldnn=True)
-    assert "enable_mkldnn is for the CPU: ignored, the GPU is used" in caplog.text
+        classifier_of(tiny_model, use_gpu=True, enable_mkldnn=mkldnn)
+    assert ("enable_mkldnn is for the CPU: ignored, the GPU is used" in caplog.text) is mkldnn
     assert "device: GPU, MKL-DNN: off" in caplog.text
 
 

@@ -119,6 +119,7 @@ def test_use_gpu_takes_the_first_visible_device_and_no_mkldnn(
     calls = recorded(monkeypatch, tiny_model, use_gpu=True, gpu_mem=1234, enable_mkldnn=True)
     assert calls["enable_use_gpu"] == (1234, 0)
     assert "enable_mkldnn" not in calls
+    assert "disable_mkldnn" in calls
     assert "disable_gpu" not in calls
 
 

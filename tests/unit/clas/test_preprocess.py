@@ -1,3 +1,4 @@
+import contextlib
 import io
 import struct
 import zlib
@@ -8,6 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
 from clas.errors import ImageError
@@ -87,6 +90,34 @@ def test_a_damaged_header_is_refused() -> None:
     damaged[24] ^= 255  # the bit depth, which the checksum covers
     with pytest.raises(ImageError, match="the image can't be decoded"):
         DecodeImage(100)(bytes(damaged))
+
+
+def test_more_pixels_than_opencv_bears_are_refused_where_size_does_not_count() -> None:
+    with pytest.raises(ImageError, match="the image can't be decoded"):
+        DecodeImage()(png_header(100_000, 100_000))
+
+
+def test_a_header_that_pillow_can_not_read_is_refused() -> None:
+    damaged = bytearray(encoded(RED, ".bmp"))
+    damaged[14] = 7  # the size of the header, by which its kind is known
+    with pytest.raises(ImageError, match="its header is damaged"):
+        DecodeImage(100)(bytes(damaged))
+
+
+@given(
+    ending=st.sampled_from([".png", ".bmp", ".webp", ".jpg"]),
+    changes=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=20),
+    keep=st.integers(0, 2000),
+)
+def test_any_damage_ends_in_an_image_or_in_our_error(
+    ending: str, changes: list[tuple[int, int]], keep: int
+) -> None:
+    data = bytearray(encoded(RED, ending))
+    for position, value in changes:
+        data[position % len(data)] = value
+    with contextlib.suppress(ImageError):
+        image = DecodeImage(10_000)(bytes(data[:keep]))
+        assert image.size <= 3 * 10_000
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,12 @@ def test_a_name_that_stands_twice_in_params_py_is_refused() -> None:
         load_settings({}, {"PostProcess": {"topk": 5}, "Global": {"topk": 4}})
 
 
+def test_a_params_py_without_params_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("clas.params.PARAMS")
+    with pytest.raises(SettingsError, match=r"params\.py can't be read: AttributeError: .*PARAMS"):
+        load_settings({})
+
+
 def test_a_slip_in_params_py_is_reported_as_what_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

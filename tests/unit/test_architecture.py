@@ -1,0 +1,131 @@
+"""Holds the design: which way imports run, who imports the heavy packages, and what must be equal."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LAYERS = [
+    {"errors"},
+    {"params", "settings"},
+    {"model_files"},
+    {"program"},
+    {"protocol", "preprocess", "postprocess", "predictor"},
+    {"classifier"},
+    {"module"},
+]
+"""Modules of clas/: each imports from earlier rows only; settings reads params when it is called."""
+
+PADDLE = {"predictor", "program"}
+
+
+def modules_of(directory: Path) -> dict[str, ast.Module]:
+    return {file.stem: ast.parse(file.read_text()) for file in sorted(directory.glob("*.py"))}
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """Names of the packages (with a leading dot: of the siblings) that are imported anywhere in a module."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            name = (node.module or "").partition(".")[0]
+            names.add("." + name if node.level else name)
+    return names
+
+
+def test_every_module_has_its_layer(repository: Path) -> None:
+    assert set(modules_of(repository / "clas")) == {"__init__", *set().union(*LAYERS)}
+
+
+def test_imports_run_one_way(repository: Path) -> None:
+    trees = modules_of(repository / "clas")
+    for number, layer in enumerate(LAYERS):
+        allowed = {f".{name}" for earlier in LAYERS[:number] for name in earlier}
+        for name in layer:
+            siblings = {found for found in imported(trees[name]) if found.startswith(".")}
+            assert siblings <= allowed, name
+
+
+def test_only_the_predictor_and_its_program_reader_import_paddle(repository: Path) -> None:
+    trees = modules_of(repository / "clas")
+    assert {name for name, tree in trees.items() if "paddle" in imported(tree)} == PADDLE
+    assert {name for name, tree in trees.items() if "paddlehub" in imported(tree)} == {"module"}
+
+
+def test_no_module_imports_an_http_library(repository: Path) -> None:
+    for name, tree in modules_of(repository / "clas").items():
+        assert not imported(tree) & {"http", "requests", "flask", "urllib", "fastapi", "starlette"}, name
+
+
+def test_the_client_imports_neither_paddle_nor_paddlehub(repository: Path) -> None:
+    code = "import sys, test_hubserving; print(sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
+    )
+    loaded = {name.partition(".")[0] for name in ast.literal_eval(done.stdout)}
+    assert {"clas", "clas_client", "requests", "tqdm"} <= loaded
+    assert not loaded & {"paddle", "paddlehub", "PIL", "joblib", "flask"}
+
+
+def test_imports_inside_the_package_are_relative(repository: Path) -> None:
+    for name, tree in modules_of(repository / "clas").items():
+        assert not imported(tree) & {"clas", "clas_system"}, name
+
+
+def test_paddlehub_can_read_the_module_facts(repository: Path) -> None:
+    """It looks for one class under the bare name `moduleinfo`, with literal arguments."""
+    tree = ast.parse((repository / "clas" / "module.py").read_text())
+    decorators = [
+        (node.name, decorator)
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        for decorator in node.decorator_list
+    ]
+    [(name, call)] = decorators
+    assert name == "ClasSystem"
+    assert isinstance(call, ast.Call)
+    assert isinstance(call.func, ast.Name)
+    assert call.func.id == "moduleinfo"
+    facts = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+    assert (facts["name"], facts["version"]) == ("clas_system", "1.0.0")
+
+
+def test_the_package_file_is_empty(repository: Path) -> None:
+    assert (repository / "clas" / "__init__.py").read_bytes() == b""
+
+
+def test_both_configurations_are_equal_and_hold_the_originals_values(repository: Path) -> None:
+    text = (repository / "config.json").read_bytes()
+    assert (repository / "clas" / "config.json").read_bytes() == text
+    assert json.loads(text) == {
+        "modules_info": {
+            "clas_system": {
+                "init_args": {"version": "1.0.0", "use_gpu": True, "enable_mkldnn": False},
+                "predict_args": {},
+            }
+        },
+        "port": 8866,
+        "use_multiprocess": False,
+        "workers": 2,
+    }
+
+
+@pytest.mark.parametrize("directory", ["clas", "clas_client"])
+def test_no_user_input_is_checked_by_assert(repository: Path, directory: str) -> None:
+    for name, tree in modules_of(repository / directory).items():
+        assert not any(isinstance(node, ast.Assert) for node in ast.walk(tree)), name
+
+
+@pytest.mark.parametrize("set_name", ["hub", "client", "dev", "hub-gpu-2.6"])
+def test_a_pinned_set_pins_everything_and_names_its_command(repository: Path, set_name: str) -> None:
+    text = (repository / "constraints" / f"{set_name}.txt").read_text()
+    assert "uv pip compile --" in text
+    assert f"{set_name}.in -o {set_name}.txt" in text
+    requirements = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
+    assert len(requirements) > 5
+    assert all("==" in line for line in requirements)
