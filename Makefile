@@ -21,8 +21,8 @@ venv: .venv/.complete
 	touch $@
 
 # Written last by the export, so its being there means that the model is whole.
-$(MODEL): .venv/.complete tools/export_efficientnet_lite.py tools/torch_checkpoint.py
-	$(BIN)/python tools/export_efficientnet_lite.py
+$(MODEL): .venv/.complete tools/export_efficientnet_lite.py tools/efficientnet_lite.py tools/torch_checkpoint.py
+	GLOG_minloglevel=2 $(BIN)/python -W ignore tools/export_efficientnet_lite.py
 	touch $@
 
 demo: $(MODEL)

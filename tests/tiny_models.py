@@ -1,18 +1,12 @@
 """Small Paddle models, written in a moment, whose answers can be told beforehand."""
 
-import os
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-os.environ.setdefault("GLOG_minloglevel", "2")
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    import paddle
-    from paddle.pir_utils import IrGuard, OldIrGuard
+import paddle
+from paddle.pir_utils import IrGuard, OldIrGuard
 
 Network = Callable[[Any], Any]
 

@@ -13,15 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import export_efficientnet_lite
-from export_efficientnet_lite import (
-    ExportError,
-    Weights,
-    main,
-    publish,
-    same_padding,
-    save_model,
-    weights_file,
-)
+from efficientnet_lite import ExportError, Weights, same_padding
+from export_efficientnet_lite import main, publish, save_model, weights_file
 from known_answers import PHOTOGRAPHS, assert_right
 from torch_checkpoint import read_checkpoint
 
