@@ -64,7 +64,7 @@ class Classifier:
         k = self._topk.check(top_k)
         self._check_shape(batch.shape, field)
         results: list[Prediction] = []
-        for piece in _in_pieces(batch, self._settings.max_batch_size):
+        for piece in _in_pieces(batch, self._predictor.batch_size or self._settings.max_batch_size):
             with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity, refused below
                 tensor = np.ascontiguousarray(piece, np.float32)
             if not np.isfinite(tensor).all():

@@ -51,6 +51,7 @@ class Predictor:
 
     Attributes:
         input_shape: What the model takes, [N, C, H, W] or the like; None where the model leaves it free.
+        batch_size: The number of images that a batch must have; None where the model leaves it free.
         num_classes: Scores per image.
         mkldnn: Whether MKL-DNN is in use.
         num_threads: CPU threads of one prediction.
@@ -64,6 +65,7 @@ class Predictor:
         if settings.use_gpu:
             check_gpu()
         self.input_shape = read_input_shape(files)
+        self.batch_size = self.input_shape[0]
         check_weights(files)
         self.mkldnn = settings.enable_mkldnn and not settings.use_gpu
         self.num_threads = settings.cpu_num_threads or _available_cores()
@@ -86,6 +88,7 @@ class Predictor:
 
         Raises:
             DeviceError: In a forked worker, with use_gpu.
+            ModelLoadError: In a forked worker, if the files are no longer what they were at the start.
             PredictionError: The model failed.
         """
         with self._lock:
@@ -120,7 +123,7 @@ class Predictor:
             The number of scores per image.
         """
         side = self._settings.crop_size
-        shape = [1, *(side if size is None else size for size in self.input_shape[1:])]
+        shape = [self.batch_size or 1, *(size or side for size in self.input_shape[1:])]
         batch = np.zeros(shape, np.float32)
         try:
             scores = _run(self._paddle, batch)
@@ -133,10 +136,10 @@ class Predictor:
             self.mkldnn = False
             self._paddle = self._open()
             return self._warm_up()
-        if scores.ndim != 2 or len(scores) != 1:  # noqa: PLR2004  # [N, classes]
+        if scores.ndim != 2 or len(scores) != shape[0]:  # noqa: PLR2004  # [N, classes]
             raise ModelLoadError(
                 f"{self._files.program} is no image classifier: it answers {list(scores.shape)} "
-                "to one image; [1, classes] was expected"
+                f"to an input of {shape}; [{shape[0]}, classes] was expected"
             )
         return scores.shape[1]
 
@@ -242,5 +245,5 @@ def _available_cores() -> int:
 def _brief(exc: BaseException) -> str:
     """The one line of Paddle's many that says what is wrong."""
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
-    kind = re.compile(r"\((InvalidArgument|NotFound|Unavailable|Unimplemented|[A-Z]\w+)\) ")
-    return next((line for line in lines if kind.match(line)), lines[0] if lines else type(exc).__name__)
+    named = [line for line in lines if re.match(r"\([A-Z]\w+\) ", line)]  # as in "(InvalidArgument) ..."
+    return next(iter(named or lines), type(exc).__name__)

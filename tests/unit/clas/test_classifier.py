@@ -148,6 +148,12 @@ def test_free_sizes_take_any_size(tmp_path: Path) -> None:
     assert best(classifier.classify(solid_batch(2, side=50))) == [2]
 
 
+def test_a_model_that_takes_one_image_at_a_time_answers_batches_all_the_same(tmp_path: Path) -> None:
+    classifier = classifier_of(write_model(tmp_path, input_shape=(1, 3, 32, 32)))
+    assert best(classifier.classify(solid_batch(2, 0, 1))) == [2, 0, 1]
+    assert best(classifier.classify_images([picture(1), picture(0)])) == [1, 0]
+
+
 def test_the_start_is_logged(tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("".join(f"{number} name{number}\n" for number in range(6)))
