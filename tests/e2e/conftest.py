@@ -29,12 +29,8 @@ def hub_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def snapshot(directory: Path) -> dict[str, int]:
-    """Every file below a directory, but for Python's caches, with the time of its last change."""
-    return {
-        str(path.relative_to(directory)): path.stat().st_mtime_ns
-        for path in directory.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+    """Everything below a directory, with the time of its last change."""
+    return {str(path.relative_to(directory)): path.stat().st_mtime_ns for path in directory.rglob("*")}
 
 
 @pytest.fixture(scope="session")
