@@ -1,4 +1,5 @@
 # make           build .venv from constraints/dev.txt (nothing to do when it is up to date)
+# make model     export the default model to clas/inference/
 # make demo      the whole path: model, hub install, hub serving, the client on three photographs
 # make test      all tests, with coverage
 # make serve     install the module into your PaddleHub and serve it on port 8866
@@ -11,7 +12,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3 python,\
 BIN := .venv/bin
 MODEL := clas/inference/inference.pdmodel
 
-.PHONY: venv demo test serve check clean
+.PHONY: venv model demo test serve check clean
 venv: .venv/.complete
 
 .venv/.complete: constraints/dev.txt
@@ -24,6 +25,8 @@ venv: .venv/.complete
 $(MODEL): .venv/.complete tools/export_efficientnet_lite.py tools/efficientnet_lite.py tools/torch_checkpoint.py
 	GLOG_minloglevel=2 $(BIN)/python -W ignore tools/export_efficientnet_lite.py
 	touch $@
+
+model: $(MODEL)
 
 demo: $(MODEL)
 	$(BIN)/python tools/demo.py

@@ -2,10 +2,11 @@
 
     python test_hubserving.py --server_url http://HOST:8866/predict/clas_system --image_file FILE_OR_FOLDER
 
-Exit status: 0 if every image was answered, 1 if any wasn't, 2 for wrong arguments.
+Exit status: 0 if every image was answered, 1 if any wasn't, 2 for wrong arguments, 130 after Ctrl-C.
 """
 
 import argparse
+import io
 import logging
 import math
 import os
@@ -15,12 +16,15 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import cv2
+
 from clas.errors import ClasError, ImageError
 from clas.preprocess import Array, Compose, create_transforms
 from clas_client.images import find_images, read_image
-from clas_client.report import Report
+from clas_client.report import LOGGER, Report
 from clas_client.sender import Sender, in_batches
 
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -36,20 +40,45 @@ def make_preprocess(args: argparse.Namespace) -> Compose:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     args = _parse_args(argv)
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO, stream=sys.stderr)
+    _set_up_output()
     report = Report(_count(args.image_file) if sys.stderr.isatty() else None)
     try:
         with closing(Sender(args.server_url, args.timeout, args.retries)) as sender:
-            for names, images in in_batches(_prepared(args, report), args.batch_size):
-                try:
-                    report.add(names, sender.predict(images))
-                except ClasError as exc:
-                    report.fail(names, exc)
+            _send_all(args, sender, report)
         report.close()
-    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        report.close()
+        return _INTERRUPTED
+    except OSError as exc:  # of our own output: all others are reported where they are met
+        if not isinstance(exc, BrokenPipeError):  # there, whoever read it has seen enough
+            LOGGER.error("the results can't be written: %s", exc.strerror)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return int(report.num_failed > 0 or report.num_answered == 0)
+
+
+def _send_all(args: argparse.Namespace, sender: Sender, report: Report) -> None:
+    for names, images in in_batches(_prepared(args, report), args.batch_size):
+        try:
+            answer = sender.predict(images)
+        except ClasError as exc:
+            report.fail(names, exc)
+        else:
+            report.add(names, answer)
+
+
+def _set_up_output() -> None:
+    """Results to stdout, our log to stderr, and no chatter of the libraries in between."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names and labels that it can't show
+    if not LOGGER.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        LOGGER.addHandler(handler)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    cv2.setLogLevel(0)  # cv2.utils.logging.LOG_LEVEL_SILENT: what it would say is in our own line
 
 
 def _prepared(args: argparse.Namespace, report: Report) -> Iterator[tuple[str, Array]]:
@@ -72,7 +101,7 @@ def _parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Send images to a clas_system service.")
     add = parser.add_argument
     add("--server_url", required=True, type=_url, help="http://HOST:PORT/predict/clas_system")
-    add("--image_file", "--image_path", required=True, type=Path, help="an image, or a folder of images")
+    add("--image_file", "--image_path", required=True, type=_existing, help="an image, or a folder of images")
     add("--batch_size", type=_positive, default=1, help="images per request (default: 1)")
     add("--resize_short", type=_positive, default=256, help="short side after resizing (default: 256)")
     add("--crop_size", type=_positive, default=224, help="side of the center crop (default: 224)")
@@ -81,8 +110,6 @@ def _parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--timeout", type=_seconds, default=60.0, help="seconds to wait for an answer (default: 60)")
     add("--retries", type=_not_negative, default=3, help="after a connection error, 429 or 503 (default: 3)")
     args = parser.parse_args(argv)
-    if not args.image_file.exists():
-        parser.error(f"--image_file: there is no {args.image_file}")
     if args.resize_short < args.crop_size:
         parser.error("--resize_short must not be smaller than --crop_size")
     return args
@@ -95,6 +122,12 @@ def _url(text: str) -> str:
             f"{text!r} is no address such as http://127.0.0.1:8866/predict/clas_system"
         )
     return text
+
+
+def _existing(text: str) -> Path:
+    if not text or not Path(text).exists():
+        raise argparse.ArgumentTypeError(f"there is no file or folder {text!r}")
+    return Path(text)
 
 
 def _positive(text: str) -> int:

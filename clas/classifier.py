@@ -17,6 +17,7 @@ from .protocol import decode_entry
 from .settings import Settings
 
 _LOGGER: Final = logging.getLogger("clas_system")
+_PREPARED: Final = "the shape of the preprocessed images"
 
 _Pieces = TypeVar("_Pieces", Sequence[object], npt.NDArray[np.generic])
 
@@ -43,6 +44,15 @@ class Classifier:
         self._decode = DecodeImage(settings.max_image_pixels)
         self._transforms = create_transforms(settings.resize_short, settings.crop_size)
         self._log_start(files, label_file)
+
+    def ensure_open(self) -> None:
+        """Load the model again if this process was forked since, so that no request's time is counted for it.
+
+        Raises:
+            DeviceError: The process was forked, and the settings ask for the GPU.
+            ModelLoadError: The model's files are no longer what they were at the start.
+        """
+        self._predictor.ensure_open()
 
     def classify(
         self, batch: npt.NDArray[np.generic], top_k: object = None, *, field: str = "inputs"
@@ -91,7 +101,7 @@ class Classifier:
         for piece in _in_pieces(entries, self._settings.max_batch_size):
             prepared = [self._try_prepare(entry) for entry in piece]
             tensors = [item for item in prepared if isinstance(item, np.ndarray)]
-            answers = self.classify(np.stack(tensors), top_k, field="crop_size") if tensors else []
+            answers = self.classify(np.stack(tensors), top_k, field=_PREPARED) if tensors else []
             answered = iter(answers)
             results += [next(answered) if isinstance(item, np.ndarray) else item for item in prepared]
         return results
@@ -107,14 +117,19 @@ class Classifier:
         wanted = (None, *self._predictor.input_shape[1:])  # any number of images
         if _fits(shape, wanted) and shape[0] > 0:
             return
-        if field == "crop_size":
+        if field == _PREPARED:
             remedy = "set crop_size and resize_short in params.py"
+        elif not shape or shape[0] == 0:
+            remedy = "send at least one image"
         elif _fits(shape[:2], wanted[:2]) and len(shape) == len(wanted):
             remedy = "use --resize_short/--crop_size"
         else:
             remedy = "send a batch in the order N, C, H, W (--to_chw True)"
-        takes = ", ".join("N" if axis == 0 else str(size or "any") for axis, size in enumerate(wanted))
-        raise RequestError(f"{field} is {list(shape)}; the model takes [{takes}]: {remedy}")
+        raise RequestError(f"{field} is {list(shape)}; the model takes {self._taken()}: {remedy}")
+
+    def _taken(self) -> str:
+        """What the model takes, as messages show it."""
+        return f"[{', '.join(['N', *(str(size or 'any') for size in self._predictor.input_shape[1:])])}]"
 
     def _fitting_topk(self) -> int:
         topk, num_classes = self._settings.topk, self._predictor.num_classes
@@ -133,14 +148,15 @@ class Classifier:
             mkldnn = "on" if predictor.mkldnn else "off"
             _LOGGER.info("device: CPU, MKL-DNN: %s, threads: %d", mkldnn, predictor.num_threads)
         _LOGGER.info("top_k: %d, labels: %d (%s)", self._topk.k, len(labels), label_file or "no file")
-        if labels and len(labels) != predictor.num_classes:
-            _LOGGER.warning("%d labels, but the model has %d classes", len(labels), predictor.num_classes)
+        if labels and labels.keys() != set(range(predictor.num_classes)):
+            _LOGGER.warning(
+                "%d labels with ids %d to %d, but the model has %d classes, 0 to %d",
+                *(len(labels), min(labels), max(labels), predictor.num_classes, predictor.num_classes - 1),
+            )
         crop = self._settings.crop_size
         if not _fits((crop, crop), predictor.input_shape[2:]):
             _LOGGER.warning(
-                "crop_size is %d, but the model takes %s: encoded images will be refused",
-                crop,
-                predictor.input_shape,
+                "crop_size is %d, but the model takes %s: encoded images will be refused", crop, self._taken()
             )
 
 

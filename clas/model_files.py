@@ -41,12 +41,15 @@ def find_model(settings: Settings, module_dir: Path = MODULE_DIR) -> ModelFiles:
         ModelNotFoundError: No directory is there, or it lacks a file; names every place tried.
     """
     named = Path(settings.inference_model_dir)
-    places = [named.absolute()]
-    if not named.is_absolute() and "inference_model_dir" not in settings.overridden:
-        places.append(module_dir / "inference")
-    for place in places:
-        if place.exists():
-            return _files_in(place.resolve())
+    try:
+        places = [named.absolute()]
+        if not named.is_absolute() and "inference_model_dir" not in settings.overridden:
+            places.append(module_dir / "inference")
+        for place in places:
+            if place.exists():
+                return _files_in(place.resolve())
+    except (OSError, ValueError) as exc:  # no permission, a name too long, a NUL in it, no current directory
+        raise ModelNotFoundError(f"inference_model_dir can't be looked up: {exc}") from exc
     tried = ", ".join(str(place) for place in places)
     raise ModelNotFoundError(
         f"there is no model: inference_model_dir is {settings.inference_model_dir!r}, tried {tried}; {_HELP}"
@@ -73,10 +76,13 @@ def find_label_file(settings: Settings, module_dir: Path = MODULE_DIR) -> Path |
     """
     if not settings.class_id_map_file:
         return None
-    places = [(start / settings.class_id_map_file).absolute() for start in (Path.cwd(), module_dir)]
-    for place in places:
-        if place.is_file():
-            return place
+    try:
+        places = [(start / settings.class_id_map_file).absolute() for start in (Path.cwd(), module_dir)]
+        for place in places:
+            if place.is_file():
+                return place
+    except (OSError, ValueError) as exc:
+        raise LabelFileError(f"class_id_map_file can't be looked up: {exc}") from exc
     tried = ", ".join(str(place) for place in dict.fromkeys(places))
     raise LabelFileError(
         f"there is no label file: class_id_map_file is {settings.class_id_map_file!r}, tried {tried}; "

@@ -7,6 +7,7 @@ paddlehub, numpy, cv2 and the standard library are imported then; the rest is im
 
 import argparse
 import base64
+import io
 import logging
 import sys
 import time
@@ -55,7 +56,7 @@ class ClasSystem:
         StartupError: The settings, the model, the label file or the device can't be used.
     """
 
-    def __init__(self, **init_args: object) -> None:
+    def __init__(self, /, **init_args: object) -> None:
         _log_to_stderr()
         self._classifier = Classifier(load_settings(init_args))
 
@@ -73,6 +74,7 @@ class ClasSystem:
             RequestError: The arrays differ in shape or don't fit the model, or `top_k` is unfit.
             PredictionError: The model failed.
         """
+        self._classifier.ensure_open()
         start = time.perf_counter()
         try:
             batch = np.asarray(inputs)
@@ -92,7 +94,7 @@ class ClasSystem:
         Args:
             images: The base64 text of a tensor, or a list of base64 texts of image files.
             revert_params: `shape` and `dtype` of the tensor; not with a list of image files.
-            top_k: Results per image; None for `predict_args`' or the setting.
+            top_k: Results per image, from the request or else from `predict_args`; None for the setting.
             **extra: Refused by name.
 
         Returns:
@@ -109,6 +111,7 @@ class ClasSystem:
                 "config.json, or --use_gpu) is not supported; set use_gpu in init_args instead"
             )
         refuse_unknown_fields(extra)
+        self._classifier.ensure_open()
         start = time.perf_counter()
         decoded = decode(images, revert_params)
         if isinstance(decoded, list):
@@ -134,6 +137,8 @@ def _try_out(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Try the code and params.py of this folder, uninstalled.")
     parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE", help="default: a plain grey picture")
     args = parser.parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names and labels that it can't show
     try:
         module = ClasSystem()
         files = [path.read_bytes() for path in args.images] or [_grey_picture()]

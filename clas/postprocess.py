@@ -1,5 +1,6 @@
 """From scores to results: the label map and the top-k."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypedDict
@@ -39,7 +40,7 @@ def load_labels(path: Path) -> dict[int, str]:
         LabelFileError: The file can't be read, or a line isn't of that form; names file and line.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as exc:
         raise LabelFileError(f"the label file {path} can't be read: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
@@ -49,7 +50,7 @@ def load_labels(path: Path) -> dict[int, str]:
         class_id, _, name = line.strip().partition(" ")
         if not class_id:
             continue
-        if not (class_id.isascii() and class_id.isdigit() and name) or int(class_id) in labels:
+        if not (re.fullmatch(r"[0-9]{1,9}", class_id) and name) or int(class_id) in labels:
             raise LabelFileError(
                 f"the label file {path} is malformed in line {number}: {line[:80]!r}; "
                 "a line takes '<id> <name>', each id once"

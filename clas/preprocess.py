@@ -24,7 +24,7 @@ _FORMATS: Final = ("JPEG", "PNG", "BMP", "WEBP")
 
 
 class DecodeImage:
-    """Decode the bytes of a whole image file to RGB, upright by its EXIF orientation.
+    """Decode the bytes of a whole image file to RGB; JPEG and PNG upright by their EXIF orientation.
 
     Grey, alpha and 16-bit images become 8-bit RGB, as `cv2.imread` makes them.
 
@@ -71,7 +71,7 @@ def _check_header(data: bytes, max_pixels: int) -> None:
             width, height = header.size
     except UnidentifiedImageError as exc:
         raise ImageError(f"the image can't be decoded: it is none of {', '.join(_FORMATS)}") from exc
-    except PillowImage.DecompressionBombError as exc:
+    except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as exc:
         raise ImageError(f"the image is too large; max_image_pixels is {max_pixels}") from exc
     except (OSError, SyntaxError, ValueError, ArithmeticError) as exc:  # what Pillow's readers raise
         raise ImageError(f"the image can't be decoded: its header is damaged ({exc})") from exc
@@ -83,7 +83,7 @@ class ResizeShort:
     """Resize, bilinear, so that the short side has `size` pixels and the proportions stay.
 
     Raises (when called):
-        ImageError: The image is so elongated that the result would pass MAX_IMAGE_PIXELS.
+        ImageError: The result would have more than MAX_IMAGE_PIXELS, as that of an elongated image may.
     """
 
     def __init__(self, size: int) -> None:
@@ -95,7 +95,10 @@ class ResizeShort:
         scale = self.size / min(height, width)
         new_width, new_height = round(width * scale), round(height * scale)
         if new_width * new_height > MAX_IMAGE_PIXELS:
-            raise ImageError(f"the image is too elongated: {width} x {height} pixels")
+            raise ImageError(
+                f"the image has {width} x {height} pixels, and would have {new_width} x {new_height} "
+                f"with a resize_short of {self.size}: too many"
+            )
         return cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
 
     def __repr__(self) -> str:

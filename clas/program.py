@@ -50,16 +50,15 @@ def _pdmodel_input_shapes(files: ModelFiles) -> list[list[int]]:
     program = framework_pb2.ProgramDesc()
     try:
         program.ParseFromString(files.program.read_bytes())
-    except (OSError, DecodeError) as exc:
+        # Feed variables are not marked as such: they are what the feed operators write.
+        block = program.blocks[0]
+        fed = [name for op in block.ops if op.type == "feed" for out in op.outputs for name in out.arguments]
+        types = {variable.name: variable.type for variable in block.vars}
+        # The same protobuf field has another name since Paddle 3.
+        field = "dense_tensor" if hasattr(framework_pb2.VarType, "dense_tensor") else "lod_tensor"
+        return [list(getattr(types[name], field).tensor.dims) for name in fed]
+    except (OSError, DecodeError, ValueError, LookupError) as exc:
         raise ModelLoadError(f"{files.program} is damaged or no Paddle model: {exc}") from exc
-    # Feed variables are not marked as such: they are what the feed operators write.
-    block = program.blocks[0] if program.blocks else framework_pb2.BlockDesc()
-    fed = [name for op in block.ops if op.type == "feed" for out in op.outputs for name in out.arguments]
-    variables = {variable.name: variable for variable in block.vars}
-    types = [variables[name].type for name in fed if name in variables]
-    # The same protobuf field has another name since Paddle 3.
-    tensors = [kind.dense_tensor if hasattr(kind, "dense_tensor") else kind.lod_tensor for kind in types]
-    return [list(described.tensor.dims) for described in tensors]
 
 
 def _json_input_shapes(files: ModelFiles) -> list[list[int]]:
@@ -73,7 +72,7 @@ def _json_input_shapes(files: ModelFiles) -> list[list[int]]:
             for attribute in data
             if attribute["N"] == "shape"
         ]
-    except (OSError, ValueError, LookupError, TypeError) as exc:
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as exc:
         raise ModelLoadError(f"{files.program} is damaged or no Paddle model: {exc}") from exc
 
 

@@ -7,7 +7,8 @@ dtype. Encoded-image form: `images` is a list of base64 texts of whole image fil
 import base64
 import binascii
 import math
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Mapping, Sequence
 from typing import Final, TypedDict
 
 import numpy as np
@@ -17,6 +18,9 @@ from .errors import ImageError, RequestError
 
 FIELDS: Final = ("images", "revert_params", "top_k")
 _REVERT_PARAMS_FIELDS: Final = {"shape", "dtype"}
+_SHOWN_NAMES: Final = 5
+_MAX_AXES: Final = 8
+_MAX_SIZE: Final = 2**31 - 1  # of one axis; with both bounded, their product is computed in no time
 _MAX_ITEM_BYTES: Final = 8  # float64, int64; numpy's longdouble is another thing on every machine
 
 Tensor = npt.NDArray[np.generic]
@@ -48,9 +52,9 @@ def encode(batch: Tensor) -> TensorRequest:
 
 def refuse_unknown_fields(fields: Mapping[str, object]) -> None:
     """Raise RequestError that names the fields which a request has beyond FIELDS."""
-    unknown = [repr(name) for name in fields if name not in FIELDS]
+    unknown = [name for name in fields if name not in FIELDS]
     if unknown:
-        raise RequestError(f"unknown field {', '.join(unknown)}; a request has {', '.join(FIELDS)}")
+        raise RequestError(f"unknown field {_listed(unknown)}; a request has {', '.join(FIELDS)}")
 
 
 def decode(images: object, revert_params: object) -> Tensor | list[object]:
@@ -80,9 +84,9 @@ def decode(images: object, revert_params: object) -> Tensor | list[object]:
         if not images:
             raise RequestError("images is an empty list; it takes at least one image")
         return images
-    came = "missing" if images is None else f"a {type(images).__name__}"
     raise RequestError(
-        f"images is {came}; it takes the base64 text of a tensor, or a list of base64 texts of image files"
+        f"images is {_kind(images)}; it takes the base64 text of a tensor, "
+        "or a list of base64 texts of image files"
     )
 
 
@@ -93,7 +97,7 @@ def decode_entry(entry: object) -> bytes:
         ImageError: The entry isn't a base64 text.
     """
     if not isinstance(entry, str):
-        raise ImageError(f"the image is a {type(entry).__name__}; it takes the base64 text of an image file")
+        raise ImageError(f"the image is {_kind(entry)}; it takes the base64 text of an image file")
     try:
         return base64.b64decode(entry, validate=True)
     except (binascii.Error, ValueError) as exc:
@@ -103,10 +107,10 @@ def decode_entry(entry: object) -> bytes:
 def _decode_tensor(images: str, revert_params: object) -> Tensor:
     if not isinstance(revert_params, Mapping):
         raise RequestError(
-            f"revert_params is a {type(revert_params).__name__}; it takes an object with shape and dtype"
+            f"revert_params is {_kind(revert_params)}; it takes an object with shape and dtype"
         )
     if revert_params.keys() != _REVERT_PARAMS_FIELDS:
-        came = ", ".join(repr(name) for name in revert_params) or "nothing"
+        came = _listed(list(revert_params)) or "nothing"
         raise RequestError(f"revert_params has {came}; it takes exactly 'shape' and 'dtype'")
     shape = _parse_shape(revert_params["shape"])
     dtype = _parse_dtype(revert_params["dtype"])
@@ -127,8 +131,10 @@ def _parse_shape(shape: object) -> tuple[int, ...]:
     if not is_list:
         raise RequestError(f"revert_params.shape is {_shown(shape)}; it takes a list of whole numbers")
     sizes: tuple[int, ...] = tuple(shape)  # type: ignore[arg-type]
-    if not sizes or min(sizes) < 1:
-        raise RequestError(f"revert_params.shape is {_shown(shape)}; every number in it must be at least 1")
+    if not 1 <= len(sizes) <= _MAX_AXES or min(sizes) < 1 or max(sizes) > _MAX_SIZE:
+        raise RequestError(
+            f"revert_params.shape is {_shown(shape)}; it takes 1 to {_MAX_AXES} numbers from 1 to {_MAX_SIZE}"
+        )
     return sizes
 
 
@@ -146,7 +152,18 @@ def _parse_dtype(name: object) -> np.dtype[np.generic]:
     return dtype
 
 
-def _shown(value: object, most: int = 80) -> str:
+def _kind(value: object) -> str:
+    """What JSON calls the type of a value."""
+    kinds = {str: "a text", bool: "a boolean", int: "a number", float: "a number", list: "a list"}
+    return "missing" if value is None else kinds.get(type(value), "an object")
+
+
+def _shown(value: object) -> str:
     """A value from a request, as short as a message can bear."""
-    text = repr(value)
-    return text if len(text) <= most else f"{text[:most]}..."
+    return reprlib.repr(value)
+
+
+def _listed(names: Sequence[object]) -> str:
+    """Names from a request, as many as a message can bear."""
+    shown = ", ".join(_shown(name) for name in names[:_SHOWN_NAMES])
+    return shown if len(names) <= _SHOWN_NAMES else f"{shown} and {len(names) - _SHOWN_NAMES} more"

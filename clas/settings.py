@@ -12,9 +12,9 @@ MAX_IMAGE_PIXELS: Final = 89_478_485
 """Default bound on width x height of one image: 256 MiB of RGB (source: Pillow's MAX_IMAGE_PIXELS)."""
 
 
-def _at_least(minimum: int, default: int) -> int:
-    """A dataclass field that holds an integer of at least `minimum`."""
-    field: int = dataclasses.field(default=default, metadata={"minimum": minimum})
+def _number(default: int, minimum: int, maximum: int) -> int:
+    """A dataclass field that holds an integer from `minimum` to `maximum`."""
+    field: int = dataclasses.field(default=default, metadata={"range": (minimum, maximum)})
     return field
 
 
@@ -43,15 +43,15 @@ class Settings:
 
     inference_model_dir: str = "../inference/"
     use_gpu: bool = False
-    gpu_mem: int = _at_least(1, default=8000)
+    gpu_mem: int = _number(8000, 1, 2**31 - 1)
     enable_mkldnn: bool = True
-    cpu_num_threads: int = _at_least(0, default=0)
+    cpu_num_threads: int = _number(0, 0, 1024)
     ir_optim: bool = True
-    max_batch_size: int = _at_least(1, default=32)
-    resize_short: int = _at_least(1, default=256)
-    crop_size: int = _at_least(1, default=224)
-    max_image_pixels: int = _at_least(1, default=MAX_IMAGE_PIXELS)
-    topk: int = _at_least(1, default=5)
+    max_batch_size: int = _number(32, 1, 65536)
+    resize_short: int = _number(256, 1, 8192)
+    crop_size: int = _number(224, 1, 8192)
+    max_image_pixels: int = _number(MAX_IMAGE_PIXELS, 1, 2 * MAX_IMAGE_PIXELS)  # Pillow refuses any beyond
+    topk: int = _number(5, 1, 2**31 - 1)
     class_id_map_file: str | None = "imagenet1k_label_list.txt"
     overridden: frozenset[str] = frozenset()
 
@@ -68,7 +68,7 @@ class Settings:
 
 
 def _check(field: "dataclasses.Field[object]", value: object) -> None:
-    """Refuse a value of another type than the field's (True is no number here), or below its minimum."""
+    """Refuse a value of another type than the field's (True is no number here), or out of its range."""
     if field.name == "overridden":
         return
     is_bool = isinstance(value, bool)
@@ -77,9 +77,10 @@ def _check(field: "dataclasses.Field[object]", value: object) -> None:
             "true or false" if field.type is bool else "a whole number" if field.type is int else "a text"
         )
         raise SettingsError(f"{field.name} is {value!r}; it takes {wanted}")
-    minimum = field.metadata.get("minimum")
-    if minimum is not None and isinstance(value, int) and value < minimum:
-        raise SettingsError(f"{field.name} is {value}; it must be at least {minimum}")
+    if "range" in field.metadata and isinstance(value, int):
+        minimum, maximum = field.metadata["range"]
+        if not minimum <= value <= maximum:
+            raise SettingsError(f"{field.name} is {value}; it takes a number from {minimum} to {maximum}")
 
 
 def load_settings(overrides: Mapping[str, object], params: Mapping[str, object] | None = None) -> Settings:

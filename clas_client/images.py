@@ -23,24 +23,33 @@ def find_images(path: Path, on_error: Callable[[OSError], None]) -> Iterator[Pat
     if not path.is_dir():
         yield path
         return
-    try:
-        with os.scandir(path) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-    except OSError as exc:
-        on_error(exc)
-        return
-    for entry in found:
-        if entry.is_dir(follow_symlinks=False):
-            yield from find_images(Path(entry.path), on_error)
-        elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
-            yield Path(entry.path)
+    pending = [path]  # a stack of our own: folders may be nested deeper than Python's calls
+    while pending:
+        current = pending.pop()
+        if current.suffix.lower() in IMAGE_SUFFIXES and current.is_file():
+            yield current
+            continue
+        try:
+            with os.scandir(current) as entries:
+                found = sorted(entries, key=lambda entry: entry.name, reverse=True)
+        except OSError as exc:
+            on_error(exc)
+            continue
+        pending += [Path(entry.path) for entry in found if _is_wanted(entry)]
+
+
+def _is_wanted(entry: "os.DirEntry[str]") -> bool:
+    """Whether this is a folder, or a regular file with the ending of an image (reading a pipe would hang)."""
+    if entry.is_dir(follow_symlinks=False):
+        return True
+    return Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file()
 
 
 def read_image(path: Path) -> Image:
     """Read one file.
 
     Returns:
-        The image [height, width, 3], uint8, RGB, upright by its EXIF orientation.
+        The image [height, width, 3], uint8, RGB; JPEG and PNG upright by their EXIF orientation.
 
     Raises:
         ImageError: The file can't be read or isn't an image.

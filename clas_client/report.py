@@ -7,6 +7,7 @@ from typing import Final
 
 from tqdm import tqdm
 
+from .answer import in_one_line
 from .sender import Answer
 
 LOGGER: Final = logging.getLogger("clas_client")
@@ -28,7 +29,6 @@ class Report:
     def __init__(self, total: int | None) -> None:
         self.num_failed = 0
         self.num_answered = 0
-        self._num_scored = 0
         self._elapse_s = 0.0
         self._latency_s = 0.0
         self._top1_scores = 0.0
@@ -38,14 +38,17 @@ class Report:
         """Print the results of one batch, in the order of `names`."""
         self._elapse_s += answer.elapse_s
         self._latency_s += answer.latency_s
-        self.num_answered += len(names)
         for name, entry in zip(names, answer.predictions, strict=True):
-            shown = ", ".join(f"{key}: {entry[key]}" for key in ("class_ids", "label_names", "scores"))
-            self._print(f"File:{name}, The result(s): {shown}")
-            if entry["scores"]:
-                self._top1_scores += entry["scores"][0]
-                self._num_scored += 1
-        self._bar.update(len(names))
+            if "error" in entry:
+                self.fail([name], in_one_line(str(entry["error"])))
+                continue
+            self._print(
+                f"File:{name}, The result(s): class_ids: {entry['class_ids']}, "
+                f"label_names: {entry['label_names']}, scores: {entry['scores']}"
+            )
+            self.num_answered += 1
+            self._top1_scores += entry["scores"][0] if entry["scores"] else 0
+            self._bar.update()
 
     def fail(self, names: Sequence[str], reason: object) -> None:
         """Say in one line that these images have no result, and why."""
@@ -63,8 +66,7 @@ class Report:
             return
         self._print(f"The average time of prediction cost: {self._elapse_s / self.num_answered:.3f} s/image")
         self._print(f"The average time cost: {self._latency_s / self.num_answered:.3f} s/image")
-        if self._num_scored:
-            self._print(f"The average top-1 score: {self._top1_scores / self._num_scored:.3f}")
+        self._print(f"The average top-1 score: {self._top1_scores / self.num_answered:.3f}")
 
     def _print(self, line: str) -> None:
         tqdm.write(line, file=sys.stdout)

@@ -1,28 +1,30 @@
 """Send batches to the service and read its answers."""
 
 import dataclasses
+import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Final
 
 import numpy as np
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
+from urllib3.connectionpool import ConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
+from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
-from clas.errors import ClasError
 from clas.preprocess import Array
-from clas.protocol import encode
+from clas.protocol import TensorRequest, encode
+
+from .answer import Prediction, ServiceError, read_results
 
 _RETRIED_STATUSES: Final = (429, 503)
 _BACKOFF_S: Final = 0.5  # waits of 0, 1, 2, 4 ... seconds, or what the server's Retry-After says
+_RETRY_AFTER_MAX_S: Final = 60
 _TIMEOUTS: Final = (ConnectTimeoutError, ReadTimeoutError)  # the first is a base of NewConnectionError, too
-_SHOWN_CHARACTERS: Final = 200
-
-
-class ServiceError(ClasError):
-    """Raised when the service isn't there, refuses a batch, or answers something else."""
+_BROKEN_ANSWERS: Final = (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +32,12 @@ class Answer:
     """What came back for one batch.
 
     Attributes:
-        predictions: One entry per image, with class_ids, scores and label_names.
+        predictions: One entry per image.
         elapse_s: Seconds the service spent predicting.
         latency_s: Seconds from encoding the batch to having read the answer.
     """
 
-    predictions: list[dict[str, Any]]
+    predictions: list[Prediction]
     elapse_s: float
     latency_s: float
 
@@ -54,6 +56,23 @@ def in_batches(items: Iterable[tuple[str, Array]], size: int) -> Iterator[tuple[
         yield names, images
 
 
+class _Retry(Retry):
+    """Tries again after a broken connection, but not when an answer is merely late: it is being worked on."""
+
+    def increment(  # the signature is urllib3's
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> "_Retry":
+        if isinstance(error, ReadTimeoutError):
+            raise error
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
 class Sender:
     """One keep-alive session with one service.
 
@@ -67,12 +86,13 @@ class Sender:
         self._url = url
         self._timeout_s = timeout_s
         self._session = requests.Session()
-        retry = Retry(
+        retry = _Retry(
             total=retries,
             backoff_factor=_BACKOFF_S,
             status_forcelist=_RETRIED_STATUSES,
             allowed_methods=None,  # a prediction may be repeated, so POST is retried, too
             raise_on_status=False,  # the last refusal is an answer, and has the reason in it
+            retry_after_max=_RETRY_AFTER_MAX_S,
         )
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=retry))
@@ -94,62 +114,28 @@ class Sender:
         if len(shapes) > 1:
             raise ServiceError(f"the images of one batch must have one shape; they have {sorted(shapes)}")
         start = time.perf_counter()
-        body = encode(np.stack(images))
+        response = self._post(encode(np.stack(images)))
+        results = read_results(response)
+        latency_s = time.perf_counter() - start
+        predictions = results["prediction"]
+        if len(predictions) != len(images):
+            raise ServiceError(f"the server answered {len(predictions)} results to {len(images)} images")
+        return Answer(predictions, results["elapse"], latency_s)
+
+    def _post(self, body: TensorRequest) -> requests.Response:
         try:
-            response = self._session.post(
-                self._url, json=body, timeout=self._timeout_s, allow_redirects=False
-            )
-        except requests.RequestException as exc:
+            return self._session.post(self._url, json=body, timeout=self._timeout_s, allow_redirects=False)
+        except (requests.RequestException, HTTPError) as exc:
             cause = _innermost(exc)
             if isinstance(cause, _TIMEOUTS) and not isinstance(cause, NewConnectionError):
                 raise ServiceError(f"{self._url} gave no answer within {self._timeout_s:g} s") from exc
-            reason = str(cause).rpartition(": ")[2]
-            raise ServiceError(f"{self._url} can't be reached: {reason}") from exc
-        results = _read_results(response)
-        latency_s = time.perf_counter() - start
-        predictions, elapse_s = results.get("prediction"), results.get("elapse")
-        if not isinstance(predictions, list) or not isinstance(elapse_s, int | float):
-            raise ServiceError(f"the server's answer has no prediction and elapse: {results!r:.200}")
-        if len(predictions) != len(images):
-            raise ServiceError(f"the server answered {len(predictions)} results to {len(images)} images")
-        if not all(_is_prediction(entry) for entry in predictions):
-            raise ServiceError("the server's answer has entries without class_ids, scores and label_names")
-        return Answer(predictions, elapse_s, latency_s)
-
-
-def _read_results(response: requests.Response) -> Mapping[str, Any]:
-    """Take the results out of PaddleHub's envelope.
-
-    In PaddleHub's own GPU mode the envelope says "000" always, and what the module gave is in its `msg`: the
-    results, or another envelope with the true status.
-    """
-    try:
-        envelope = response.json()
-    except requests.JSONDecodeError as exc:
-        kind = response.headers.get("Content-Type", "no content type")
-        raise ServiceError(f"the server answered HTTP {response.status_code} ({kind}), not JSON") from exc
-    while isinstance(envelope, dict) and isinstance(envelope.get("msg"), dict):
-        envelope = envelope["msg"]
-        if "prediction" in envelope:
-            return dict(envelope)
-    if not isinstance(envelope, dict) or not {"status", "msg", "results"} <= envelope.keys():
-        shown = response.text[:_SHOWN_CHARACTERS]
-        raise ServiceError(f"the server answered HTTP {response.status_code} with something else: {shown!r}")
-    if envelope["status"] != "000":
-        raise ServiceError(f"the server refused (status {envelope['status']}): {envelope['msg']}")
-    results = envelope["results"]
-    return results if isinstance(results, dict) else {}
-
-
-def _is_prediction(entry: object) -> bool:
-    return isinstance(entry, dict) and all(
-        isinstance(entry.get(name), list) for name in ("class_ids", "scores", "label_names")
-    )
+            what = "broke off its answer" if isinstance(exc, _BROKEN_ANSWERS) else "can't be reached"
+            reason = re.sub(r"^\w+\(.*?\): ", "", str(cause))  # urllib3 puts its connection in front
+            raise ServiceError(f"{self._url} {what}: {reason}") from exc
 
 
 def _innermost(exc: BaseException) -> BaseException:
     """Of requests' and urllib3's nested errors the one that says something."""
-    nested = [
-        inner for inner in (getattr(exc, "reason", None), *exc.args) if isinstance(inner, BaseException)
-    ]
-    return _innermost(nested[0]) if nested else exc
+    candidates = (getattr(exc, "reason", None), *exc.args)
+    nested = next((inner for inner in candidates if isinstance(inner, BaseException)), None)
+    return _innermost(nested) if nested else exc

@@ -1,7 +1,6 @@
 """The installed module behind the real PaddleHub, single-process and multi-process."""
 
 import base64
-import os
 import re
 import struct
 import subprocess
@@ -170,7 +169,7 @@ def zeros(*shape: int) -> dict[str, Any]:
         (one_float(shape=[2]), "images holds 4 bytes; revert_params.shape [2] of float32 takes 8"),
         (one_float(dtype="object"), "revert_params.dtype is 'object'; it takes a number type"),
         (one_float(), "revert_params.shape is [1]; the model takes [N, 3, 224, 224]"),
-        (one_float(shape=[0]), "revert_params.shape is [0]; every number in it must be at least 1"),
+        (one_float(shape=[0]), "revert_params.shape is [0]; it takes 1 to 8 numbers from 1 to 2147483647"),
         (zeros(1, 3, 192, 192), "[1, 3, 192, 192]; the model takes [N, 3, 224, 224]: use --resize_short"),
         (zeros(1, 1, 224, 224), "the model takes [N, 3, 224, 224]"),
         (nan_batch(), "images holds NaN or infinity"),
@@ -238,7 +237,3 @@ def test_the_client_reads_another_modules_refusal(service: Service, repository: 
     done = run_client(url, repository, "--image_file", str(pictures / "coffee.png"))
     assert done.returncode == 1
     assert "the server refused (status 111): Module other is not available." in done.stderr
-
-
-def test_the_server_runs_in_a_process_session_of_its_own(service: Service) -> None:
-    assert os.getsid(service.pid) == service.pid

@@ -57,7 +57,7 @@ def test_the_shipped_configuration_wants_a_gpu_and_says_how_to_name_it(
     failed_start: Callable[..., str], repository: Path
 ) -> None:
     last_line = failed_start(config=repository / "config.json")
-    remedy = "export CUDA_VISIBLE_DEVICES=0"
+    remedy = "export CUDA_VISIBLE_DEVICES=0, or set use_gpu to false on a machine without a GPU"
     assert last_line.endswith(f"DeviceError: use_gpu needs CUDA_VISIBLE_DEVICES: {remedy}")
 
 
@@ -104,8 +104,11 @@ def test_the_repository_works_as_deploy_hubserving_of_paddleclas(
 ) -> None:
     """With the commands started in PaddleClas/deploy, and the model in PaddleClas/inference."""
     deploy = tmp_path / "PaddleClas" / "deploy"
-    ignored = shutil.ignore_patterns(".*", "build", "inference", "__pycache__")
-    shutil.copytree(repository, deploy / "hubserving", ignore=ignored)
+    placed = deploy / "hubserving"
+    without_model = shutil.ignore_patterns("inference", "__pycache__")
+    for directory in ("clas", "clas_client"):
+        shutil.copytree(repository / directory, placed / directory, ignore=without_model)
+    shutil.copy(repository / "test_hubserving.py", placed)
     shutil.copytree(default_model_dir, tmp_path / "PaddleClas" / "inference")
     env = {**hub_env, "HUB_HOME": str(tmp_path / "hub_home")}
     assert run_hub(["install", "hubserving/clas/"], env, deploy).returncode == 0

@@ -1,6 +1,8 @@
-import io
+import os
+import signal
 import subprocess
 import sys
+import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,31 @@ def write_picture(file: Path, value: int = 0) -> Path:
 
 def run(url: str, path: Path, *flags: str) -> int:
     return test_hubserving.main(["--server_url", url, "--image_file", str(path), *flags])
+
+
+def program(url: str, path: Path, *flags: str) -> list[str]:
+    return [sys.executable, "test_hubserving.py", "--server_url", url, "--image_file", str(path), *flags]
+
+
+def run_program(
+    repository: Path,
+    url: str,
+    path: Path,
+    *flags: str,
+    encoding: str = "utf-8",
+    stdout: Any = subprocess.PIPE,
+) -> subprocess.CompletedProcess[str]:
+    """Run the client as a program of its own."""
+    return subprocess.run(
+        program(url, path, *flags),
+        cwd=repository,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=120,
+    )
 
 
 @pytest.fixture
@@ -83,7 +110,7 @@ def test_a_server_that_is_not_there_gives_one_line_per_batch_and_status_1(
         url = service.url
     assert run(url, pictures, "--batch_size", "3", "--retries", "0") == 1
     assert "a.png ... sub/c.PNG (3 images): " in caplog.text
-    assert "can't be reached: [Errno 111] Connection refused" in caplog.text
+    assert "can't be reached: Failed to establish a new connection: [Errno 111]" in caplog.text
 
 
 def test_a_folder_without_images_is_a_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -118,7 +145,8 @@ def test_the_flags_shape_what_is_sent(pictures: Path, flags: list[str], shape: l
         (["--timeout", "0"], "'0' is no number of seconds"),
         (["--timeout", "x"], "'x' is no number of seconds"),
         (["--crop_size", "300"], "--resize_short must not be smaller than --crop_size"),
-        (["--image_file", "nowhere.png"], "there is no nowhere.png"),
+        (["--image_file", "nowhere.png"], "there is no file or folder 'nowhere.png'"),
+        (["--image_file", ""], "there is no file or folder ''"),
         (["--server_url", "127.0.0.1:8866"], "is no address such as http://"),
         (["--unknown"], "unrecognized arguments"),
     ],
@@ -224,17 +252,57 @@ def test_a_changed_preprocessing_reaches_the_wire(pictures: Path, monkeypatch: p
         assert service.requests[0]["revert_params"]["shape"] == [1, 5, 6, 3]
 
 
-def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        test_hubserving.main(["--help"])
-    out = io.StringIO(capsys.readouterr().out).read()
-    for flag in (
-        "server_url",
-        "image_file",
-        "batch_size",
-        "resize_short",
-        "crop_size",
-        "normalize",
-        "to_chw",
-    ):
-        assert f"--{flag}" in out
+def test_a_dead_server_with_retries_is_still_one_line(pictures: Path, repository: Path) -> None:
+    with scripted_service() as service:
+        url = service.url
+    done = run_program(repository, url, pictures / "a.png", "--retries", "2")
+    reason = "Failed to establish a new connection: [Errno 111] Connection refused"
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"ERROR: a.png: {url} can't be reached: {reason}",
+        "ERROR: no image was answered",
+    ]
+
+
+def test_the_timeout_is_heeded(pictures: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with scripted_service(lambda _: time.sleep(0.5)) as service:
+        assert run(service.url, pictures / "a.png", "--timeout", "0.1") == 1
+    assert "gave no answer within 0.1 s" in caplog.text
+
+
+def test_names_that_the_output_can_not_show_cost_no_results(pictures: Path, repository: Path) -> None:
+    for name in ("图片.png", os.fsdecode(b"caf\xe9.png")):
+        (pictures / name).hardlink_to(pictures / "a.png")
+    with scripted_service() as service:
+        done = run_program(repository, service.url, pictures, encoding="cp1252")
+    assert done.returncode == 0, done.stderr
+    assert "File:\\u56fe\\u7247.png, " in done.stdout
+    assert done.stdout.count("File:") == 5
+
+
+def test_a_full_disk_is_one_clear_line(pictures: Path, repository: Path) -> None:
+    with scripted_service() as service, Path("/dev/full").open("w") as full:
+        done = run_program(repository, service.url, pictures, stdout=full)
+    assert done.returncode == 1
+    assert done.stderr == "ERROR: the results can't be written: No space left on device\n"
+
+
+def test_an_interrupt_ends_with_the_averages(pictures: Path, repository: Path) -> None:
+    def answer_once(_: object) -> Reply:
+        if len(service.requests) > 1:
+            client.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+        return Reply(envelope(predictions(1)))
+
+    with scripted_service(answer_once) as service:
+        client = subprocess.Popen(
+            program(service.url, pictures),
+            cwd=repository,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        out, err = client.communicate(timeout=60)
+    assert client.returncode == 130
+    assert "The average time of prediction cost: 0.500 s/image" in out
+    assert err == ""

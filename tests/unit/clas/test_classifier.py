@@ -77,7 +77,7 @@ def test_every_number_type_is_computed_in_float32(classifier: Classifier, dtype:
         ),
         ((3, 32, 32), "inputs is [3, 32, 32]; the model takes [N, 3, 32, 32]: send a batch"),
         ((1, 1, 32, 32), "inputs is [1, 1, 32, 32]"),
-        ((0, 3, 32, 32), "inputs is [0, 3, 32, 32]"),
+        ((0, 3, 32, 32), "inputs is [0, 3, 32, 32]; the model takes [N, 3, 32, 32]: send at least one"),
         ((), "inputs is []"),
     ],
 )
@@ -135,11 +135,9 @@ def test_a_crop_size_that_is_not_the_models_is_warned_of_and_refused_for_images_
 ) -> None:
     with caplog.at_level(logging.INFO, "clas_system"):
         classifier = classifier_of(tiny_model, crop_size=24)
-    assert "crop_size is 24, but the model takes (None, 3, 32, 32)" in caplog.text
+    assert "crop_size is 24, but the model takes [N, 3, 32, 32]" in caplog.text
     assert best(classifier.classify(solid_batch(1))) == [1]
-    with pytest.raises(
-        RequestError, match=r"crop_size is \[1, 3, 24, 24\]; .* set crop_size and resize_short"
-    ):
+    with pytest.raises(RequestError, match=r"images is \[1, 3, 24, 24\]; .* set crop_size and resize_short"):
         classifier.classify_images([picture(1)])
 
 
@@ -174,8 +172,17 @@ def test_a_label_count_that_is_not_the_models_is_warned_of(
     labels = tmp_path / "labels.txt"
     labels.write_text("1 goldfish\n2 shark\n")
     classifier = classifier_of(tiny_model, class_id_map_file=str(labels))
-    assert "2 labels, but the model has 6 classes" in caplog.text
+    assert "2 labels with ids 1 to 2, but the model has 6 classes, 0 to 5" in caplog.text
     assert classifier.classify(solid_batch(1), 2)[0]["label_names"] == ["goldfish", ""]
+
+
+def test_labels_that_count_from_one_are_warned_of(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"{number} name\n" for number in range(1, 7)))
+    classifier_of(tiny_model, class_id_map_file=str(labels))
+    assert "6 labels with ids 1 to 6, but the model has 6 classes, 0 to 5" in caplog.text
 
 
 def test_topk_above_the_classes_is_lowered_with_a_warning(

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,25 @@ def test_the_label_file_is_looked_for_at_the_start_then_in_the_module(
     assert find_label_file(settings, module_dir) == module_dir / "labels.txt"
     (start_dir / "labels.txt").touch()
     assert find_label_file(settings, module_dir) == start_dir / "labels.txt"
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "x\0y", "forbidden/model"])
+def test_a_path_that_can_not_be_looked_up_is_one_of_our_errors(
+    start_dir: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    stat = os.stat
+
+    def stat_as_a_user(file: Path, **flags: bool) -> os.stat_result:  # root may look into every folder
+        if "forbidden" in str(file):
+            raise PermissionError(13, "Permission denied", str(file))
+        return stat(file, **flags)
+
+    monkeypatch.setattr(os, "stat", stat_as_a_user)
+    assert start_dir.is_dir()
+    with pytest.raises(ModelNotFoundError, match=r"inference_model_dir|there is no model"):
+        find_model(load_settings({"inference_model_dir": path}))
+    with pytest.raises(LabelFileError, match=r"class_id_map_file|there is no label file"):
+        find_label_file(load_settings({"class_id_map_file": path}))
 
 
 @pytest.mark.parametrize("name", ["", None])

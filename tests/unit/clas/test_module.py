@@ -3,6 +3,7 @@ import logging
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,17 @@ def test_init_args_takes_every_leaf_of_params_py(init_args: dict[str, object]) -
     assert len(results["prediction"][0]["class_ids"]) == 2
     with pytest.raises(SettingsError, match="'enable_mkldn'; did you mean 'enable_mkldnn'"):
         ClasSystem(enable_mkldn=True)
+
+
+def test_an_init_arg_of_any_name_is_refused_as_what_it_is() -> None:
+    with pytest.raises(SettingsError, match="init_args has an unknown name 'self'"):
+        ClasSystem(self=1)
+
+
+def test_elapse_is_the_time_of_this_prediction(module: Any) -> None:
+    start = time.perf_counter()
+    elapse = module.predict(list(solid_batch(1)))["elapse"]
+    assert 0 < elapse <= time.perf_counter() - start
 
 
 def test_the_module_tells_paddlehub_what_it_is() -> None:

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import paddle
 import paddle.inference
 import pytest
 
+from clas.device import build_config, check_gpu
 from clas.errors import DeviceError, ModelLoadError, PredictionError
 from clas.model_files import ModelFiles, find_model
-from clas.predictor import Predictor, build_config, check_gpu
+from clas.predictor import Predictor
 from clas.settings import Settings, load_settings
 from tiny_models import solid_batch, write_model
 
@@ -165,16 +167,16 @@ def test_use_gpu_without_a_device_says_so(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_forked_process_opens_a_model_of_its_own_with_one_thread(tiny_model: Path) -> None:
     predictor = open_model(tiny_model, cpu_num_threads=2)
-    before = predictor._paddle
+    before = predictor.paddle
 
     def in_worker() -> None:
         assert predictor.run(solid_batch(1)).argmax() == 1
-        assert predictor._paddle is not before
+        assert predictor.paddle is not before
         assert predictor.num_threads == 1
 
     run_in_fork(in_worker)
     assert predictor.run(solid_batch(2)).argmax() == 2
-    assert predictor._paddle is before
+    assert predictor.paddle is before
     assert predictor.num_threads == 2
 
 
@@ -183,9 +185,9 @@ def test_a_forked_process_opens_the_model_once(tiny_model: Path) -> None:
 
     def in_worker() -> None:
         predictor.run(solid_batch(1))
-        opened = predictor._paddle
+        opened = predictor.paddle
         predictor.run(solid_batch(1))
-        assert predictor._paddle is opened
+        assert predictor.paddle is opened
 
     run_in_fork(in_worker)
 
@@ -197,6 +199,71 @@ def test_a_forked_process_refuses_the_gpu(monkeypatch: pytest.MonkeyPatch, tiny_
     def in_worker() -> None:
         with pytest.raises(DeviceError, match="use_gpu doesn't go with use_multiprocess"):
             predictor.run(solid_batch(1))
+
+    run_in_fork(in_worker)
+
+
+@pytest.mark.parametrize("kind", ["tiny_model", "tiny_json_model"])
+@pytest.mark.parametrize("used", [True, False])
+def test_a_forked_process_ends_whether_it_has_used_the_model_or_not(
+    request: pytest.FixtureRequest, kind: str, used: bool
+) -> None:
+    """In a program of its own: it is about what happens when a process that was forked comes to its end."""
+    code = f"""
+import os, signal, sys, time
+import numpy as np, paddlehub
+from clas.model_files import find_model
+from clas.predictor import Predictor
+from clas.settings import load_settings
+model = {str(request.getfixturevalue(kind))!r}
+settings = load_settings({{"inference_model_dir": model, "cpu_num_threads": 2, "crop_size": 32}})
+predictor = Predictor(find_model(settings), settings)
+batch = np.zeros((8, 3, 32, 32), np.float32)
+predictor.run(batch)
+time.sleep(0.5)  # by then OpenMP's threads sleep, too
+children = []
+for _ in range(2):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(30)
+        if {used}:
+            predictor.run(batch)
+        sys.exit(0)
+    children.append(pid)
+ends = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+predictor.run(batch)
+print(ends)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[0, 0]"
+
+
+def test_a_lock_held_at_the_fork_does_not_stay_locked(tiny_model: Path) -> None:
+    predictor = open_model(tiny_model)
+    busy = threading.Event()
+
+    def hold() -> None:
+        with predictor.lock:
+            busy.set()
+            time.sleep(0.3)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    busy.wait()
+    run_in_fork(lambda: predictor.run(solid_batch(1)))
+    thread.join()
+    assert predictor.run(solid_batch(1)).argmax() == 1
+
+
+def test_a_model_that_was_exchanged_since_the_start_is_refused_after_a_fork(tmp_path: Path) -> None:
+    predictor = open_model(write_model(tmp_path))
+    write_model(tmp_path, num_classes=7)
+
+    def in_worker() -> None:
+        with pytest.raises(ModelLoadError, match="holds another model than at the start: restart"):
+            predictor.ensure_open()
 
     run_in_fork(in_worker)
 
@@ -219,7 +286,7 @@ def test_threads_get_their_own_answers(tiny_model: Path) -> None:
 
 def test_the_cores_of_the_process_are_the_default(tiny_model: Path) -> None:
     assert open_model(tiny_model).num_threads == joblib.cpu_count()
-    code = "from clas.predictor import _available_cores; print(_available_cores())"
+    code = "from clas.device import available_cores; print(available_cores())"
     core = min(os.sched_getaffinity(0))
     counted = subprocess.run(
         ["taskset", "-c", str(core), sys.executable, "-c", code],

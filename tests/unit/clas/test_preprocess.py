@@ -140,7 +140,7 @@ def test_the_short_side_gets_the_size(shape: tuple[int, int], resized: tuple[int
 
 
 def test_an_elongated_image_is_refused_before_it_fills_the_memory() -> None:
-    with pytest.raises(ImageError, match="too elongated: 1000000 x 1 pixels"):
+    with pytest.raises(ImageError, match="has 1000000 x 1 pixels, and would have 256000000 x 256"):
         ResizeShort(256)(np.zeros((1, 1_000_000, 3), np.uint8))
 
 

@@ -42,6 +42,31 @@ def test_a_truncated_program_is_refused(
 
 
 @pytest.mark.parametrize("suffix", ["pdmodel", "json"])
+@given(changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=5))
+def test_any_changed_byte_ends_in_our_error_or_in_none(
+    tiny_model: Path, tiny_json_model: Path, suffix: str, changes: list[tuple[int, int]]
+) -> None:
+    damaged = bytearray(
+        files(tiny_model if suffix == "pdmodel" else tiny_json_model, suffix).program.read_bytes()
+    )
+    for position, value in changes:
+        damaged[position % len(damaged)] = value
+    with tempfile.TemporaryDirectory() as directory:
+        other = files(Path(directory), suffix)
+        other.program.write_bytes(damaged)
+        with contextlib.suppress(ModelLoadError):
+            read_input_shape(other)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"program": 1e999}', "[]", "null"])
+def test_json_that_is_no_program_is_refused(tmp_path: Path, text: str) -> None:
+    other = files(tmp_path, "json")
+    other.program.write_text(text)
+    with pytest.raises(ModelLoadError, match="is damaged or no Paddle model"):
+        read_input_shape(other)
+
+
+@pytest.mark.parametrize("suffix", ["pdmodel", "json"])
 def test_another_kind_of_file_is_refused(tmp_path: Path, suffix: str) -> None:
     other = files(tmp_path, suffix)
     other.program.write_text(json.dumps({"program": {"regions": []}}))

@@ -1,6 +1,7 @@
 import base64
 import json
 import re
+import time
 
 import numpy as np
 import numpy.typing as npt
@@ -66,21 +67,21 @@ def test_any_shape_and_dtype_fit_the_bytes_or_are_refused(shape: object, dtype: 
     ("images", "revert_params", "message"),
     [
         (None, None, "images is missing; it takes the base64 text of a tensor, or a list"),
-        (5, None, "images is a int; it takes"),
-        ({}, None, "images is a dict; it takes"),
+        (5, None, "images is a number; it takes"),
+        ({}, None, "images is an object; it takes"),
         ([], None, "images is an empty list"),
         (["AAAA"], {"shape": [1], "dtype": "uint8"}, "revert_params goes with a tensor"),
         (EIGHT_BYTES, None, "revert_params is missing: a tensor in images needs it; to send whole"),
-        (EIGHT_BYTES, "x", "revert_params is a str; it takes an object"),
+        (EIGHT_BYTES, "x", "revert_params is a text; it takes an object"),
         (EIGHT_BYTES, {}, "revert_params has nothing; it takes exactly 'shape' and 'dtype'"),
         (EIGHT_BYTES, {"shape": [8]}, "revert_params has 'shape'; it takes exactly"),
         (EIGHT_BYTES, {"shape": [8], "dtype": "uint8", "order": "C"}, "has 'shape', 'dtype', 'order'"),
         (EIGHT_BYTES, {"shape": 8, "dtype": "uint8"}, "revert_params.shape is 8; it takes a list"),
         (EIGHT_BYTES, {"shape": [8.0], "dtype": "uint8"}, "revert_params.shape is [8.0]; it takes a list"),
         (EIGHT_BYTES, {"shape": [True], "dtype": "uint8"}, "revert_params.shape is [True]; it takes a list"),
-        (EIGHT_BYTES, {"shape": [-1, 8], "dtype": "uint8"}, "must be at least 1"),
-        (EIGHT_BYTES, {"shape": [0, 8], "dtype": "uint8"}, "must be at least 1"),
-        (EIGHT_BYTES, {"shape": [], "dtype": "float64"}, "must be at least 1"),
+        (EIGHT_BYTES, {"shape": [-1, 8], "dtype": "uint8"}, "it takes 1 to 8 numbers from 1 to 2147483647"),
+        (EIGHT_BYTES, {"shape": [0, 8], "dtype": "uint8"}, "it takes 1 to 8 numbers from 1 to 2147483647"),
+        (EIGHT_BYTES, {"shape": [], "dtype": "float64"}, "it takes 1 to 8 numbers from 1 to 2147483647"),
         (
             EIGHT_BYTES,
             {"shape": [1], "dtype": "object"},
@@ -112,10 +113,34 @@ def test_bad_fields_are_refused_with_field_and_remedy(
         decode(images, revert_params)
 
 
-def test_a_message_shows_only_the_start_of_a_huge_value() -> None:
-    with pytest.raises(RequestError) as caught:
-        decode(EIGHT_BYTES, {"shape": ["x" * 10**6], "dtype": "uint8"})
-    assert len(str(caught.value)) < 250
+HUGE = {f"name{number}": number for number in range(100_000)}
+
+
+@pytest.mark.parametrize(
+    ("images", "revert_params"),
+    [
+        (EIGHT_BYTES, {"shape": ["x" * 10**6], "dtype": "uint8"}),
+        (EIGHT_BYTES, {"shape": [1] * 10**6, "dtype": "uint8"}),
+        (EIGHT_BYTES, {"shape": [99] * 400_000, "dtype": "uint8"}),
+        (EIGHT_BYTES, {"shape": [10**4000] * 600, "dtype": "uint8"}),
+        (EIGHT_BYTES, {"shape": [10**4000], "dtype": "uint8"}),
+        (EIGHT_BYTES, {"shape": [1], "dtype": "x" * 10**6}),
+        (EIGHT_BYTES, {"shape": [1] * 40, "dtype": "uint8"}),
+        (EIGHT_BYTES, HUGE),
+    ],
+)
+def test_a_huge_value_is_refused_at_once_and_shortly(images: object, revert_params: object) -> None:
+    start = time.process_time()
+    with pytest.raises(RequestError, match="revert_params") as caught:
+        decode(images, revert_params)
+    assert time.process_time() - start < 1  # the product of such a shape would take ten
+    assert len(str(caught.value)) < 400
+
+
+def test_of_very_many_unknown_fields_the_first_are_named() -> None:
+    with pytest.raises(RequestError, match=r"'name0', .* and 99995 more; a request has") as caught:
+        refuse_unknown_fields(HUGE)
+    assert len(str(caught.value)) < 400
 
 
 def test_unknown_fields_are_refused_by_name() -> None:
@@ -130,7 +155,9 @@ def test_an_entry_is_decoded_to_the_files_bytes() -> None:
     assert decode_entry(base64.b64encode(b"file").decode()) == b"file"
 
 
-@pytest.mark.parametrize(("entry", "message"), [(5, "a int"), ("!", "not base64"), (None, "a NoneType")])
+@pytest.mark.parametrize(
+    ("entry", "message"), [(5, "a number"), ("!", "not base64"), (None, "missing"), (True, "a boolean")]
+)
 def test_an_entry_that_is_no_base64_fails_alone(entry: object, message: str) -> None:
     with pytest.raises(ImageError, match=message):
         decode_entry(entry)

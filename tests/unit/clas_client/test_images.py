@@ -1,4 +1,6 @@
+import errno
 import os
+import sys
 from pathlib import Path
 
 import cv2
@@ -24,6 +26,22 @@ def test_a_folder_is_walked_recursively_in_sorted_order_whatever_the_case(tmp_pa
 
 def test_a_file_that_is_named_is_taken_whatever_its_ending(tmp_path: Path) -> None:
     assert list(find_images(tmp_path / "picture", refuse)) == [tmp_path / "picture"]
+
+
+def test_a_pipe_is_no_image(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    assert list(find_images(tmp_path, refuse)) == []
+
+
+def test_folders_may_be_nested_very_deeply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    depth = sys.getrecursionlimit() + 100
+    for _ in range(depth):  # one by one: the whole path is longer than a system call takes
+        Path("d").mkdir()
+        os.chdir("d")
+    too_long: list[OSError] = []
+    assert list(find_images(tmp_path, too_long.append)) == []
+    assert all(error.errno == errno.ENAMETOOLONG for error in too_long)
 
 
 def test_links_to_folders_do_not_lead_in_circles(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import pytest
 
+from clas_client.answer import Prediction
 from clas_client.report import Report
 from clas_client.sender import Answer
 from scripted_service import predictions
@@ -54,12 +55,18 @@ def test_without_an_answer_there_are_no_averages(
     assert "no image was answered" in caplog.text
 
 
-def test_entries_without_scores_do_not_count_as_top_1(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_image_that_the_service_could_not_decode_is_a_failure(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     report = Report(None)
-    empty: dict[str, list[int]] = {"class_ids": [], "scores": [], "label_names": []}
-    report.add(["a"], Answer([empty], 1, 1))
+    broken: Prediction = {"class_ids": [], "scores": [], "label_names": [], "error": "dam\naged"}
+    report.add(["a", "b"], Answer([broken, *answer(1).predictions], 1, 1))
     report.close()
-    assert "top-1" not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert [line.partition(",")[0] for line in out.splitlines()][:1] == ["File:b"]
+    assert "The average time of prediction cost: 1.000 s/image" in out
+    assert caplog.messages == ["a: dam aged"]
+    assert (report.num_failed, report.num_answered) == (1, 1)
 
 
 def test_there_is_a_progress_bar_on_a_terminal_only(
@@ -68,6 +75,7 @@ def test_there_is_a_progress_bar_on_a_terminal_only(
     for is_terminal in (False, True):
         monkeypatch.setattr("sys.stderr.isatty", lambda shown=is_terminal: shown)
         report = Report(2)
-        report.add(["a", "b"], answer(2))
+        report.add(["a"], answer(1))
+        report.fail(["b"], "damaged")
         report.close()
         assert ("2/2" in capsys.readouterr().err) is is_terminal

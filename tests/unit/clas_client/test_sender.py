@@ -1,3 +1,4 @@
+import math
 import re
 import socket
 import time
@@ -8,10 +9,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clas_client.sender import Answer, Sender, ServiceError, in_batches
+from clas_client.answer import ServiceError
+from clas_client.sender import Answer, Sender, in_batches
 from scripted_service import Reply, envelope, predictions, scripted_service
 
 IMAGE = np.zeros((3, 4, 4), np.float32)
+ENTRY: dict[str, Any] = {"class_ids": [1], "scores": [0.5], "label_names": ["one"]}
+UNFIT_RESULTS: list[Any] = [
+    {"prediction": [{}], "elapse": 1},
+    {"prediction": ["text"], "elapse": 1},
+    {"prediction": [{**ENTRY, "scores": ["x"]}], "elapse": 1},
+    {"prediction": [{**ENTRY, "scores": [None]}], "elapse": 1},
+    {"prediction": [{**ENTRY, "scores": [math.nan]}], "elapse": 1},
+    {"prediction": [{**ENTRY, "class_ids": ["x"]}], "elapse": 1},
+    {"prediction": [{**ENTRY, "label_names": [5]}], "elapse": 1},
+    {"prediction": [ENTRY], "elapse": math.nan},
+    {"prediction": [ENTRY], "elapse": True},
+]
+
+
+def answer_late(_: object) -> Reply:
+    time.sleep(0.5)
+    return Reply(envelope(predictions(1)))
 
 
 def predict(url: str, images: int = 1, timeout_s: float = 10, retries: int = 0) -> Answer:
@@ -81,7 +100,56 @@ def test_a_server_that_stays_busy_is_reported_with_its_reason() -> None:
 def test_a_server_that_is_not_there_is_one_clear_line() -> None:
     with nobody_listening() as url, pytest.raises(ServiceError) as caught:
         predict(url)
-    assert str(caught.value) == f"{url} can't be reached: [Errno 111] Connection refused"
+    reason = "Failed to establish a new connection: [Errno 111] Connection refused"
+    assert str(caught.value) == f"{url} can't be reached: {reason}"
+
+
+def test_a_late_answer_is_waited_for_once() -> None:
+    """The server is still at work on it: to ask again would only add to that."""
+    with scripted_service(answer_late) as service:
+        with pytest.raises(ServiceError, match=r"gave no answer within 0\.2 s"):
+            predict(service.url, timeout_s=0.2, retries=3)
+        assert len(service.requests) == 1
+
+
+def test_the_waits_between_tries_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", waits.append)
+    with scripted_service(lambda _: Reply(envelope(), 503)) as service, pytest.raises(ServiceError):
+        predict(service.url, retries=4)
+    assert waits == [1, 2, 4]  # the first new try comes at once
+
+
+def test_retry_after_is_heeded_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", waits.append)
+    late = Reply(envelope(), 503, headers=(("Retry-After", "100000"),))
+    with scripted_service(lambda _: late) as service, pytest.raises(ServiceError):
+        predict(service.url, retries=1)
+    assert waits == [60]
+
+
+def test_a_malformed_retry_after_is_one_clear_line() -> None:
+    odd = Reply(envelope(), 503, headers=(("Retry-After", "soon"),))
+    with (
+        scripted_service(lambda _: odd) as service,
+        pytest.raises(ServiceError, match=r"can't be reached: Invalid Retry-After header: soon$"),
+    ):
+        predict(service.url, retries=1)
+
+
+def test_an_answer_that_breaks_off_is_one_clear_line() -> None:
+    odd = Reply(b"this is not compressed", headers=(("Content-Encoding", "gzip"),))
+    with (
+        scripted_service(lambda _: odd) as service,
+        pytest.raises(ServiceError, match=r"broke off its answer: .+"),
+    ):
+        predict(service.url)
+
+
+def test_an_address_that_is_none_is_one_clear_line() -> None:
+    with pytest.raises(ServiceError, match="can't be reached: "):
+        predict(f"http://{'a' * 70}.com/")
 
 
 def test_an_unknown_host_is_one_clear_line() -> None:
@@ -98,10 +166,6 @@ def test_a_server_that_hangs_up_is_one_clear_line() -> None:
 
 
 def test_a_server_that_is_too_slow_is_one_clear_line() -> None:
-    def answer_late(_: object) -> Reply:
-        time.sleep(0.5)
-        return Reply(envelope(predictions(1)))
-
     with (
         scripted_service(answer_late) as service,
         pytest.raises(ServiceError, match=r"gave no answer within 0\.1 s$"),
@@ -117,14 +181,18 @@ def test_a_server_that_is_too_slow_is_one_clear_line() -> None:
             Reply(b"<h1>Bad Request</h1>", 400, "text/html"),
             "the server answered HTTP 400 (text/html), not JSON",
         ),
-        (Reply([1]), "the server answered HTTP 200 with something else: '[1]'"),
-        (Reply({"detail": "Not Found"}, 404), 'HTTP 404 with something else: \'{"detail": "Not Found"}\''),
-        (Reply(envelope("x")), "the server's answer has no prediction and elapse"),
-        (Reply(envelope({"prediction": []})), "the server's answer has no prediction and elapse"),
+        (Reply([1]), "the server answered HTTP 200 with something else: [1]"),
+        (Reply({"detail": "Not Found"}, 404), 'HTTP 404 with something else: {"detail": "Not Found"}'),
+        (Reply(envelope("x")), "the server's answer has no fit prediction and elapse"),
+        (Reply(envelope({"prediction": []})), "the server's answer has no fit prediction and elapse"),
         (Reply(envelope(predictions(2))), "the server answered 2 results to 1 images"),
+        *((Reply(envelope(unfit)), "has no fit prediction and elapse") for unfit in UNFIT_RESULTS),
+        (Reply(envelope(predictions(1)), 500), "answered HTTP 500 with the status of a success"),
+        (Reply(b"[" * 100_000), "the server answered HTTP 200 (application/json), not JSON"),
+        (Reply(b"9" * 5000), "the server answered HTTP 200 (application/json), not JSON"),
         (
-            Reply(envelope({"prediction": [{}], "elapse": 1})),
-            "entries without class_ids, scores and label_names",
+            Reply(envelope(status="101", msg="two\nlines, \x1b[31m red")),
+            "the server refused (status 101): two lines, [31m red",
         ),
         (Reply(b"", 302, headers=(("Location", "http://127.0.0.1:1/"),)), "HTTP 302"),
         # PaddleHub's own GPU mode: what the module gave is in msg, under an outer "000".

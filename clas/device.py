@@ -1,0 +1,90 @@
+"""Where and how Paddle runs a model: its configuration, the GPU, the cores."""
+
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+from .errors import DeviceError, ModelLoadError
+from .model_files import ModelFiles
+from .settings import Settings
+
+if TYPE_CHECKING:
+    import paddle.inference
+
+_MKLDNN_CACHED_SHAPES: Final = 10  # each new input shape costs memory for good; Paddle's default is no bound
+
+
+def build_config(
+    files: ModelFiles, settings: Settings, *, mkldnn: bool, num_threads: int
+) -> "paddle.inference.Config":
+    """Describe to Paddle which model to run, and how.
+
+    Args:
+        files: The model.
+        settings: Read for use_gpu, gpu_mem (MB) and ir_optim.
+        mkldnn: Use MKL-DNN; heeded on the CPU only.
+        num_threads: Threads of the CPU's math library.
+
+    Raises:
+        ModelLoadError: This Paddle doesn't know the format.
+    """
+    from paddle.inference import Config  # noqa: PLC0415
+
+    config = Config(str(files.program), str(files.weights))
+    config.disable_glog_info()
+    if settings.use_gpu:
+        config.enable_use_gpu(settings.gpu_mem, 0)  # device 0 of those in CUDA_VISIBLE_DEVICES
+    else:
+        config.disable_gpu()
+        config.set_cpu_math_library_num_threads(num_threads)
+    if mkldnn and not settings.use_gpu:
+        config.enable_mkldnn()
+        config.set_mkldnn_cache_capacity(_MKLDNN_CACHED_SHAPES)
+    elif hasattr(config, "disable_mkldnn"):  # since Paddle 2.6, where it is on by default
+        config.disable_mkldnn()
+    if files.is_json:
+        if not hasattr(config, "enable_new_ir"):
+            raise ModelLoadError(f"{files.program} needs Paddle 3; export inference.pdmodel for this Paddle")
+        config.enable_new_ir(True)
+        config.enable_new_executor(True)
+    config.switch_ir_optim(settings.ir_optim)
+    config.enable_memory_optim()
+    return config
+
+
+def check_gpu() -> None:
+    """Make sure that a GPU can be used here.
+
+    Raises:
+        DeviceError: CUDA_VISIBLE_DEVICES is missing or no list of device numbers, this Paddle is built
+            without CUDA, or there is no device.
+    """
+    import paddle  # noqa: PLC0415
+
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if devices is None:
+        raise DeviceError(
+            "use_gpu needs CUDA_VISIBLE_DEVICES: export CUDA_VISIBLE_DEVICES=0, "
+            "or set use_gpu to false on a machine without a GPU"
+        )
+    if not re.fullmatch(r"\d+(,\d+)*", devices):
+        raise DeviceError(
+            f"use_gpu needs device numbers in CUDA_VISIBLE_DEVICES, such as 0 or 0,1; it is {devices!r}"
+        )
+    if not paddle.is_compiled_with_cuda():
+        raise DeviceError(
+            "use_gpu needs a Paddle with CUDA: install paddlepaddle-gpu in place of paddlepaddle "
+            "(README, environment), or set use_gpu to false"
+        )
+    if paddle.device.cuda.device_count() == 0:
+        raise DeviceError(
+            f"use_gpu found no GPU with CUDA_VISIBLE_DEVICES={devices}: nvidia-smi lists what is there"
+        )
+
+
+def available_cores() -> int:
+    """Cores that this process may use, by affinity and cgroup."""
+    import joblib  # noqa: PLC0415
+
+    cores: int = joblib.cpu_count()
+    return cores
