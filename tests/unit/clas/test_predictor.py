@@ -1,5 +1,6 @@
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -41,6 +42,7 @@ def run_in_fork(function: Any) -> None:
     """Call `function` in a forked process, and make sure that it came to its end there."""
     pid = os.fork()
     if pid == 0:
+        signal.alarm(60)  # a deadlock is a failure, too
         try:
             function()
         except BaseException:  # noqa: BLE001  # the child must not go on as a second pytest
