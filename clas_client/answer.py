@@ -6,6 +6,7 @@ from typing import Any, Final, TypedDict
 import requests
 
 from clas.errors import ClasError
+from clas.postprocess import Prediction
 
 _SHOWN_CHARACTERS: Final = 200
 _MOST_CHARACTERS: Final = 2000
@@ -13,18 +14,6 @@ _MOST_CHARACTERS: Final = 2000
 
 class ServiceError(ClasError):
     """Raised when the service isn't there, refuses a batch, or answers something else."""
-
-
-class _Results(TypedDict):
-    class_ids: list[int]
-    scores: list[float]
-    label_names: list[str]
-
-
-class Prediction(_Results, total=False):
-    """The results for one image, best first; with an `error` if it couldn't be decoded."""
-
-    error: str
 
 
 class Results(TypedDict):

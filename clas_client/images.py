@@ -1,7 +1,7 @@
 """Find image files and read them."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -23,26 +23,27 @@ def find_images(path: Path, on_error: Callable[[OSError], None]) -> Iterator[Pat
     if not path.is_dir():
         yield path
         return
-    pending = [path]  # a stack of our own: folders may be nested deeper than Python's calls
+    pending = [(path, True)]  # a stack of our own: folders may be nested deeper than Python's calls
     while pending:
-        current = pending.pop()
-        if current.suffix.lower() in IMAGE_SUFFIXES and current.is_file():
+        current, is_folder = pending.pop()
+        if not is_folder:
             yield current
             continue
         try:
             with os.scandir(current) as entries:
-                found = sorted(entries, key=lambda entry: entry.name, reverse=True)
+                found = sorted(_folders_and_images(entries), reverse=True)
         except OSError as exc:
             on_error(exc)
             continue
-        pending += [Path(entry.path) for entry in found if _is_wanted(entry)]
+        pending += [(current / name, is_folder) for name, is_folder in found]
 
 
-def _is_wanted(entry: "os.DirEntry[str]") -> bool:
-    """Whether this is a folder, or a regular file with the ending of an image (reading a pipe would hang)."""
-    if entry.is_dir(follow_symlinks=False):
-        return True
-    return Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file()
+def _folders_and_images(entries: "Iterable[os.DirEntry[str]]") -> Iterator[tuple[str, bool]]:
+    """Names of the folders, and of the regular files (reading a pipe would hang) that end like images."""
+    for entry in entries:
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if is_folder or (Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file()):
+            yield entry.name, is_folder
 
 
 def read_image(path: Path) -> Image:

@@ -15,10 +15,11 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
+from clas.postprocess import Prediction
 from clas.preprocess import Array
 from clas.protocol import TensorRequest, encode
 
-from .answer import Prediction, ServiceError, read_results
+from .answer import ServiceError, read_results
 
 _RETRIED_STATUSES: Final = (429, 503)
 _BACKOFF_S: Final = 0.5  # waits of 0, 1, 2, 4 ... seconds, or what the server's Retry-After says

@@ -1,6 +1,7 @@
 import errno
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -33,14 +34,23 @@ def test_a_pipe_is_no_image(tmp_path: Path) -> None:
     assert list(find_images(tmp_path, refuse)) == []
 
 
-def test_folders_may_be_nested_very_deeply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def deep_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """More folders in each other than Python has calls; made and removed one by one."""
     monkeypatch.chdir(tmp_path)
     depth = sys.getrecursionlimit() + 100
-    for _ in range(depth):  # one by one: the whole path is longer than a system call takes
+    for _ in range(depth):
         Path("d").mkdir()
         os.chdir("d")
+    yield tmp_path
+    for _ in range(depth):
+        os.chdir("..")
+        Path("d").rmdir()
+
+
+def test_folders_may_be_nested_very_deeply(deep_folder: Path) -> None:
     too_long: list[OSError] = []
-    assert list(find_images(tmp_path, too_long.append)) == []
+    assert list(find_images(deep_folder, too_long.append)) == []
     assert all(error.errno == errno.ENAMETOOLONG for error in too_long)
 
 
