@@ -34,14 +34,14 @@ def run_program(
     url: str,
     path: Path,
     *flags: str,
-    encoding: str = "utf-8",
     stdout: Any = subprocess.PIPE,
+    **variables: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run the client as a program of its own."""
+    """Run the client as a program of its own, with further variables in its environment."""
     return subprocess.run(
         program(url, path, *flags),
         cwd=repository,
-        env={**os.environ, "PYTHONIOENCODING": encoding},
+        env={**os.environ, **variables},
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
@@ -198,14 +198,7 @@ def test_a_reader_that_has_seen_enough_ends_the_client_quietly(pictures: Path, r
         (pictures / f"x{number}.png").hardlink_to(pictures / "a.png")
     with scripted_service() as service:
         client = subprocess.Popen(
-            [
-                sys.executable,
-                "test_hubserving.py",
-                "--server_url",
-                service.url,
-                "--image_file",
-                str(pictures),
-            ],
+            program(service.url, pictures),
             cwd=repository,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -225,21 +218,7 @@ def test_the_client_runs_without_paddle(pictures: Path, repository: Path, tmp_pa
         (tmp_path / "blocked" / name).mkdir(parents=True)
         (tmp_path / "blocked" / name / "__init__.py").write_text(f"raise ImportError('{name} is blocked')")
     with scripted_service() as service:
-        done = subprocess.run(
-            [
-                sys.executable,
-                "test_hubserving.py",
-                "--server_url",
-                service.url,
-                "--image_file",
-                str(pictures),
-            ],
-            cwd=repository,
-            env={"PYTHONPATH": str(tmp_path / "blocked"), "PATH": ""},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_program(repository, service.url, pictures, PYTHONPATH=str(tmp_path / "blocked"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("File:") == 3
     assert done.stderr == ""
@@ -274,7 +253,7 @@ def test_names_that_the_output_can_not_show_cost_no_results(pictures: Path, repo
     for name in ("图片.png", os.fsdecode(b"caf\xe9.png")):
         (pictures / name).hardlink_to(pictures / "a.png")
     with scripted_service() as service:
-        done = run_program(repository, service.url, pictures, encoding="cp1252")
+        done = run_program(repository, service.url, pictures, PYTHONIOENCODING="cp1252")
     assert done.returncode == 0, done.stderr
     assert "File:\\u56fe\\u7247.png, " in done.stdout
     assert done.stdout.count("File:") == 5

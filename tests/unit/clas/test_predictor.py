@@ -38,6 +38,11 @@ def config_for(model: Path, **overrides: object) -> paddle.inference.Config:
     return build_config(find_model(settings), settings, mkldnn=settings.enable_mkldnn, num_threads=3)
 
 
+def pixels_in_rows(image: Any) -> Any:
+    """A network that takes rows of 3 x 32 x 32 from whatever comes, and fails where that doesn't come out."""
+    return paddle.reshape(image, [-1, 3 * 32 * 32])
+
+
 def run_in_fork(function: Any) -> None:
     """Call `function` in a forked process, and make sure that it came to its end there."""
     pid = os.fork()
@@ -345,11 +350,7 @@ def test_a_model_that_mkldnn_can_not_run_goes_on_without(
 
 
 def test_a_model_that_fails_on_a_batch_is_reported_in_one_line(tmp_path: Path) -> None:
-    def network(image: Any) -> Any:
-        return paddle.reshape(image, [-1, 3 * 32 * 32])
-
-    write_model(tmp_path, network, input_shape=(None, 3, None, None))
-    predictor = open_model(tmp_path)
+    predictor = open_model(write_model(tmp_path, pixels_in_rows, input_shape=(None, 3, None, None)))
     with pytest.raises(
         PredictionError, match=r"the model failed on this batch: \(InvalidArgument\)"
     ) as caught:
@@ -359,11 +360,7 @@ def test_a_model_that_fails_on_a_batch_is_reported_in_one_line(tmp_path: Path) -
 
 
 def test_an_answer_of_another_count_is_refused(tmp_path: Path) -> None:
-    def network(image: Any) -> Any:
-        return paddle.reshape(image, [-1, 3 * 32 * 32])
-
-    write_model(tmp_path, network, input_shape=(None, 3, None, None))
-    predictor = open_model(tmp_path)
+    predictor = open_model(write_model(tmp_path, pixels_in_rows, input_shape=(None, 3, None, None)))
     with pytest.raises(
         PredictionError, match=r"answered \[4, 3072\] to a batch of 1; \[1, 3072\] was expected"
     ):
