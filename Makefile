@@ -47,5 +47,5 @@ check: .venv/.complete
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv build clas/inference .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build clas_system.egg-info clas/inference .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

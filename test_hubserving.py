@@ -78,7 +78,9 @@ def _set_up_output() -> None:
         handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
         LOGGER.addHandler(handler)
     logging.getLogger("urllib3").setLevel(logging.ERROR)
-    cv2.setLogLevel(0)  # cv2.utils.logging.LOG_LEVEL_SILENT: what it would say is in our own line
+    # What OpenCV would say is in our own line; OpenCV 5 has the function in another place than 4.
+    set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # type: ignore[attr-defined]
+    set_log_level(0)
 
 
 def _prepared(args: argparse.Namespace, report: Report) -> Iterator[tuple[str, Array]]:
