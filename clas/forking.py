@@ -8,6 +8,7 @@ Three things would go wrong without it. Threads don't come along into the new pr
 - a predictor of the json format waits for its own when it is torn down.
 """
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -47,11 +48,8 @@ def _before() -> None:
     for forkable in live:
         forkable.lock.acquire()
     _HELD.extend(live)
-    try:
-        openmp = ctypes.CDLL(_OPENMP_LIBRARY, mode=os.RTLD_NOLOAD)
-    except OSError:  # this Paddle uses another runtime
-        return
-    openmp.omp_pause_resource_all(_OMP_PAUSE_HARD)
+    with contextlib.suppress(OSError, AttributeError):  # this Paddle uses another runtime, or an older one
+        ctypes.CDLL(_OPENMP_LIBRARY, mode=os.RTLD_NOLOAD).omp_pause_resource_all(_OMP_PAUSE_HARD)
 
 
 def _after_in_parent() -> None:
