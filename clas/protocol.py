@@ -5,7 +5,6 @@ dtype. Encoded-image form: `images` is a list of base64 texts of whole image fil
 """
 
 import base64
-import binascii
 import math
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -98,10 +97,7 @@ def decode_entry(entry: object) -> bytes:
     """
     if not isinstance(entry, str):
         raise ImageError(f"the image is {_kind(entry)}; it takes the base64 text of an image file")
-    try:
-        return base64.b64decode(entry, validate=True)
-    except (binascii.Error, ValueError) as exc:
-        raise ImageError(f"the image is not base64: {exc}") from exc
+    return _decode_base64(entry, "the image", ImageError)
 
 
 def _decode_tensor(images: str, revert_params: object) -> Tensor:
@@ -114,16 +110,20 @@ def _decode_tensor(images: str, revert_params: object) -> Tensor:
         raise RequestError(f"revert_params has {came}; it takes exactly 'shape' and 'dtype'")
     shape = _parse_shape(revert_params["shape"])
     dtype = _parse_dtype(revert_params["dtype"])
-    try:
-        data = base64.b64decode(images, validate=True)
-    except (binascii.Error, ValueError) as exc:
-        raise RequestError(f"images is not base64: {exc}") from exc
+    data = _decode_base64(images, "images", RequestError)
     wanted = math.prod(shape) * dtype.itemsize
     if len(data) != wanted:
         raise RequestError(
             f"images holds {len(data)} bytes; revert_params.shape {list(shape)} of {dtype} takes {wanted}"
         )
     return np.frombuffer(data, dtype).reshape(shape)
+
+
+def _decode_base64(text: str, what: str, error: type[RequestError]) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as exc:  # binascii.Error is one, and so is what text beyond ASCII raises
+        raise error(f"{what} is not base64: {exc}") from exc
 
 
 def _parse_shape(shape: object) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
-import importlib.util
 from pathlib import Path
 
 import pytest
 
+from demo import photograph
 from tiny_models import write_model
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -24,10 +24,7 @@ def default_model_dir() -> Path:
 @pytest.fixture(scope="session")
 def photographs() -> Path:
     """The folder in scikit-image's wheel that holds chelsea.png, coffee.png and rocket.jpg."""
-    spec = importlib.util.find_spec("skimage")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "data"
+    return photograph("chelsea.png").parent
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,3 @@
-import importlib.util
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import export_efficientnet_lite
+from demo import photograph
 from efficientnet_lite import ExportError, Weights, same_padding
 from export_efficientnet_lite import main, publish, save_model, weights_file
 from known_answers import PHOTOGRAPHS, assert_right
@@ -24,12 +24,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:(?s).*The behavior of expression
 Array = npt.NDArray[Any]
 
 
-def photograph(name: str) -> Array:
-    """Return one of scikit-image's photographs as the model takes it; found without importing the package."""
-    spec = importlib.util.find_spec("skimage")
-    assert spec is not None
-    assert spec.origin is not None
-    image = cv2.imread(str(Path(spec.origin).parent / "data" / name))
+def prepared(name: str) -> Array:
+    """Return one of scikit-image's photographs as the model takes it."""
+    image = cv2.imread(str(photograph(name)))
     assert image is not None
     height, width = image.shape[:2]
     scale = 256 / min(height, width)
@@ -68,7 +65,7 @@ def tensors() -> Mapping[str, Array]:
 
 @pytest.mark.parametrize("mkldnn", [True, False])
 def test_the_photographs_get_their_known_classes_and_scores(default_model_dir: Path, mkldnn: bool) -> None:
-    batch = np.stack([photograph(name) for name in PHOTOGRAPHS])
+    batch = np.stack([prepared(name) for name in PHOTOGRAPHS])
 
     scores = predict(default_model_dir, batch, mkldnn=mkldnn)
 
@@ -84,7 +81,7 @@ def test_the_photographs_get_their_known_classes_and_scores(default_model_dir: P
 
 
 def test_an_image_alone_gets_the_scores_it_gets_in_a_batch(default_model_dir: Path) -> None:
-    batch = np.stack([photograph(name) for name in PHOTOGRAPHS])
+    batch = np.stack([prepared(name) for name in PHOTOGRAPHS])
 
     scores = predict(default_model_dir, batch)
 
@@ -93,7 +90,7 @@ def test_an_image_alone_gets_the_scores_it_gets_in_a_batch(default_model_dir: Pa
 
 
 def test_both_formats_of_the_graph_give_the_same_scores(default_model_dir: Path, tmp_path: Path) -> None:
-    images = photograph("chelsea.png")[None]
+    images = prepared("chelsea.png")[None]
 
     assert main(["--format", "json", "--output", str(tmp_path)]) == 0
 
