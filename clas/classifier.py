@@ -1,25 +1,38 @@
 """Settings + predictor + postprocessing; knows no HTTP and no PaddleHub."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import ImageError, RequestError
-from .model_files import MODULE_DIR, ModelFiles, find_label_file, find_model
-from .postprocess import Prediction, Topk, failed_prediction, load_labels
-from .predictor import Batch, Predictor
-from .preprocess import DecodeImage, create_transforms
-from .protocol import decode_entry
+from .model_files import MODULE_DIR, find_label_file, find_model
+from .postprocess import Prediction, Topk, load_labels
+from .predictor import Batch, Predictor, Scores
+from .preparation import Preparation, Prepared
 from .settings import Settings
 
 _LOGGER: Final = logging.getLogger("clas_system")
-_PREPARED: Final = "the shape of the preprocessed images"
 
 _Pieces = TypeVar("_Pieces", Sequence[object], npt.NDArray[np.generic])
+_NO_SCORES: Final = np.empty((0, 0), np.float32)
+
+
+class Description(TypedDict):
+    """What is loaded, and how it runs, without any path of the machine."""
+
+    name: str
+    format: str
+    input_shape: list[int | None]
+    classes: int
+    labels: int
+    top_k: int
+    device: str
+    mkldnn: bool
+    threads: int
+    max_batch_size: int
 
 
 class Classifier:
@@ -29,6 +42,9 @@ class Classifier:
         settings: What to load, and how to run it.
         module_dir: The folder whose own model and label file stand in where the settings' are not found.
 
+    Attributes:
+        preparation: Makes images what this model takes.
+
     Raises:
         StartupError: The model, the label file or the device can't be used; see its subclasses.
     """
@@ -37,13 +53,12 @@ class Classifier:
         _LOGGER.info("code: %s", module_dir)
         label_file = find_label_file(settings, module_dir)
         labels = load_labels(label_file) if label_file else {}
-        files = find_model(settings, module_dir)
+        self._files = find_model(settings, module_dir)
         self._settings = settings
-        self._predictor = Predictor(files, settings)
+        self._predictor = Predictor(self._files, settings)
         self._topk = Topk(self._fitting_topk(), self._predictor.num_classes, labels)
-        self._decode = DecodeImage(settings.max_image_pixels)
-        self._transforms = create_transforms(settings.resize_short, settings.crop_size)
-        self._log_start(files, label_file)
+        self._log_start(label_file)
+        self.preparation = Preparation(settings, self._predictor.input_shape, self._topk)
 
     def ensure_open(self) -> None:
         """Load the model again if this process was forked since, so that no request's time is counted for it.
@@ -53,6 +68,11 @@ class Classifier:
             ModelLoadError: The model's files are no longer what they were at the start.
         """
         self._predictor.ensure_open()
+
+    @property
+    def max_batch_size(self) -> int:
+        """How many images go through the model at once."""
+        return self._predictor.batch_size or self._settings.max_batch_size
 
     def classify(
         self, batch: npt.NDArray[np.generic], top_k: object = None, *, field: str = "inputs"
@@ -71,22 +91,16 @@ class Classifier:
             RequestError: The shape isn't the model's, a value isn't finite, or `top_k` is unfit.
             PredictionError: The model failed.
         """
-        k = self._topk.check(top_k)
-        self._check_shape(batch.shape, field)
-        results: list[Prediction] = []
-        for piece in _in_pieces(batch, self._predictor.batch_size or self._settings.max_batch_size):
-            with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity, refused below
-                tensor = np.ascontiguousarray(piece, np.float32)
-            if not np.isfinite(tensor).all():
-                raise RequestError("images holds NaN or infinity; every value must be a finite float32")
-            results += self._topk(self._predictor.run(tensor), k)
-        return results
+        self.preparation.check(batch.shape, top_k, field)
+        return self._classify_in_pieces(
+            batch, lambda piece: self.preparation.of_batch(piece, top_k, field=field)
+        )
 
     def classify_images(self, entries: Sequence[object], top_k: object = None) -> list[Prediction]:
         """Decode, preprocess and classify whole image files; one that can't be decoded fails alone.
 
         Args:
-            entries: Base64 texts of JPEG, PNG, BMP or WebP files, as in the encoded-image form.
+            entries: JPEG, PNG, BMP or WebP files: their bytes, or base64 texts of them.
             top_k: Results per image; None for the setting.
 
         Returns:
@@ -97,39 +111,63 @@ class Classifier:
             PredictionError: The model failed.
         """
         self._topk.check(top_k)
+        return self._classify_in_pieces(entries, lambda piece: self.preparation.of_images(piece, top_k))
+
+    def score(self, tensor: Batch) -> Scores:
+        """Run the model.
+
+        Args:
+            tensor: [n, C, H, W] float32, C-contiguous; up to `max_batch_size` images.
+
+        Returns:
+            [n, num_classes] float32.
+
+        Raises:
+            PredictionError: The model failed.
+        """
+        missing = (self._predictor.batch_size or 0) - len(tensor)
+        if missing > 0:  # the model takes one size only
+            padding = np.zeros((missing, *tensor.shape[1:]), np.float32)
+            return self._predictor.run(np.concatenate([tensor, padding]))[: len(tensor)]
+        return self._predictor.run(tensor)
+
+    def results(self, prepared: Prepared, scores: Scores) -> list[Prediction]:
+        """Name the best classes of each image.
+
+        Args:
+            prepared: A request's images.
+            scores: [n, num_classes], a row for each image in `prepared.tensor`.
+
+        Returns:
+            One result per image of the request, in its order.
+        """
+        answered = iter(self._topk(scores, prepared.top_k))
+        return [failure or next(answered) for failure in prepared.failures]
+
+    def describe(self) -> Description:
+        """What is loaded, and how it runs."""
+        predictor = self._predictor
+        return {
+            "name": self._files.program.parent.name,
+            "format": self._files.program.suffix[1:],
+            "input_shape": list(predictor.input_shape),
+            "classes": predictor.num_classes,
+            "labels": len(self._topk.labels),
+            "top_k": self._topk.k,
+            "device": "GPU" if self._settings.use_gpu else "CPU",
+            "mkldnn": predictor.mkldnn,
+            "threads": predictor.num_threads,
+            "max_batch_size": self.max_batch_size,
+        }
+
+    def _classify_in_pieces(self, items: _Pieces, prepare: Callable[[_Pieces], Prepared]) -> list[Prediction]:
+        """Bounds the memory that one request takes."""
         results: list[Prediction] = []
-        for piece in _in_pieces(entries, self._settings.max_batch_size):
-            prepared = [self._try_prepare(entry) for entry in piece]
-            tensors = [item for item in prepared if isinstance(item, np.ndarray)]
-            answers = self.classify(np.stack(tensors), top_k, field=_PREPARED) if tensors else []
-            answered = iter(answers)
-            results += [next(answered) if isinstance(item, np.ndarray) else item for item in prepared]
+        for piece in _in_pieces(items, self.max_batch_size):
+            prepared = prepare(piece)
+            scores = self.score(prepared.tensor) if len(prepared.tensor) else _NO_SCORES
+            results += self.results(prepared, scores)
         return results
-
-    def _try_prepare(self, entry: object) -> Batch | Prediction:
-        try:
-            image: Batch = self._transforms(self._decode(decode_entry(entry)))  # type: ignore[assignment]
-        except ImageError as exc:
-            return failed_prediction(str(exc))
-        return image
-
-    def _check_shape(self, shape: tuple[int, ...], field: str) -> None:
-        wanted = (None, *self._predictor.input_shape[1:])  # any number of images
-        if _fits(shape, wanted) and shape[0] > 0:
-            return
-        if field == _PREPARED:
-            remedy = "set crop_size and resize_short in params.py"
-        elif not shape or shape[0] == 0:
-            remedy = "send at least one image"
-        elif _fits(shape[:2], wanted[:2]) and len(shape) == len(wanted):
-            remedy = "use --resize_short/--crop_size"
-        else:
-            remedy = "send a batch in the order N, C, H, W (--to_chw True)"
-        raise RequestError(f"{field} is {list(shape)}; the model takes {self._taken()}: {remedy}")
-
-    def _taken(self) -> str:
-        """What the model takes, as messages show it."""
-        return f"[{', '.join(['N', *(str(size or 'any') for size in self._predictor.input_shape[1:])])}]"
 
     def _fitting_topk(self) -> int:
         topk, num_classes = self._settings.topk, self._predictor.num_classes
@@ -137,8 +175,8 @@ class Classifier:
             _LOGGER.warning("topk is %d, but the model has %d classes: lowered to that", topk, num_classes)
         return min(topk, num_classes)
 
-    def _log_start(self, files: ModelFiles, label_file: Path | None) -> None:
-        predictor, labels = self._predictor, self._topk.labels
+    def _log_start(self, label_file: Path | None) -> None:
+        predictor, labels, files = self._predictor, self._topk.labels, self._files
         _LOGGER.info("model: %s, format: %s", files.program.parent, files.program.suffix[1:])
         if self._settings.use_gpu:
             if self._settings.enable_mkldnn:
@@ -153,19 +191,8 @@ class Classifier:
                 "%d labels with ids %d to %d, but the model has %d classes, 0 to %d",
                 *(len(labels), min(labels), max(labels), predictor.num_classes, predictor.num_classes - 1),
             )
-        crop = self._settings.crop_size
-        if not _fits((crop, crop), predictor.input_shape[2:]):
-            _LOGGER.warning(
-                "crop_size is %d, but the model takes %s: encoded images will be refused", crop, self._taken()
-            )
-
-
-def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
-    """Whether the sizes agree wherever `wanted` names one."""
-    return len(shape) == len(wanted) and all(
-        want in (None, size) for size, want in zip(shape, wanted, strict=True)
-    )
 
 
 def _in_pieces(items: _Pieces, size: int) -> Iterator[_Pieces]:
+    """Cut a list or an array into pieces of `size`; the last one holds what is left."""
     return (items[start : start + size] for start in range(0, len(items), size))

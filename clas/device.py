@@ -11,6 +11,12 @@ from .settings import Settings
 if TYPE_CHECKING:
     import paddle.inference
 
+NO_FORKED_GPU: Final = (
+    "use_gpu doesn't go with use_multiprocess: CUDA can't be used in a process forked after it was started; "
+    "set use_multiprocess to false"
+)
+"""What is said wherever the two are asked for together."""
+
 _MKLDNN_CACHED_SHAPES: Final = 10  # each new input shape costs memory for good; Paddle's default is no bound
 
 
@@ -52,6 +58,16 @@ def build_config(
     return config
 
 
+def import_paddle() -> None:
+    """Import Paddle now rather than with the first model, and take its signal handlers away.
+
+    They would end the process at once on SIGTERM. Handlers that were set up before are gone, too, after this.
+    """
+    import paddle  # noqa: PLC0415
+
+    paddle.disable_signal_handler()
+
+
 def check_gpu() -> None:
     """Make sure that a GPU can be used here.
 
@@ -61,16 +77,7 @@ def check_gpu() -> None:
     """
     import paddle  # noqa: PLC0415
 
-    devices = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if devices is None:
-        raise DeviceError(
-            "use_gpu needs CUDA_VISIBLE_DEVICES: export CUDA_VISIBLE_DEVICES=0, "
-            "or set use_gpu to false on a machine without a GPU"
-        )
-    if not re.fullmatch(r"\d+(,\d+)*", devices):
-        raise DeviceError(
-            f"use_gpu needs device numbers in CUDA_VISIBLE_DEVICES, such as 0 or 0,1; it is {devices!r}"
-        )
+    devices = ",".join(visible_devices())
     if not paddle.is_compiled_with_cuda():
         raise DeviceError(
             "use_gpu needs a Paddle with CUDA: install paddlepaddle-gpu in place of paddlepaddle "
@@ -80,6 +87,28 @@ def check_gpu() -> None:
         raise DeviceError(
             f"use_gpu found no GPU with CUDA_VISIBLE_DEVICES={devices}: nvidia-smi lists what is there"
         )
+
+
+def visible_devices(devices: str | None = None) -> list[str]:
+    """The numbers of the GPUs that are named for this process.
+
+    Args:
+        devices: Numbers with commas in between; None reads CUDA_VISIBLE_DEVICES.
+
+    Raises:
+        DeviceError: CUDA_VISIBLE_DEVICES is missing, or it is no list of device numbers.
+    """
+    name = "CUDA_VISIBLE_DEVICES" if devices is None else "gpu"
+    if devices is None:
+        devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if devices is None:
+        raise DeviceError(
+            "use_gpu needs CUDA_VISIBLE_DEVICES: export CUDA_VISIBLE_DEVICES=0, "
+            "or set use_gpu to false on a machine without a GPU"
+        )
+    if not re.fullmatch(r"\d+(,\d+)*", devices):
+        raise DeviceError(f"use_gpu needs device numbers in {name}, such as 0 or 0,1; it is {devices!r}")
+    return devices.split(",")
 
 
 def available_cores() -> int:

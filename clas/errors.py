@@ -9,7 +9,14 @@
         DeviceError           (in a forked worker also while serving)
       RequestError            the request can't be answered as it is
         ImageError            one image of it; its neighbours are answered
+        UnauthorizedError     401  \
+        NotFoundError         404   |
+        MethodError           405   |
+        SlowRequestError      408   |  the standalone server only; PaddleHub has its own words for them
+        TooLargeError         413   |
+        MediaTypeError        415  /
       PredictionError         the model failed on a valid request
+      UnavailableError        503: not now; the same request may do later
 
 Each class carries the two codes it is reported under: `status`, the code of PaddleHub's envelope, and
 `http_status`. A message is one line that names what came and what is wanted; it holds no traceback.
@@ -57,5 +64,47 @@ class ImageError(RequestError):
     """Raised when one image can't be decoded or preprocessed."""
 
 
+class UnauthorizedError(RequestError):
+    """Raised when a request has no valid token, and the server wants one."""
+
+    http_status = 401
+
+
+class NotFoundError(RequestError):
+    """Raised for a path that nothing is at."""
+
+    http_status = 404
+
+
+class MethodError(RequestError):
+    """Raised for a method that isn't for this path."""
+
+    http_status = 405
+
+
+class SlowRequestError(RequestError):
+    """Raised when a request wasn't received whole within its time."""
+
+    http_status = 408
+
+
+class TooLargeError(RequestError):
+    """Raised when a request is larger than the server takes at all."""
+
+    http_status = 413
+
+
+class MediaTypeError(RequestError):
+    """Raised for a content type or encoding that the server doesn't read."""
+
+    http_status = 415
+
+
 class PredictionError(ClasError):
     """Raised when the model fails on, or answers oddly to, a valid batch."""
+
+
+class UnavailableError(ClasError):
+    """Raised when the request can't be answered now: the server starts, stops, or has too much to do."""
+
+    http_status = 503

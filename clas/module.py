@@ -2,7 +2,8 @@
 
 PaddleHub loads this file from its modules folder; `python clas/module.py [IMAGE ...]` tries it in place.
 PaddleHub takes any error while this file is read for "not installed" and asks its makers' server, so only
-paddlehub, numpy, cv2 and the standard library are imported then; the rest is imported where it is used.
+paddlehub, numpy, cv2, the standard library and pybase64, where it is installed, are imported then; the rest
+is imported where it is used.
 """
 
 import argparse

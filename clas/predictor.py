@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from .device import available_cores, build_config, check_gpu
+from .device import NO_FORKED_GPU, available_cores, build_config, check_gpu
 from .errors import DeviceError, ModelLoadError, PredictionError
 from .forking import carry_over_forks
 from .model_files import ModelFiles
@@ -159,10 +159,7 @@ class Predictor:
         if self._pid == os.getpid():
             return
         if self._settings.use_gpu:
-            raise DeviceError(
-                "use_gpu doesn't go with use_multiprocess: CUDA can't be used in a process forked after it "
-                "was started; set use_multiprocess to false"
-            )
+            raise DeviceError(NO_FORKED_GPU)
         if self._settings.cpu_num_threads > 1:
             _LOGGER.warning(
                 "cpu_num_threads is %d, but a forked worker uses 1: raise workers instead",

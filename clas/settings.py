@@ -3,18 +3,25 @@
 import dataclasses
 import difflib
 import importlib
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from .errors import SettingsError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 MAX_IMAGE_PIXELS: Final = 89_478_485
 """Default bound on width x height of one image: 256 MiB of RGB (source: Pillow's MAX_IMAGE_PIXELS)."""
 
 
-def _number(default: int, minimum: int, maximum: int) -> int:
-    """A dataclass field that holds an integer from `minimum` to `maximum`."""
-    field: int = dataclasses.field(default=default, metadata={"range": (minimum, maximum)})
+_UNCHECKED: Final = ("overridden",)
+_Number = TypeVar("_Number", int, float)
+
+
+def number(default: _Number, minimum: float, maximum: float) -> _Number:
+    """A dataclass field that holds a number from `minimum` to `maximum`."""
+    field: _Number = dataclasses.field(default=default, metadata={"range": (minimum, maximum)})
     return field
 
 
@@ -43,21 +50,20 @@ class Settings:
 
     inference_model_dir: str = "../inference/"
     use_gpu: bool = False
-    gpu_mem: int = _number(8000, 1, 2**31 - 1)
+    gpu_mem: int = number(8000, 1, 2**31 - 1)
     enable_mkldnn: bool = True
-    cpu_num_threads: int = _number(0, 0, 1024)
+    cpu_num_threads: int = number(0, 0, 1024)
     ir_optim: bool = True
-    max_batch_size: int = _number(32, 1, 65536)
-    resize_short: int = _number(256, 1, 8192)
-    crop_size: int = _number(224, 1, 8192)
-    max_image_pixels: int = _number(MAX_IMAGE_PIXELS, 1, 2 * MAX_IMAGE_PIXELS)  # Pillow refuses any beyond
-    topk: int = _number(5, 1, 2**31 - 1)
+    max_batch_size: int = number(32, 1, 65536)
+    resize_short: int = number(256, 1, 8192)
+    crop_size: int = number(224, 1, 8192)
+    max_image_pixels: int = number(MAX_IMAGE_PIXELS, 1, 2 * MAX_IMAGE_PIXELS)  # Pillow refuses any beyond
+    topk: int = number(5, 1, 2**31 - 1)
     class_id_map_file: str | None = "imagenet1k_label_list.txt"
     overridden: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            _check(field, getattr(self, field.name))
+        check_fields(self)
         if not self.inference_model_dir:
             raise SettingsError("inference_model_dir is empty; it takes the directory of the model")
         if self.resize_short < self.crop_size:
@@ -67,20 +73,36 @@ class Settings:
             )
 
 
-def _check(field: "dataclasses.Field[object]", value: object) -> None:
-    """Refuse a value of another type than the field's (True is no number here), or out of its range."""
-    if field.name == "overridden":
-        return
-    is_bool = isinstance(value, bool)
-    if not isinstance(value, field.type) or is_bool != (field.type is bool):  # type: ignore[arg-type]
-        wanted = (
-            "true or false" if field.type is bool else "a whole number" if field.type is int else "a text"
-        )
-        raise SettingsError(f"{field.name} is {value!r}; it takes {wanted}")
-    if "range" in field.metadata and isinstance(value, int):
-        minimum, maximum = field.metadata["range"]
-        if not minimum <= value <= maximum:
-            raise SettingsError(f"{field.name} is {value}; it takes a number from {minimum} to {maximum}")
+def check_fields(settings: "DataclassInstance") -> None:
+    """Refuse values of another type than their field's (True is no number here), or out of its range.
+
+    Raises:
+        SettingsError: Names the field, its value, and what it takes.
+    """
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if field.name in _UNCHECKED:
+            continue
+        types = (int, float) if field.type is float else field.type
+        is_bool = isinstance(value, bool)
+        if not isinstance(value, types) or is_bool != (field.type is bool):  # type: ignore[arg-type]
+            raise SettingsError(f"{field.name} is {value!r}; it takes {_wanted(field)}")
+        if "range" in field.metadata and isinstance(value, int | float):
+            minimum, maximum = field.metadata["range"]
+            if not minimum <= value <= maximum:
+                raise SettingsError(
+                    f"{field.name} is {value}; it takes a number from {minimum:.10g} to {maximum:.10g}"
+                )
+        if "choices" in field.metadata and value not in field.metadata["choices"]:
+            raise SettingsError(f"{field.name} is {value!r}; it takes {_wanted(field)}")
+
+
+def _wanted(field: "dataclasses.Field[object]") -> str:
+    """What a field takes, in words."""
+    if "choices" in field.metadata:
+        return " or ".join(field.metadata["choices"])
+    kinds: dict[object, str] = {bool: "true or false", int: "a whole number", float: "a number"}
+    return kinds.get(field.type, "a text")
 
 
 def load_settings(overrides: Mapping[str, object], params: Mapping[str, object] | None = None) -> Settings:
@@ -101,8 +123,9 @@ def load_settings(overrides: Mapping[str, object], params: Mapping[str, object] 
         if name in merged:
             raise SettingsError(f"params.py names {name!r} twice")
         merged[name] = value
-    _refuse_unknown(merged, "params.py")
-    _refuse_unknown(overrides, "init_args")
+    valid = [field.name for field in dataclasses.fields(Settings) if field.name not in _UNCHECKED]
+    refuse_unknown(merged, valid, "params.py")
+    refuse_unknown(overrides, valid, "init_args")
     merged.update(overrides, overridden=frozenset(overrides))
     return Settings(**merged)  # type: ignore[arg-type]  # Settings checks each value itself
 
@@ -124,8 +147,8 @@ def _leaves(params: Mapping[str, object]) -> Iterator[tuple[str, object]]:
             yield name, value
 
 
-def _refuse_unknown(names: Mapping[str, object], where: str) -> None:
-    valid = [field.name for field in dataclasses.fields(Settings) if field.name != "overridden"]
+def refuse_unknown(names: Iterable[str], valid: Sequence[str], where: str) -> None:
+    """Raise SettingsError that tells the valid name nearest to one that isn't."""
     for name in names:
         if name not in valid:
             nearest = difflib.get_close_matches(name, valid, n=1)

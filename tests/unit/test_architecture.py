@@ -14,6 +14,7 @@ LAYERS = [
     {"model_files", "forking"},
     {"program", "device"},
     {"protocol", "preprocess", "postprocess", "predictor"},
+    {"preparation"},
     {"classifier"},
     {"module"},
 ]

@@ -11,6 +11,7 @@ import pytest
 from clas.classifier import Classifier
 from clas.errors import LabelFileError, RequestError
 from clas.model_files import MODULE_DIR
+from clas.preprocess import DecodeImage, create_transforms
 from clas.settings import load_settings
 from known_answers import PHOTOGRAPHS, assert_right
 from tiny_models import solid_batch, write_model
@@ -39,6 +40,12 @@ def best(results: list[Any]) -> list[int]:
 
 def test_results_keep_the_order_of_the_batch(classifier: Classifier) -> None:
     assert best(classifier.classify(solid_batch(2, 0, 1))) == [2, 0, 1]
+
+
+def test_a_model_with_a_fixed_batch_size_answers_batches_of_any_size(tmp_path: Path) -> None:
+    fixed = classifier_of(write_model(tmp_path, input_shape=(4, 3, 32, 32)))
+    for channels in ([0], [2, 1], [0, 1, 2, 1], [0, 1, 2, 1, 0, 2]):
+        assert best(fixed.classify(solid_batch(*channels))) == channels
 
 
 def test_a_batch_larger_than_the_bound_runs_in_pieces_with_the_same_results(
@@ -222,7 +229,8 @@ def test_the_default_model_knows_the_photographs(
     if form == "images":
         results = classifier.classify_images([base64.b64encode(data).decode() for data in files])
     else:
-        batch = np.stack([classifier._transforms(classifier._decode(data)) for data in files])
+        decode, transforms = DecodeImage(), create_transforms()
+        batch = np.stack([transforms(decode(data)) for data in files])
         results = classifier.classify(batch)
     assert_right(results, PHOTOGRAPHS)
     assert results[1]["label_names"][0] == "espresso"

@@ -188,7 +188,7 @@ print(sorted(new))
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines()[-1] == "['clas']"
+    assert done.stdout.splitlines()[-1] == "['clas', 'pybase64']"
 
 
 def test_a_picture_can_be_sent_as_any_client_would(module: Any) -> None:

@@ -1,0 +1,143 @@
+"""From what a request holds to the model's input, checked."""
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import ImageError, RequestError
+from .postprocess import Prediction, Topk, failed_prediction
+from .predictor import Batch
+from .preprocess import DecodeImage, create_transforms
+from .protocol import decode_entry
+from .settings import Settings
+
+_LOGGER: Final = logging.getLogger("clas_system")
+_PREPARED: Final = "the shape of the preprocessed images"
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """The images of one request, ready for the model.
+
+    Attributes:
+        tensor: [n, C, H, W] float32, C-contiguous: those images that could be prepared.
+        top_k: Results per image.
+        failures: For each image of the request None, or the entry of one that couldn't be prepared.
+    """
+
+    tensor: Batch
+    top_k: int
+    failures: Sequence[Prediction | None]
+
+
+class Preparation:
+    """Makes images what the model takes; safe to call from several threads.
+
+    Args:
+        settings: Read for resize_short, crop_size and max_image_pixels.
+        input_shape: What the model takes, [N, C, H, W]; None where it leaves a size free.
+        topk: Knows which `top_k` is fit.
+    """
+
+    def __init__(self, settings: Settings, input_shape: Sequence[int | None], topk: Topk) -> None:
+        self._input_shape = input_shape
+        self._topk = topk
+        self._decode = DecodeImage(settings.max_image_pixels)
+        self._transforms = create_transforms(settings.resize_short, settings.crop_size)
+        crop = settings.crop_size
+        if not _fits((crop, crop), input_shape[2:]):
+            _LOGGER.warning(
+                "crop_size is %d, but the model takes %s: encoded images will be refused", crop, self._taken()
+            )
+
+    def check(self, shape: tuple[int, ...], top_k: object, field: str) -> None:
+        """Refuse a batch for what is known of it before it is looked at.
+
+        Args:
+            shape: That of the batch.
+            top_k: Results per image; None for the setting.
+            field: What the caller's users call the shape, for messages.
+
+        Raises:
+            RequestError: The shape isn't the model's, or `top_k` is unfit.
+        """
+        self._topk.check(top_k)
+        self._check_shape(shape, field)
+
+    def of_batch(
+        self, batch: npt.NDArray[np.generic], top_k: object = None, *, field: str = "inputs"
+    ) -> Prepared:
+        """Check a batch of preprocessed images, and make it what the model takes.
+
+        Args:
+            batch: [N, C, H, W] of any plain number type; computed in float32.
+            top_k: Results per image; None for the setting.
+            field: What the caller's users call the shape of `batch`, for messages.
+
+        Raises:
+            RequestError: The shape isn't the model's, a value isn't finite, or `top_k` is unfit.
+        """
+        k = self._topk.check(top_k)
+        self._check_shape(batch.shape, field)
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity, refused below
+            tensor = np.ascontiguousarray(batch, np.float32)
+        if not np.isfinite(tensor).all():
+            raise RequestError("images holds NaN or infinity; every value must be a finite float32")
+        return Prepared(tensor, k, [None] * len(tensor))
+
+    def of_images(self, entries: Sequence[object], top_k: object = None) -> Prepared:
+        """Decode and preprocess whole image files; one that can't be decoded fails alone.
+
+        Args:
+            entries: JPEG, PNG, BMP or WebP files: their bytes, or base64 texts of them.
+            top_k: Results per image; None for the setting.
+
+        Raises:
+            RequestError: `top_k` is unfit, or the configured crop_size isn't what the model takes.
+        """
+        k = self._topk.check(top_k)
+        prepared = [self._try_prepare(entry) for entry in entries]
+        tensors = [item for item in prepared if isinstance(item, np.ndarray)]
+        if tensors:
+            self._check_shape((len(tensors), *tensors[0].shape), _PREPARED)
+            tensor = np.stack(tensors)
+        else:
+            tensor = np.empty((0, *(size or 0 for size in self._input_shape[1:])), np.float32)
+        return Prepared(tensor, k, [None if isinstance(item, np.ndarray) else item for item in prepared])
+
+    def _try_prepare(self, entry: object) -> Batch | Prediction:
+        try:
+            data = entry if isinstance(entry, bytes) else decode_entry(entry)
+            image: Batch = self._transforms(self._decode(data))  # type: ignore[assignment]
+        except ImageError as exc:
+            return failed_prediction(str(exc))
+        return image
+
+    def _check_shape(self, shape: tuple[int, ...], field: str) -> None:
+        wanted = (None, *self._input_shape[1:])  # any number of images
+        if _fits(shape, wanted) and shape[0] > 0:
+            return
+        if field == _PREPARED:
+            remedy = "set crop_size and resize_short in params.py"
+        elif not shape or shape[0] == 0:
+            remedy = "send at least one image"
+        elif _fits(shape[:2], wanted[:2]) and len(shape) == len(wanted):
+            remedy = "use --resize_short/--crop_size"
+        else:
+            remedy = "send a batch in the order N, C, H, W (--to_chw True)"
+        raise RequestError(f"{field} is {list(shape)}; the model takes {self._taken()}: {remedy}")
+
+    def _taken(self) -> str:
+        """What the model takes, as messages show it."""
+        return f"[{', '.join(['N', *(str(size or 'any') for size in self._input_shape[1:])])}]"
+
+
+def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+    """Whether the sizes agree wherever `wanted` names one."""
+    return len(shape) == len(wanted) and all(
+        want in (None, size) for size, want in zip(shape, wanted, strict=True)
+    )

@@ -1,0 +1,95 @@
+"""Back-pressure: how much may be in the server at once."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+from ..errors import TooLargeError, UnavailableError
+
+
+class Admission:
+    """Counts the images and bytes of all requests between their first byte and their answer.
+
+    Args:
+        max_images: Bound on the images; every request counts as one at least.
+        max_bytes: Bound on the bytes of the bodies.
+        on_change: Called with the number of images whenever it changes.
+    """
+
+    def __init__(self, max_images: int, max_bytes: int, on_change: Callable[[int], None]) -> None:
+        self.max_images = max_images
+        self.max_bytes = max_bytes
+        self._images = 0
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._on_change = on_change
+
+    @contextlib.contextmanager
+    def admit(self, num_bytes: int) -> Iterator["Ticket"]:
+        """Let a request in, for the time of a block.
+
+        Args:
+            num_bytes: Length of its body, as far as it is known.
+
+        Raises:
+            UnavailableError: The server is full.
+        """
+        ticket = Ticket(self)
+        ticket.grow(images=1, num_bytes=num_bytes)
+        try:
+            yield ticket
+        finally:
+            ticket.give_back()
+
+    def change(self, images: int, num_bytes: int) -> None:
+        """Add to both counts, or take away from them; for `Ticket`.
+
+        Raises:
+            UnavailableError: A count would pass its bound; nothing is added then.
+        """
+        with self._lock:
+            if images > 0 and self._images + images > self.max_images:
+                raise UnavailableError(f"the queue is full: {self._images} of {self.max_images} images")
+            if num_bytes > 0 and self._bytes + num_bytes > self.max_bytes:
+                raise UnavailableError(f"the queue is full: {self._bytes} of {self.max_bytes} bytes")
+            self._images += images
+            self._bytes += num_bytes
+            self._on_change(self._images)
+
+
+class Ticket:
+    """What one request takes up; given back when it is answered."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._images = 0
+        self._bytes = 0
+
+    def grow(self, *, images: int = 0, num_bytes: int = 0) -> None:
+        """Take more, once it is known how much.
+
+        Raises:
+            UnavailableError: The server is full.
+        """
+        self._admission.change(images, num_bytes)
+        self._images += images
+        self._bytes += num_bytes
+
+    def set_images(self, images: int) -> None:
+        """Take up what this many images do.
+
+        Raises:
+            TooLargeError: No server of these bounds takes as many at once.
+            UnavailableError: The server is full.
+        """
+        if images > self._admission.max_images:
+            raise TooLargeError(
+                f"the request has {images} images; max_queue_images is {self._admission.max_images}: "
+                "send smaller batches"
+            )
+        self.grow(images=images - self._images)
+
+    def give_back(self) -> None:
+        """Take up nothing any more."""
+        self._admission.change(-self._images, -self._bytes)
+        self._images = self._bytes = 0

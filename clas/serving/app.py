@@ -1,0 +1,148 @@
+"""The ASGI application: which path answers what."""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from swagger_ui_bundle import swagger_ui_path
+
+from ..device import available_cores
+from ..errors import ClasError, MethodError, NotFoundError, UnavailableError
+from . import VERSION
+from .conduct import PREDICT_PATH, Conduct
+from .engine import Engine
+from .envelope import JsonResponse, refusal
+from .metrics import Metrics
+from .openapi import DOCS_PAGE, describe_api
+from .options import ServerOptions
+from .predict import Predict
+from .tokens import Tokens
+
+_TICK_S: Final = 1.0
+
+
+def create_app(
+    options: ServerOptions, engine: Engine, metrics: Metrics, tokens: Tokens | None, workers: int
+) -> Starlette:
+    """Build the application of one process.
+
+    Args:
+        options: The limits.
+        engine: The model; begins to load when the application starts, if it hasn't before.
+        metrics: Where requests are counted.
+        tokens: Who may ask; None for everybody.
+        workers: How many processes there are, to be shown.
+    """
+    executor = ThreadPoolExecutor(available_cores(), "decoder")
+    endpoints = _Endpoints(options, engine, metrics, workers)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        engine.start()
+        ticker = asyncio.create_task(_tick(metrics))
+        yield
+        ticker.cancel()
+        executor.shutdown(wait=False, cancel_futures=True)
+
+    return Starlette(
+        routes=[
+            Route(PREDICT_PATH, Predict(engine, options, metrics, executor).respond, methods=["POST"]),
+            Route("/", endpoints.root),
+            Route("/health/live", endpoints.live),
+            Route("/health/ready", endpoints.ready),
+            Route("/metrics", endpoints.metrics),
+            Route("/openapi.json", endpoints.openapi),
+            Route("/docs", endpoints.docs),
+            Mount("/docs/assets", StaticFiles(directory=swagger_ui_path)),
+        ],
+        middleware=[Middleware(Conduct, metrics=metrics, tokens=tokens)],
+        exception_handlers={HTTPException: _refuse_path},
+        lifespan=lifespan,
+    )
+
+
+class _Endpoints:
+    """Everything but the predictions."""
+
+    def __init__(self, options: ServerOptions, engine: Engine, metrics: Metrics, workers: int) -> None:
+        self._options = options
+        self._engine = engine
+        self._metrics = metrics
+        self._workers = workers
+
+    async def root(self, _: Request) -> Response:
+        """What runs here."""
+        options, classifier = self._options, self._engine.classifier
+        limits = {
+            name: getattr(options, name)
+            for name in ("max_request_bytes", "max_queue_images", "max_queue_bytes", "timeout_s")
+        }
+        return JsonResponse(
+            {
+                "name": "clas_system",
+                "version": VERSION,
+                "state": "ready" if classifier else "loading",
+                "model": classifier.describe() if classifier else None,
+                "workers": self._workers,
+                "limits": limits,
+                "predict": PREDICT_PATH,
+                "docs": "/docs",
+            }
+        )
+
+    async def live(self, _: Request) -> Response:
+        """Whether this process is well: its event loop, and the predictor's owner."""
+        busy_s = self._engine.busy_s
+        if busy_s > self._options.timeout_s:
+            raise UnavailableError(f"the model has been at one batch for {math.floor(busy_s)} s")
+        return JsonResponse({"status": "live"})
+
+    async def ready(self, _: Request) -> Response:
+        """Whether requests are answered."""
+        self._engine.loaded()
+        return JsonResponse({"status": "ready"})
+
+    async def metrics(self, _: Request) -> Response:
+        """For Prometheus."""
+        text = await asyncio.get_running_loop().run_in_executor(None, self._metrics.exposition)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    async def openapi(self, _: Request) -> Response:
+        """The schema of the interface."""
+        return JsonResponse(describe_api(self._options))
+
+    async def docs(self, _: Request) -> Response:
+        """The same for people."""
+        return HTMLResponse(DOCS_PAGE)
+
+
+def _refuse_path(request: Request, exc: Exception) -> Response:
+    """Put Starlette's own refusals into our envelope."""
+    if not isinstance(exc, HTTPException):
+        raise exc
+    path = request.url.path[:80]
+    error: ClasError
+    if exc.status_code == MethodError.http_status:
+        error = MethodError(f"{request.method} is not for {path}")
+    else:
+        error = NotFoundError(f"there is nothing at {path}; predictions are at {PREDICT_PATH}")
+    response = refusal(error)
+    response.headers.update(exc.headers or {})
+    return response
+
+
+async def _tick(metrics: Metrics) -> None:
+    while True:
+        metrics.update_memory()
+        await asyncio.sleep(_TICK_S)

@@ -1,0 +1,150 @@
+"""`clas-serving start` and `clas-serving stop`: the commands of `hub serving`, without PaddleHub."""
+
+import argparse
+import dataclasses
+import errno
+import logging
+import os
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import psutil
+from starlette.applications import Starlette
+
+from ..errors import ClasError, SettingsError
+from .app import create_app
+from .engine import Engine
+from .log import set_up_log
+from .metrics import Metrics
+from .options import ServerOptions
+from .plan import Plan, make_plan
+from .server import bind, serve_alone
+from .state import announced, find, forget
+from .tokens import load_tokens
+
+_LOGGER: Final = logging.getLogger("clas_system")
+_SLACK_S: Final = 5.0
+_HELP: Final = {
+    "host": "address to listen at (default: 127.0.0.1; PaddleHub's is 0.0.0.0)",
+    "port": "port (default: 8866)",
+    "use_multiprocess": "several workers; not on Windows",
+    "workers": "how many, with --use_multiprocess only (default: 2 x cores + 1)",
+    "gpu": "GPUs to use, such as 0 or 0,1; one worker for each",
+    "timeout_s": "longest time for a request, and for one batch in the model (default: 30)",
+    "graceful_timeout_s": "how long a stop waits for what is in flight (default: 30)",
+    "batch_wait_ms": "how long a request may wait for others to join it (default: 0)",
+    "max_queue_images": "images in the server at once; beyond them 503 (default: 512)",
+    "max_queue_bytes": "bytes of bodies in the server at once; beyond them 503 (default: 536870912)",
+    "max_request_bytes": "bytes of one body; beyond them 413 (default: 134217728)",
+    "max_requests": "requests after which a worker is replaced (default: 0, never)",
+    "token_file": "file with a bearer token a line",
+    "tls_cert_file": "certificate chain, PEM",
+    "tls_key_file": "private key of the certificate, PEM",
+    "log_format": "text or json (default: text)",
+    "log_level": "debug, info, warning, error or critical (default: info)",
+    "log_file": "file for the log (default: stderr)",
+}
+_SHORT: Final = {"port": "-p", "workers": "-w", "gpu": "-i"}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    args = _parser().parse_args(argv)
+    set_up_log(ServerOptions())  # until the true options are known
+    try:
+        return _start(make_plan(args)) if args.command == "start" else _stop(args.port)
+    except ClasError as exc:
+        _LOGGER.critical("%s: %s", type(exc).__name__, exc)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="clas-serving", description="The standalone server of clas_system.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    start = commands.add_parser("start", help="start a server, in the foreground")
+    start.add_argument("--config", "-c", help="the config.json of `hub serving start`; it wins over flags")
+    start.add_argument("--modules", "-m", nargs="+", help="clas_system, or clas_system==VERSION")
+    start.add_argument("--use_gpu", action="store_true", default=None, help="predict on the GPU")
+    for field in dataclasses.fields(ServerOptions):
+        names = [f"--{field.name}", *([_SHORT[field.name]] if field.name in _SHORT else [])]
+        if field.type is bool:
+            start.add_argument(*names, action="store_true", default=None, help=_HELP[field.name])
+        else:
+            start.add_argument(*names, type=field.type, help=_HELP[field.name])
+    stop = commands.add_parser("stop", help="stop the server at a port")
+    stop.add_argument("--port", "-p", type=int, default=ServerOptions.port, help=_HELP["port"])
+    return parser
+
+
+def _start(plan: Plan) -> int:
+    options = plan.options
+    handler = set_up_log(options)
+    if options.token_file:
+        load_tokens(Path(options.token_file))  # each process reads it; a slip in it is told now
+    try:
+        listener = bind(options.host, options.port)
+    except OSError as exc:
+        if exc.errno == errno.EADDRINUSE:
+            raise SettingsError(f"Port {options.port} is occupied, please change it.") from exc
+        raise SettingsError(f"{options.host}:{options.port} can't be listened at: {exc.strerror}") from exc
+    scheme = "https" if options.tls_cert_file else "http"
+    _LOGGER.info("listening at %s://%s:%d, workers: %d", scheme, options.host, options.port, plan.num_workers)
+    build = partial(_build, plan)
+    with (
+        tempfile.TemporaryDirectory(prefix="clas_serving_", ignore_cleanup_errors=True) as scratch,
+        announced(options.port, options.host, options.graceful_timeout_s, Path(scratch)),
+    ):
+        if plan.num_workers and sys.platform == "win32":
+            _LOGGER.warning("there is one process only on Windows: use_multiprocess is ignored")
+        elif plan.num_workers:
+            from .supervisor import Deployment, supervise  # noqa: PLC0415  # not on Windows
+
+            metrics_dir = Path(scratch) / "metrics"
+            metrics_dir.mkdir()
+            deployment = Deployment(
+                *(options, plan.num_workers, plan.devices, build, [handler]),
+                *(metrics_dir, Path(scratch) / "was_ready"),
+            )
+            return supervise(deployment, listener.fileno())
+        if plan.devices:
+            os.environ["CUDA_VISIBLE_DEVICES"] = plan.devices[0]
+        app, engine = build()
+        return serve_alone(app, engine, options, listener)
+
+
+def _build(plan: Plan) -> tuple[Starlette, Engine]:
+    """What one process is made of."""
+    options = plan.options
+    metrics = Metrics()
+    engine = Engine(plan.settings, options.batch_wait_ms / 1000, metrics.batch_size.observe)
+    tokens = load_tokens(Path(options.token_file)) if options.token_file else None
+    return create_app(options, engine, metrics, tokens, max(1, plan.num_workers)), engine
+
+
+def _stop(port: int) -> int:
+    state = find(port)
+    if state is None:
+        print(f"no server of clas_system is known at port {port}", file=sys.stderr)
+        return 1
+    process = state.process()
+    if process is None:
+        forget(port)
+        print(f"the server at port {port} was gone already; what it left is cleaned up")
+        return 0
+    wait_s = state.graceful_timeout_s + _SLACK_S
+    try:
+        process.terminate()
+        process.wait(wait_s)
+    except psutil.NoSuchProcess:
+        pass
+    except psutil.AccessDenied:
+        print(f"process {state.pid} at port {port} belongs to somebody else", file=sys.stderr)
+        return 1
+    except psutil.TimeoutExpired:
+        print(f"process {state.pid} at port {port} has not ended within {wait_s:g} s", file=sys.stderr)
+        return 1
+    print(f"the server at port {port} has stopped")
+    return 0

@@ -1,0 +1,72 @@
+"""What is counted, and how Prometheus reads it, over all workers.
+
+Several workers share their counts through files, one set for each worker's slot. The next worker in the slot
+goes on with them, so that there are never more files than slots, however long the server runs.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import prometheus_client
+import psutil
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"  # what prometheus_client reads it from
+_SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)
+_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+def share_metrics(directory: Path, slot: int) -> None:
+    """Have all metrics that are made after this in files of `directory`, under the number of this worker."""
+    os.environ[_DIRECTORY] = str(directory)
+    values.ValueClass = values.MultiProcessValue(process_identifier=lambda: slot)  # type: ignore[no-untyped-call]
+
+
+def forget_worker(directory: Path, slot: int) -> None:
+    """Take a dead worker's memory and queue out of the sums; its counts stay."""
+    mark_process_dead(slot, str(directory))  # type: ignore[no-untyped-call]
+
+
+class Metrics:
+    """The counters of one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "clas_requests", "Answered requests", ["path", "status"], registry=self.registry
+        )
+        self.latency = self._histogram(
+            "clas_request_latency_seconds", "From a prediction request's head to its answer", _SECONDS
+        )
+        self.queue_time = self._histogram(
+            "clas_queue_seconds", "Time that a request's images waited for the model", _SECONDS
+        )
+        self.batch_size = self._histogram(
+            "clas_batch_size", "Images that went through the model at once", _SIZES
+        )
+        self.images = Counter("clas_images", "Images in answered requests", registry=self.registry)
+        self.queue_images = self._gauge("clas_queue_images", "Images of the requests that are being answered")
+        self.memory = self._gauge("clas_process_memory_bytes", "Resident memory of all workers")
+        self._process = psutil.Process()
+        self.queue_images.set(0)
+        self.update_memory()
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, text, registry=self.registry, buckets=buckets)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, registry=self.registry, multiprocess_mode="livesum")
+
+    def update_memory(self) -> None:
+        """Read the memory of this process; each does so for itself, every second."""
+        self.memory.set(self._process.memory_info().rss)
+
+    def exposition(self) -> bytes:
+        """What Prometheus reads: the sums over all workers."""
+        registry = self.registry
+        if _DIRECTORY in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return prometheus_client.generate_latest(registry)

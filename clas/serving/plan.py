@@ -1,0 +1,129 @@
+"""From a command line, or the config.json that `hub serving start -c` takes, to what is to be started."""
+
+import argparse
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ..device import available_cores, visible_devices
+from ..errors import SettingsError
+from ..settings import Settings, load_settings, refuse_unknown
+from . import VERSION
+from .options import NAMES, ServerOptions, load_options
+
+_LOGGER: Final = logging.getLogger("clas_system")
+_MODULE: Final = "clas_system"
+_HUB_FLAGS: Final = ("modules", "port", "use_multiprocess", "workers", "use_gpu", "gpu")
+_PREDICT_ARGS: Final = ("top_k",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is to be started.
+
+    Attributes:
+        options: Those of the server.
+        settings: Those of the model in each process.
+        devices: Numbers of the GPUs that are used; empty for the CPU.
+        num_workers: How many worker processes; 0 for a single process without a supervisor.
+    """
+
+    options: ServerOptions
+    settings: Settings
+    devices: tuple[str, ...]
+    num_workers: int
+
+
+def make_plan(args: argparse.Namespace) -> Plan:
+    """Read the file, if there is one, and the flags.
+
+    The file wins: with it, the flags that `hub serving` has, too, are ignored, and the others stand in for
+    what it doesn't say.
+
+    Raises:
+        StartupError: A name is unknown, a value unfit, or what is asked for doesn't go together.
+    """
+    flags = {name: value for name, value in vars(args).items() if value is not None}
+    if args.config is not None:
+        content = _read_file(Path(args.config))
+        for name in [name for name in flags if name in _HUB_FLAGS]:
+            _LOGGER.warning("--%s is ignored: %s wins", name, args.config)
+            del flags[name]
+    elif args.modules:
+        content = {"modules_info": {_module_of(args.modules): {"init_args": {}, "predict_args": {}}}}
+    else:
+        raise SettingsError("start takes -c config.json or -m clas_system")
+    given = {**flags, **content}
+    options = load_options({name: given[name] for name in NAMES if name in given})
+    settings = _read_settings(given, by_flag="gpu" in flags)
+    devices = tuple(visible_devices(options.gpu or None)) if settings.use_gpu else ()
+    num_workers = options.num_workers(len(devices))
+    if options.max_requests and not num_workers:
+        raise SettingsError("max_requests replaces workers: it takes use_multiprocess, or several GPUs")
+    if num_workers and not settings.use_gpu and not settings.cpu_num_threads:
+        share = max(1, available_cores() // num_workers)
+        settings = dataclasses.replace(settings, cpu_num_threads=share)
+    return Plan(options, settings, devices, num_workers)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise SettingsError(f"the configuration file {path} can't be read: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise SettingsError(f"the configuration file {path} is no JSON: {exc}") from exc
+    if not isinstance(content, dict):
+        raise SettingsError(f"the configuration file {path} holds no object")
+    refuse_unknown(content, ("modules_info", "use_gpu", *NAMES), str(path))
+    if "modules_info" not in content:
+        raise SettingsError(f"the configuration file {path} has no modules_info")
+    return content
+
+
+def _module_of(modules: list[str]) -> str:
+    """The one module there is, with the version that may be asked for: `clas_system==1.0.0`."""
+    name, _, version = modules[0].partition("==")
+    if len(modules) > 1 or name != _MODULE:
+        raise SettingsError(f"-m names {' '.join(modules)}; this server has clas_system only")
+    _check_version(version or VERSION)
+    return name
+
+
+def _check_version(version: object) -> None:
+    if version != VERSION:
+        raise SettingsError(f"version is {version!r}; clas_system here has {VERSION!r}")
+
+
+def _read_settings(given: Mapping[str, Any], *, by_flag: bool) -> Settings:
+    """What modules_info says of the model: request > predict_args > init_args > params.py."""
+    info = _object(given["modules_info"], "modules_info")
+    if list(info) != [_MODULE]:
+        raise SettingsError(
+            f"modules_info names {', '.join(map(repr, info)) or 'nothing'}; it takes {_MODULE!r}"
+        )
+    module = _object(info[_MODULE], f"modules_info.{_MODULE}")
+    refuse_unknown(module, ("init_args", "predict_args"), f"modules_info.{_MODULE}")
+    init_args = dict(_object(module.get("init_args", {}), "init_args"))
+    predict_args = _object(module.get("predict_args", {}), "predict_args")
+    _check_version(init_args.pop("version", None) or VERSION)
+    refuse_unknown(predict_args, _PREDICT_ARGS, "predict_args")
+    if predict_args.get("top_k") is not None:
+        init_args["topk"] = predict_args["top_k"]
+    use_gpu = given.get("use_gpu", by_flag)
+    if not isinstance(use_gpu, bool):
+        raise SettingsError(f"use_gpu is {use_gpu!r}; it takes true or false")
+    if use_gpu and init_args.get("use_gpu") is False:
+        raise SettingsError("use_gpu is true at the top level, but false in init_args; say it once")
+    if use_gpu:
+        init_args["use_gpu"] = True
+    return load_settings(init_args)
+
+
+def _object(value: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"{name} is {value!r:.80}; it takes an object")
+    return value

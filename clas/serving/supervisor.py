@@ -1,0 +1,200 @@
+"""Several workers, under gunicorn: it replaces those that die, hang or are used up."""
+
+import asyncio
+import logging
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import gunicorn.glogging
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from starlette.applications import Starlette
+from uvicorn_worker import UvicornWorker
+
+from ..device import import_paddle
+from .engine import Engine
+from .metrics import forget_worker, share_metrics
+from .options import ServerOptions
+from .server import Server, StopSignals, leave_unless_ended, uvicorn_options
+
+_LOGGER: Final = logging.getLogger("clas_system")
+_LOAD_POLL_S: Final = 0.05
+_BACK_OFF_S: Final = 5.0
+_JITTER: Final = 10  # one tenth of max_requests, so that the workers aren't replaced all at once
+
+BuildApp = Callable[[], tuple[Starlette, Engine]]
+
+
+class Deployment(NamedTuple):
+    """What the workers are to be.
+
+    Attributes:
+        options: Those of the server.
+        num_workers: How many.
+        devices: Numbers of the GPUs, one for each worker; empty for the CPU.
+        build: Makes the application; called in each worker.
+        log_handlers: Where gunicorn's own log goes.
+        metrics_dir: Directory that the workers' metrics share.
+        was_ready: A file that is there once a worker has been ready.
+    """
+
+    options: ServerOptions
+    num_workers: int
+    devices: Sequence[str]
+    build: BuildApp
+    log_handlers: Sequence[Any]
+    metrics_dir: Path
+    was_ready: Path
+
+
+class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
+    """One process with a model of its own.
+
+    Its heartbeat goes from the event loop to the supervisor, but only when the predictor's owner has beaten,
+    too. So a worker whose event loop stands still is replaced, and so is one whose model does.
+    """
+
+    deployment: Deployment
+    slot = 0
+
+    def init_signals(self) -> None:
+        """SIGTERM and SIGINT are for us; SIGABRT, the supervisor's last word, ends the process."""
+        super().init_signals()
+        StopSignals.heed()
+
+    async def _serve(self) -> None:
+        app, engine = self.wsgi
+        self.config.app = app
+        import_paddle()
+        StopSignals.heed()
+        await self._load(engine)
+        if StopSignals.came:
+            leave_unless_ended(engine, 0)
+            return
+        self.deployment.was_ready.touch()
+        _LOGGER.info("worker %d is ready", self.pid)
+        beats = engine.beats
+
+        def on_tick() -> bool:
+            nonlocal beats
+            if engine.beats != beats:
+                beats = engine.beats
+                self.notify()
+            return bool(os.getppid() != self.ppid)  # the supervisor was killed
+
+        await Server(self.config, engine, on_tick).serve(sockets=self.sockets)
+        leave_unless_ended(engine, 0)
+
+    async def _load(self, engine: Engine) -> None:
+        """Load the model before any connection is taken: meanwhile the other workers get them all."""
+        engine.start()
+        while engine.is_loading and not StopSignals.came:
+            self.notify()
+            await asyncio.sleep(_LOAD_POLL_S)
+        if not engine.has_failed:
+            return
+        if not self.deployment.was_ready.exists():
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)  # ends the supervisor
+        until = time.monotonic() + _BACK_OFF_S
+        while time.monotonic() < until and not StopSignals.came:
+            self.notify()
+            await asyncio.sleep(_LOAD_POLL_S)
+        sys.exit(1)  # to be tried again
+
+    async def callback_notify(self) -> None:
+        """Send nothing: this heartbeat of uvicorn's tells of the event loop only."""
+
+
+def supervise(deployment: Deployment, fd: int) -> int:
+    """Run the workers until SIGTERM or SIGINT.
+
+    Args:
+        deployment: What they are to be.
+        fd: The bound socket's.
+
+    Returns:
+        The exit status.
+    """
+    options = deployment.options
+    worker_class = type(
+        "Worker",
+        (Worker,),
+        {
+            "deployment": deployment,
+            "CONFIG_KWARGS": {
+                **uvicorn_options(options),
+                "limit_max_requests": options.max_requests or None,
+                "limit_max_requests_jitter": options.max_requests // _JITTER,
+            },
+        },
+    )
+    settings = {
+        "bind": f"fd://{fd}",
+        "workers": deployment.num_workers,
+        "worker_class": worker_class,
+        "timeout": math.ceil(options.timeout_s),
+        "graceful_timeout": math.ceil(options.graceful_timeout_s),
+        "logger_class": _logger_class(deployment.log_handlers),
+        "pre_fork": _give_slot,
+        "post_fork": _settle,
+        "child_exit": _forget,
+    }
+    try:
+        _Application(settings, deployment.build).run()
+    except SystemExit as exc:
+        return 1 if exc.code else 0
+    return 0
+
+
+class _Application(BaseApplication):  # type: ignore[misc]
+    """gunicorn, set up by us rather than by its command line."""
+
+    def __init__(self, settings: dict[str, Any], build: BuildApp) -> None:
+        self._settings = settings
+        self._build = build
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> tuple[Starlette, Engine]:
+        """Called in each worker, after the fork."""
+        return self._build()
+
+
+def _logger_class(handlers: Sequence[Any]) -> type:
+    level = logging.getLogger("gunicorn.error").level  # as set_up_log has it; gunicorn sets its own
+
+    class Logger(gunicorn.glogging.Logger):  # type: ignore[misc]
+        def setup(self, cfg: Any) -> None:  # noqa: ANN401
+            super().setup(cfg)
+            self.error_log.handlers = list(handlers)
+            self.error_log.setLevel(level)
+            self.access_log.handlers = []
+
+    return Logger
+
+
+def _give_slot(arbiter: Arbiter, worker: Worker) -> None:
+    """The lowest number that no living worker has; it says which GPU, and which file of metrics."""
+    taken = {other.slot for other in arbiter.WORKERS.values()}
+    worker.slot = next(number for number in range(len(taken) + 1) if number not in taken)
+
+
+def _settle(_: Arbiter, worker: Worker) -> None:
+    """In the new process, before it loads anything."""
+    deployment = worker.deployment
+    share_metrics(deployment.metrics_dir, worker.slot)
+    if deployment.devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = deployment.devices[worker.slot % len(deployment.devices)]
+
+
+def _forget(_: Arbiter, worker: Worker) -> None:
+    _LOGGER.warning("worker %s has ended", worker.pid)
+    forget_worker(worker.deployment.metrics_dir, worker.slot)
