@@ -8,9 +8,9 @@ from typing import Final, TypedDict, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .model_files import MODULE_DIR, find_label_file, find_model
+from .model_files import MODULE_DIR, ModelFiles, find_label_file, find_model
 from .postprocess import Prediction, Topk, load_labels
-from .predictor import Batch, Predictor, Scores
+from .predictor import AnyPredictor, Batch, Predictor, Scores
 from .preparation import Preparation, Prepared
 from .settings import Settings
 
@@ -41,6 +41,7 @@ class Classifier:
     Args:
         settings: What to load, and how to run it.
         module_dir: The folder whose own model and label file stand in where the settings' are not found.
+        open_predictor: Loads the model; by default `Predictor`.
 
     Attributes:
         preparation: Makes images what this model takes.
@@ -49,13 +50,18 @@ class Classifier:
         StartupError: The model, the label file or the device can't be used; see its subclasses.
     """
 
-    def __init__(self, settings: Settings, module_dir: Path = MODULE_DIR) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        module_dir: Path = MODULE_DIR,
+        open_predictor: Callable[[ModelFiles, Settings], AnyPredictor] | None = None,
+    ) -> None:
         _LOGGER.info("code: %s", module_dir)
         label_file = find_label_file(settings, module_dir)
         labels = load_labels(label_file) if label_file else {}
         self._files = find_model(settings, module_dir)
         self._settings = settings
-        self._predictor = Predictor(self._files, settings)
+        self._predictor = (open_predictor or Predictor)(self._files, settings)
         self._topk = Topk(self._fitting_topk(), self._predictor.num_classes, labels)
         self._log_start(label_file)
         self.preparation = Preparation(settings, self._predictor.input_shape, self._topk)

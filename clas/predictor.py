@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,22 @@ _PADDLE_ERRORS: Final = (
     OSError,
     SystemError,
 )
+
+
+class AnyPredictor(Protocol):
+    """What a classifier needs of a predictor; see `Predictor`."""
+
+    input_shape: tuple[int | None, ...]
+    batch_size: int | None
+    num_classes: int
+    mkldnn: bool
+    num_threads: int
+
+    def ensure_open(self) -> None:
+        """See `Predictor.ensure_open`."""
+
+    def run(self, batch: Batch) -> Scores:
+        """See `Predictor.run`."""
 
 
 class Predictor:
@@ -186,4 +202,4 @@ def _brief(exc: BaseException) -> str:
     """The one line of Paddle's many that says what is wrong."""
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
     named = [line for line in lines if re.match(r"\([A-Z]\w+\) ", line)]  # as in "(InvalidArgument) ..."
-    return next(iter(named or lines), type(exc).__name__)
+    return re.sub(r" \(at [^()]*:\d+\)$", "", next(iter(named or lines), type(exc).__name__))

@@ -1,7 +1,14 @@
-"""`python -m clas.serving`."""
+"""`python -m clas.serving`, and `clas-serving`."""
 
 import sys
 
-from .cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command line and return its exit status."""
+    from .cli import main as run  # noqa: PLC0415  # the model's process imports this file, but needs none of it
+
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -30,6 +30,7 @@ from .predict import Predict
 from .tokens import Tokens
 
 _TICK_S: Final = 1.0
+_SLACK_S: Final = 10.0  # for the predictor's owner to end a process that hangs
 
 
 def create_app(
@@ -92,7 +93,7 @@ class _Endpoints:
             {
                 "name": "clas_system",
                 "version": VERSION,
-                "state": "ready" if classifier else "loading",
+                "state": "loading" if self._engine.is_loading else "ready",
                 "model": classifier.describe() if classifier else None,
                 "workers": self._workers,
                 "limits": limits,
@@ -103,14 +104,16 @@ class _Endpoints:
 
     async def live(self, _: Request) -> Response:
         """Whether this process is well: its event loop, and the predictor's owner."""
-        busy_s = self._engine.busy_s
-        if busy_s > self._options.timeout_s:
+        busy_s = self._engine.batcher.busy_s
+        if busy_s > self._options.timeout_s + _SLACK_S:
             raise UnavailableError(f"the model has been at one batch for {math.floor(busy_s)} s")
         return JsonResponse({"status": "live"})
 
     async def ready(self, _: Request) -> Response:
         """Whether requests are answered."""
-        self._engine.loaded()
+        self._engine.usable()
+        if self._engine.is_loading:
+            raise UnavailableError("the model is being loaded again")
         return JsonResponse({"status": "ready"})
 
     async def metrics(self, _: Request) -> Response:

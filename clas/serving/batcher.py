@@ -75,8 +75,6 @@ class Batcher:
     """A queue of jobs in front of one model.
 
     Args:
-        score: Runs the model on [n, C, H, W]; called by `serve` only.
-        max_batch_size: Largest n.
         wait_s: How long the oldest job may wait for others, when there is room left in its batch.
         on_batch: Called with the size of each batch that went through.
 
@@ -84,13 +82,10 @@ class Batcher:
         beats: Goes up while the thread in `serve` is well; stands still while the model runs.
     """
 
-    def __init__(
-        self, score: Score, max_batch_size: int, wait_s: float, on_batch: Callable[[int], None]
-    ) -> None:
+    def __init__(self, wait_s: float, on_batch: Callable[[int], None]) -> None:
         self.beats = 0
         self._busy_since: float | None = None
-        self._score = score
-        self._max_batch_size = max_batch_size
+        self._max_batch_size = 1
         self._wait_s = wait_s
         self._on_batch = on_batch
         self._queue: deque[_Piece] = deque()
@@ -113,10 +108,10 @@ class Batcher:
         Raises:
             UnavailableError: The batcher is closed.
         """
-        job = Job(tensor, deadline, self._max_batch_size)
         with self._changed:
             if self._is_closed:
                 raise UnavailableError("the server is stopping")
+            job = Job(tensor, deadline, self._max_batch_size)
             self._queue.extend(job.pieces)
             self._changed.notify()
         return job
@@ -127,12 +122,22 @@ class Batcher:
             self._is_closed = True
             self._changed.notify()
 
-    def serve(self) -> None:
-        """Run the model on what comes, until `close`."""
+    def serve(self, score: Score, max_batch_size: int, is_lost: Callable[[], bool] = lambda: False) -> None:
+        """Run the model on what comes, until `close`, or until the model is lost; what waits then stays.
+
+        Args:
+            score: Runs the model on [n, C, H, W].
+            max_batch_size: Largest n.
+            is_lost: Asked after each batch; tells whether the model can't be run any more.
+        """
+        with self._changed:
+            self._max_batch_size = max_batch_size
         while pieces := self._next_batch():
             for piece in pieces:
                 piece.job.queued_s = piece.job.queued_s or piece.job.waited_s
-            self._run(pieces)
+            self._run(pieces, score)
+            if is_lost():
+                return
 
     def _next_batch(self) -> list[_Piece]:
         """Wait for work, and take as much of it as fits; empty when there is none and will be none."""
@@ -176,12 +181,12 @@ class Batcher:
         self._queue = left
         return taken
 
-    def _run(self, pieces: Sequence[_Piece]) -> None:
+    def _run(self, pieces: Sequence[_Piece], score: Score) -> None:
         self.beats += 1
         start = time.perf_counter()
         self._busy_since = time.monotonic()
         try:
-            scores = self._score(_joined(pieces))
+            scores = score(_joined(pieces))
             wanted = sum(len(piece.tensor) for piece in pieces)
             if len(scores) != wanted:
                 raise PredictionError(f"the model answered {len(scores)} results to {wanted} images")  # noqa: TRY301
@@ -190,7 +195,7 @@ class Batcher:
                 pieces[0].job.fail(exc)
             else:  # one of them is to blame: the others must not suffer
                 for piece in pieces:
-                    self._run([piece])
+                    self._run([piece], score)
             return
         finally:
             self._busy_since = None

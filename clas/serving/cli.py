@@ -21,6 +21,7 @@ from .log import set_up_log
 from .metrics import Metrics
 from .options import ServerOptions
 from .plan import Plan, make_plan
+from .predictor_process import PredictorProcess
 from .server import bind, serve_alone
 from .state import announced, find, forget
 from .tokens import load_tokens
@@ -119,7 +120,8 @@ def _build(plan: Plan) -> tuple[Starlette, Engine]:
     """What one process is made of."""
     options = plan.options
     metrics = Metrics()
-    engine = Engine(plan.settings, options.batch_wait_ms / 1000, metrics.batch_size.observe)
+    open_predictor = partial(PredictorProcess, options=options)
+    engine = Engine(plan.settings, options.batch_wait_ms / 1000, metrics.batch_size.observe, open_predictor)
     tokens = load_tokens(Path(options.token_file)) if options.token_file else None
     return create_app(options, engine, metrics, tokens, max(1, plan.num_workers)), engine
 

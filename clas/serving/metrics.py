@@ -4,6 +4,7 @@ Several workers share their counts through files, one set for each worker's slot
 goes on with them, so that there are never more files than slots, however long the server runs.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Final
@@ -48,7 +49,9 @@ class Metrics:
         )
         self.images = Counter("clas_images", "Images in answered requests", registry=self.registry)
         self.queue_images = self._gauge("clas_queue_images", "Images of the requests that are being answered")
-        self.memory = self._gauge("clas_process_memory_bytes", "Resident memory of all workers")
+        self.memory = self._gauge(
+            "clas_process_memory_bytes", "Resident memory of all workers and their models"
+        )
         self._process = psutil.Process()
         self.queue_images.set(0)
         self.update_memory()
@@ -60,8 +63,12 @@ class Metrics:
         return Gauge(name, text, registry=self.registry, multiprocess_mode="livesum")
 
     def update_memory(self) -> None:
-        """Read the memory of this process; each does so for itself, every second."""
-        self.memory.set(self._process.memory_info().rss)
+        """Read the memory of this process and its model's; each does so for itself, every second."""
+        memory = 0
+        for process in (self._process, *self._process.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):  # it may end just now
+                memory += process.memory_info().rss
+        self.memory.set(memory)
 
     def exposition(self) -> bytes:
         """What Prometheus reads: the sums over all workers."""

@@ -14,7 +14,6 @@ from ..classifier import Classifier
 from ..errors import ImageError, SlowRequestError, TooLargeError, UnavailableError
 from ..preparation import Prepared
 from .admission import Admission, Ticket
-from .batcher import Batcher
 from .engine import Engine
 from .envelope import answer
 from .inputs import Inputs, check_media_type, read_inputs, read_query
@@ -54,7 +53,7 @@ class Predict:
             ClientDisconnect: Nobody waits for an answer any more.
         """
         deadline = time.monotonic() + self._options.timeout_s
-        classifier, batcher = self._engine.loaded()
+        classifier = self._engine.usable()
         headers = request.headers
         content_type = headers.get("Content-Type", "")
         check_media_type(content_type, headers.get("Content-Encoding", ""))
@@ -70,7 +69,7 @@ class Predict:
                 inputs = read_inputs(content_type, body, top_k, self._options.max_queue_images)
                 return _prepare(classifier, inputs, ticket)
 
-            work = self._classify(classifier, batcher, prepare, deadline)
+            work = self._classify(classifier, prepare, deadline)
             return await self._unless_over(work, request, deadline)
 
     def _check_length(self, length: int) -> None:
@@ -101,14 +100,14 @@ class Predict:
             ) from exc
 
     async def _classify(
-        self, classifier: Classifier, batcher: Batcher, prepare: Callable[[], Prepared], deadline: float
+        self, classifier: Classifier, prepare: Callable[[], Prepared], deadline: float
     ) -> Response:
         start = time.perf_counter()
         prepared = await self._in_thread(prepare)
         elapse_s = time.perf_counter() - start
         scores = _NO_SCORES
         if len(prepared.tensor):
-            job = batcher.submit(prepared.tensor, deadline)
+            job = self._engine.batcher.submit(prepared.tensor, deadline)
             scores = await asyncio.wrap_future(job.scores)
             self._metrics.queue_time.observe(job.queued_s)
             elapse_s += job.compute_s

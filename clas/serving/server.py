@@ -12,12 +12,11 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from ..device import import_paddle
 from .engine import Engine
 from .options import ServerOptions
 
 _KEEP_ALIVE_S: Final = 60
-_CLOSING_S: Final = 0.5  # of graceful_timeout_s, for what is to be done when the connections are closed
+_CLOSING_S: Final = 1.0  # of graceful_timeout_s, for what is to be done when the connections are closed
 
 
 class Protocol(HttpToolsProtocol):
@@ -141,7 +140,6 @@ def serve_alone(app: Starlette, engine: Engine, options: ServerOptions, listener
     Returns:
         The exit status: 1 if the model can't be loaded.
     """
-    import_paddle()
     StopSignals.heed()
     config = uvicorn.Config(app, **uvicorn_options(options))
     Server(config, engine).run(sockets=[listener])

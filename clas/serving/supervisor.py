@@ -16,7 +16,6 @@ from gunicorn.arbiter import Arbiter
 from starlette.applications import Starlette
 from uvicorn_worker import UvicornWorker
 
-from ..device import import_paddle
 from .engine import Engine
 from .metrics import forget_worker, share_metrics
 from .options import ServerOptions
@@ -25,6 +24,7 @@ from .server import Server, StopSignals, leave_unless_ended, uvicorn_options
 _LOGGER: Final = logging.getLogger("clas_system")
 _LOAD_POLL_S: Final = 0.05
 _BACK_OFF_S: Final = 5.0
+_SLACK_S: Final = 15.0  # for the predictor's owner to end a process that hangs
 _JITTER: Final = 10  # one tenth of max_requests, so that the workers aren't replaced all at once
 
 BuildApp = Callable[[], tuple[Starlette, Engine]]
@@ -70,20 +70,18 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
     async def _serve(self) -> None:
         app, engine = self.wsgi
         self.config.app = app
-        import_paddle()
-        StopSignals.heed()
         await self._load(engine)
         if StopSignals.came:
             leave_unless_ended(engine, 0)
             return
         self.deployment.was_ready.touch()
         _LOGGER.info("worker %d is ready", self.pid)
-        beats = engine.beats
+        beats = engine.batcher.beats
 
         def on_tick() -> bool:
             nonlocal beats
-            if engine.beats != beats:
-                beats = engine.beats
+            if engine.batcher.beats != beats or engine.is_loading:
+                beats = engine.batcher.beats
                 self.notify()
             return bool(os.getppid() != self.ppid)  # the supervisor was killed
 
@@ -137,7 +135,7 @@ def supervise(deployment: Deployment, fd: int) -> int:
         "bind": f"fd://{fd}",
         "workers": deployment.num_workers,
         "worker_class": worker_class,
-        "timeout": math.ceil(options.timeout_s),
+        "timeout": math.ceil(options.timeout_s + _SLACK_S),
         "graceful_timeout": math.ceil(options.graceful_timeout_s),
         "logger_class": _logger_class(deployment.log_handlers),
         "pre_fork": _give_slot,
