@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     _set_up_output()
     report = Report(_count(args.image_file) if sys.stderr.isatty() else None)
     try:
-        with closing(Sender(args.server_url, args.timeout, args.retries)) as sender:
+        with closing(Sender(args.server_url, args.timeout, args.retries, args.token_file)) as sender:
             _send_all(args, sender, report)
         report.close()
         sys.stdout.flush()
@@ -111,6 +111,7 @@ def _parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--to_chw", type=_bool, default=True, help="channels first (default: True)")
     add("--timeout", type=_seconds, default=60.0, help="seconds to wait for an answer (default: 60)")
     add("--retries", type=_not_negative, default=3, help="after a connection error, 429 or 503 (default: 3)")
+    add("--token_file", type=_token, help="file with the service's bearer token in its first line")
     args = parser.parse_args(argv)
     if args.resize_short < args.crop_size:
         parser.error("--resize_short must not be smaller than --crop_size")
@@ -130,6 +131,16 @@ def _existing(text: str) -> Path:
     if not text or not Path(text).exists():
         raise argparse.ArgumentTypeError(f"there is no file or folder {text!r}")
     return Path(text)
+
+
+def _token(path: str) -> str:
+    try:
+        token = Path(path).read_text(encoding="ascii").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise argparse.ArgumentTypeError(f"the token file {path!r} can't be read: {exc}") from exc
+    if not token:
+        raise argparse.ArgumentTypeError(f"the token file {path!r} has no token in its first line")
+    return token
 
 
 def _positive(text: str) -> int:

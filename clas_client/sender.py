@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import requests
 from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
 from urllib3.connectionpool import ConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
@@ -57,6 +58,17 @@ def in_batches(items: Iterable[tuple[str, Array]], size: int) -> Iterator[tuple[
         yield names, images
 
 
+class _Bearer(AuthBase):
+    """Adds the token; as `auth`, since requests would put what a .netrc has in place of a mere header."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
 class _Retry(Retry):
     """Tries again after a broken connection, but not when an answer is merely late: it is being worked on."""
 
@@ -81,12 +93,15 @@ class Sender:
         url: The service's address, ending in /predict/clas_system.
         timeout_s: Longest wait for a connection, and for each answer.
         retries: How often a batch is sent again after a connection error, 429 or 503.
+        token: Sent as bearer token; None for none.
     """
 
-    def __init__(self, url: str, timeout_s: float, retries: int) -> None:
+    def __init__(self, url: str, timeout_s: float, retries: int, token: str | None = None) -> None:
         self._url = url
         self._timeout_s = timeout_s
         self._session = requests.Session()
+        if token is not None:
+            self._session.auth = _Bearer(token)
         retry = _Retry(
             total=retries,
             backoff_factor=_BACKOFF_S,

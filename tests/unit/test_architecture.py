@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from clas.serving import VERSION
+
 LAYERS = [
     {"errors"},
     {"params", "settings"},
@@ -50,6 +52,17 @@ def test_imports_run_one_way(repository: Path) -> None:
         for name in layer:
             siblings = {found for found in imported(trees[name]) if found.startswith(".")}
             assert siblings <= allowed, name
+
+
+def test_the_server_is_the_topmost_layer_and_knows_neither_paddle_nor_paddlehub(repository: Path) -> None:
+    for name, tree in modules_of(repository / "clas" / "serving").items():
+        assert not imported(tree) & {"paddle", "paddlehub", "clas", "clas_system", ".module"}, name
+    below = modules_of(repository / "clas").values()
+    assert not any(".serving" in imported(tree) for tree in below)
+
+
+def test_both_faces_have_the_same_version(repository: Path) -> None:
+    assert f'version="{VERSION}"' in (repository / "clas" / "module.py").read_text()
 
 
 def test_only_the_predictor_and_what_it_is_made_of_import_paddle(repository: Path) -> None:
@@ -122,7 +135,7 @@ def test_no_user_input_is_checked_by_assert(repository: Path, directory: str) ->
         assert not any(isinstance(node, ast.Assert) for node in ast.walk(tree)), name
 
 
-@pytest.mark.parametrize("set_name", ["hub", "client", "dev", "hub-gpu-2.6"])
+@pytest.mark.parametrize("set_name", ["hub", "client", "dev", "hub-gpu-2.6", "serving"])
 def test_a_pinned_set_pins_everything_and_names_its_command(repository: Path, set_name: str) -> None:
     text = (repository / "constraints" / f"{set_name}.txt").read_text()
     assert "uv pip compile --" in text
