@@ -1,6 +1,7 @@
 """From scores to results: the label map and the top-k."""
 
 import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypedDict
@@ -83,7 +84,7 @@ class Topk:
             return self.k
         if type(top_k) is not int or not 1 <= top_k <= self.num_classes:
             raise RequestError(
-                f"top_k is {top_k!r:.80}; it takes a whole number from 1 to {self.num_classes}"
+                f"top_k is {reprlib.repr(top_k)}; it takes a whole number from 1 to {self.num_classes}"
             )
         return top_k
 

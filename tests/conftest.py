@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from demo import photograph
-from tiny_models import write_model
+from tiny_models import hidden_number, write_model
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -37,3 +37,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_json_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same in the format that Paddle 3 writes by default."""
     return write_model(tmp_path_factory.mktemp("tiny_json"), json=True)
+
+
+@pytest.fixture(scope="session")
+def numbering_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """[N, 3, 32, 32] -> 1000 classes, of which an image names its own; see `numbered_batch`."""
+    return write_model(tmp_path_factory.mktemp("numbering"), hidden_number)

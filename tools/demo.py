@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from hub_server import free_port, hub_serving, run_hub
+from hub_server import hub_serving, run_hub
+from server_process import free_port
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 PHOTOGRAPHS: Final = ("chelsea.png", "coffee.png", "rocket.jpg")

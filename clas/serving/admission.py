@@ -58,29 +58,38 @@ class Admission:
 
 
 class Ticket:
-    """What one request takes up; given back when it is answered."""
+    """What one request takes up; given back when it is answered.
+
+    The thread that decodes a request may still be at it when the client has gone, or the time is over. What
+    it asks for then is refused, since nobody would give it back.
+    """
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
         self._images = 0
         self._bytes = 0
+        self._is_over = False
+        self._lock = threading.Lock()
 
     def grow(self, *, images: int = 0, num_bytes: int = 0) -> None:
         """Take more, once it is known how much.
 
         Raises:
-            UnavailableError: The server is full.
+            UnavailableError: The server is full, or the request is over.
         """
-        self._admission.change(images, num_bytes)
-        self._images += images
-        self._bytes += num_bytes
+        with self._lock:
+            if self._is_over:
+                raise UnavailableError("this request is over already")
+            self._admission.change(images, num_bytes)
+            self._images += images
+            self._bytes += num_bytes
 
     def set_images(self, images: int) -> None:
         """Take up what this many images do.
 
         Raises:
             TooLargeError: No server of these bounds takes as many at once.
-            UnavailableError: The server is full.
+            UnavailableError: The server is full, or the request is over.
         """
         if images > self._admission.max_images:
             raise TooLargeError(
@@ -91,5 +100,7 @@ class Ticket:
 
     def give_back(self) -> None:
         """Take up nothing any more."""
-        self._admission.change(-self._images, -self._bytes)
-        self._images = self._bytes = 0
+        with self._lock:
+            self._is_over = True
+            self._admission.change(-self._images, -self._bytes)
+            self._images = self._bytes = 0

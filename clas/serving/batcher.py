@@ -167,13 +167,14 @@ class Batcher:
         return sum(len(piece.tensor) for piece in self._queue if piece.tensor.shape[1:] == shape)
 
     def _take(self) -> list[_Piece]:
-        """The oldest piece, and those of the same shape that fit beside it."""
+        """The oldest piece, and those of the same shape that fit beside it; none overtakes one of its job."""
         taken: list[_Piece] = []
         left: deque[_Piece] = deque()
         room = self._max_batch_size
         shape = self._queue[0].tensor.shape[1:]
         for piece in self._queue:
-            if len(piece.tensor) <= room and piece.tensor.shape[1:] == shape:
+            has_its_turn = not left or left[-1].job is not piece.job
+            if has_its_turn and len(piece.tensor) <= room and piece.tensor.shape[1:] == shape:
                 taken.append(piece)
                 room -= len(piece.tensor)
             else:

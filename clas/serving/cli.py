@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,7 @@ from .state import announced, find, forget
 from .tokens import load_tokens
 
 _LOGGER: Final = logging.getLogger("clas_system")
+_POLL_S: Final = 0.05
 _SLACK_S: Final = 5.0
 _HELP: Final = {
     "host": "address to listen at (default: 127.0.0.1; PaddleHub's is 0.0.0.0)",
@@ -103,12 +105,7 @@ def _start(plan: Plan) -> int:
         elif plan.num_workers:
             from .supervisor import Deployment, supervise  # noqa: PLC0415  # not on Windows
 
-            metrics_dir = Path(scratch) / "metrics"
-            metrics_dir.mkdir()
-            deployment = Deployment(
-                *(options, plan.num_workers, plan.devices, build, [handler]),
-                *(metrics_dir, Path(scratch) / "was_ready"),
-            )
+            deployment = Deployment(options, plan.num_workers, plan.devices, build, [handler], Path(scratch))
             return supervise(deployment, listener.fileno())
         if plan.devices:
             os.environ["CUDA_VISIBLE_DEVICES"] = plan.devices[0]
@@ -139,14 +136,16 @@ def _stop(port: int) -> int:
     wait_s = state.graceful_timeout_s + _SLACK_S
     try:
         process.terminate()
-        process.wait(wait_s)
     except psutil.NoSuchProcess:
         pass
     except psutil.AccessDenied:
         print(f"process {state.pid} at port {port} belongs to somebody else", file=sys.stderr)
         return 1
-    except psutil.TimeoutExpired:
-        print(f"process {state.pid} at port {port} has not ended within {wait_s:g} s", file=sys.stderr)
-        return 1
+    deadline = time.monotonic() + wait_s
+    while state.process():  # not Process.wait: it would wait for a zombie's parent, too
+        if time.monotonic() > deadline:
+            print(f"process {state.pid} at port {port} has not ended within {wait_s:g} s", file=sys.stderr)
+            return 1
+        time.sleep(_POLL_S)
     print(f"the server at port {port} has stopped")
     return 0

@@ -77,7 +77,7 @@ def read_inputs(content_type: str, body: bytes, top_k: object, max_images: int) 
     Args:
         content_type: As checked by `check_media_type`.
         body: The whole body.
-        top_k: What the address says; None if it says nothing.
+        top_k: What the address says, if the body says nothing; None if neither does.
         max_images: How many parts of a form are looked at.
 
     Raises:
@@ -92,11 +92,9 @@ def read_inputs(content_type: str, body: bytes, top_k: object, max_images: int) 
         if not body:
             raise RequestError("the body is empty; it takes an image file")
         return Inputs([body], top_k, is_alone=True)
-    if fields.get("top_k") is not None:
-        if top_k is not None:
-            raise RequestError("top_k is in the address and in the body; send it once")
-        top_k = fields["top_k"]
-    return Inputs(decode(fields.get("images"), fields.get("revert_params")), top_k)
+    in_body = fields.get("top_k")
+    images = decode(fields.get("images"), fields.get("revert_params"))
+    return Inputs(images, top_k if in_body is None else in_body)
 
 
 def _kind(content_type: str) -> str:
@@ -129,6 +127,7 @@ def _read_form(content_type: str, body: bytes, max_images: int) -> Mapping[str, 
             MULTIPART,
             form.take_field,
             form.take_file,
+            form.end,
             boundary=parameters.get(b"boundary"),
             config={"MAX_MEMORY_FILE_SIZE": len(body) + 1},  # never to the disk
         )
@@ -136,8 +135,10 @@ def _read_form(content_type: str, body: bytes, max_images: int) -> Mapping[str, 
         parser.finalize()
     except FormParserError as exc:
         raise RequestError(f"the form can't be read: {exc}") from exc
+    if not form.is_whole:
+        raise RequestError("the form isn't whole: its end is missing")
     if not form.images:
-        raise RequestError("the form has no part images, or isn't whole; send -F images=@FILE")
+        raise RequestError("the form has no part images; send -F images=@FILE")
     return {"images": form.images, **form.fields}
 
 
@@ -147,27 +148,32 @@ class _Form:
     def __init__(self, max_images: int) -> None:
         self.images: list[object] = []
         self.fields: dict[str, object] = {}
+        self.is_whole = False
         self._max_images = max_images
 
     def take_field(self, field: Field) -> None:
-        self._take(_text(field.field_name), field.value or b"")
+        name = _text(field.field_name)
+        refuse_unknown_fields({name: None})
+        if name != "top_k":
+            raise RequestError(
+                f"{name} is a text in this form; a form takes files: -F images=@FILE, with the @"
+            )
+        if name in self.fields:
+            raise RequestError("top_k is in the form twice")
+        self.fields[name] = _number((field.value or b"").decode("ascii", errors="backslashreplace"))
 
     def take_file(self, file: File) -> None:
-        file.file_object.seek(0)
-        self._take(_text(file.field_name), file.file_object.read())
-
-    def _take(self, name: str, data: bytes) -> None:
+        name = _text(file.field_name)
         refuse_unknown_fields({name: None})
-        if name == "revert_params":
-            raise RequestError("revert_params doesn't go with a form, which holds image files")
-        if name in self.fields:
-            raise RequestError(f"{name} is in the form twice")
-        if name == "top_k":
-            self.fields[name] = _number(data.decode("ascii", errors="backslashreplace"))
-            return
+        if name != "images":
+            raise RequestError(f"{name} is a file in this form; files are called images")
         if len(self.images) == self._max_images:
             raise TooLargeError(f"the form has more than {self._max_images} images; send smaller batches")
-        self.images.append(data)
+        file.file_object.seek(0)
+        self.images.append(file.file_object.read())
+
+    def end(self) -> None:
+        self.is_whole = True
 
 
 def _text(name: bytes | None) -> str:

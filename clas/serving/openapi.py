@@ -197,9 +197,8 @@ def _schemas() -> Schema:
                     "type": "array",
                     "minItems": 1,
                     "items": {
-                        **text,
-                        "format": "byte",
-                        "description": "Base64 of a JPEG, PNG, BMP or WebP file",
+                        "description": "Base64 of a JPEG, PNG, BMP or WebP file; anything else fails alone",
+                        "example": "/9j/4AAQSkZJRgAB...",
                     },
                 },
                 "top_k": _TOP_K,

@@ -16,17 +16,22 @@ from .engine import Engine
 from .options import ServerOptions
 
 _KEEP_ALIVE_S: Final = 60
+_LAST_REQUEST_S: Final = 0.3  # for a request to an idle connection that is on its way when the server stops
 _CLOSING_S: Final = 1.0  # of graceful_timeout_s, for what is to be done when the connections are closed
 
 
 class Protocol(HttpToolsProtocol):
-    """HTTP/1.1 with a bound on the time that the head of a request may take."""
+    """HTTP/1.1 with a bound on the time that the head of a request may take, and a more patient end.
+
+    uvicorn closes idle connections at once when it stops; a request that is on its way then would be lost.
+    """
 
     head_timeout_s = 30.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # as uvicorn has it
         super().__init__(*args, **kwargs)
         self._head_timer: asyncio.TimerHandle | None = None
+        self._is_last_request = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -42,11 +47,28 @@ class Protocol(HttpToolsProtocol):
         """The head is there."""
         self._stop_waiting()
         super().on_headers_complete()
+        if self._is_last_request and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has hung up."""
         self._stop_waiting()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Answer what has come, or comes just now, then close."""
+        self._is_last_request = True
+        if self._is_idle():
+            self.loop.call_later(_LAST_REQUEST_S, self._close_if_idle)
+        else:
+            super().shutdown()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _close_if_idle(self) -> None:
+        if self._is_idle() and not self.transport.is_closing():
+            self.transport.close()
 
     def _wait_for_head(self) -> None:
         if self._head_timer is None:

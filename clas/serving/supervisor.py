@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from .server import Server, StopSignals, leave_unless_ended, uvicorn_options
 _LOGGER: Final = logging.getLogger("clas_system")
 _LOAD_POLL_S: Final = 0.05
 _BACK_OFF_S: Final = 5.0
-_SLACK_S: Final = 15.0  # for the predictor's owner to end a process that hangs
+_SLACK_S: Final = 5.0  # for the predictor's owner to end a process that hangs
 _JITTER: Final = 10  # one tenth of max_requests, so that the workers aren't replaced all at once
 
 BuildApp = Callable[[], tuple[Starlette, Engine]]
@@ -39,8 +40,7 @@ class Deployment(NamedTuple):
         devices: Numbers of the GPUs, one for each worker; empty for the CPU.
         build: Makes the application; called in each worker.
         log_handlers: Where gunicorn's own log goes.
-        metrics_dir: Directory that the workers' metrics share.
-        was_ready: A file that is there once a worker has been ready.
+        scratch: Directory that the processes share.
     """
 
     options: ServerOptions
@@ -48,8 +48,22 @@ class Deployment(NamedTuple):
     devices: Sequence[str]
     build: BuildApp
     log_handlers: Sequence[Any]
-    metrics_dir: Path
-    was_ready: Path
+    scratch: Path
+
+    @property
+    def was_ready(self) -> Path:
+        """A file that is there once a worker has been ready."""
+        return self.scratch / "was_ready"
+
+    @property
+    def has_failed(self) -> Path:
+        """A file that is there when the first workers can't start."""
+        return self.scratch / "has_failed"
+
+    @property
+    def metrics_dir(self) -> Path:
+        """Where the workers' metrics are."""
+        return self.scratch / "metrics"
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -61,6 +75,21 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
 
     deployment: Deployment
     slot = 0
+
+    def init_process(self) -> None:
+        """Live, and end here: what the supervisor would do at its own end isn't for this process to do."""
+        status = 1
+        try:
+            super().init_process()
+            status = 0
+        except SystemExit:
+            pass  # said already
+        except Exception:
+            _LOGGER.critical("this worker has failed", exc_info=True)
+            self._give_up_or_wait()
+        finally:
+            logging.shutdown()
+            os._exit(status)
 
     def init_signals(self) -> None:
         """SIGTERM and SIGINT are for us; SIGABRT, the supervisor's last word, ends the process."""
@@ -94,15 +123,19 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
         while engine.is_loading and not StopSignals.came:
             self.notify()
             await asyncio.sleep(_LOAD_POLL_S)
-        if not engine.has_failed:
-            return
+        if engine.has_failed:
+            self._give_up_or_wait()
+            sys.exit(1)
+
+    def _give_up_or_wait(self) -> None:
+        """End the start; or, if the server has been ready before, let the next worker not come at once."""
         if not self.deployment.was_ready.exists():
-            sys.exit(Arbiter.WORKER_BOOT_ERROR)  # ends the supervisor
+            self.deployment.has_failed.touch()
+            return
         until = time.monotonic() + _BACK_OFF_S
         while time.monotonic() < until and not StopSignals.came:
             self.notify()
-            await asyncio.sleep(_LOAD_POLL_S)
-        sys.exit(1)  # to be tried again
+            time.sleep(_LOAD_POLL_S)
 
     async def callback_notify(self) -> None:
         """Send nothing: this heartbeat of uvicorn's tells of the event loop only."""
@@ -119,6 +152,7 @@ def supervise(deployment: Deployment, fd: int) -> int:
         The exit status.
     """
     options = deployment.options
+    deployment.metrics_dir.mkdir()
     worker_class = type(
         "Worker",
         (Worker,),
@@ -145,7 +179,7 @@ def supervise(deployment: Deployment, fd: int) -> int:
     try:
         _Application(settings, deployment.build).run()
     except SystemExit as exc:
-        return 1 if exc.code else 0
+        return 1 if exc.code or deployment.has_failed.exists() else 0
     return 0
 
 
@@ -193,6 +227,10 @@ def _settle(_: Arbiter, worker: Worker) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = deployment.devices[worker.slot % len(deployment.devices)]
 
 
-def _forget(_: Arbiter, worker: Worker) -> None:
+def _forget(arbiter: Arbiter, worker: Worker) -> None:
+    """In the supervisor, when a worker has ended."""
+    if worker.deployment.has_failed.exists():
+        arbiter.num_workers = 0  # no more of them
+        os.kill(os.getpid(), signal.SIGTERM)
     _LOGGER.warning("worker %s has ended", worker.pid)
     forget_worker(worker.deployment.metrics_dir, worker.slot)

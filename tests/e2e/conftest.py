@@ -7,16 +7,22 @@ from typing import NamedTuple
 
 import pytest
 
-from hub_server import free_port, hub_serving, run_hub
+from hub_server import hub_serving, run_hub
 from known_answers import PHOTOGRAPHS
+from server_process import free_port
+from serving_process import clas_serving
+
+HUB_FACES = ("PaddleHub", "PaddleHub with workers")
+STANDALONE_FACES = ("standalone", "standalone with workers")
 
 
 class Service(NamedTuple):
-    """A running `hub serving`."""
+    """A running server: `hub serving`, or the standalone one."""
 
     url: str
     pid: int
     log: Path
+    is_hub: bool
 
 
 @pytest.fixture(scope="session")
@@ -53,15 +59,20 @@ def pictures(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return directory
 
 
-@pytest.fixture(scope="session", params=["single process", "multi-process"])
+@pytest.fixture(scope="session", params=[*HUB_FACES, *STANDALONE_FACES])
 def service(
-    request: pytest.FixtureRequest, installed: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, default_model_dir: Path
 ) -> Iterator[Service]:
-    """`hub serving start -m clas_system`, in both of its modes; stopped by `hub serving stop`."""
+    """The default model behind either server, in both of its modes; each is stopped as its users do."""
     directory = tmp_path_factory.mktemp("start_dir")
+    workers = ["--use_multiprocess", "--workers", "2"] if "workers" in request.param else []
+    if request.param in STANDALONE_FACES:
+        assert default_model_dir.is_dir()
+        with clas_serving(directory, "-m", "clas_system", *workers) as running:
+            yield Service(running.url, running.process.pid, running.log, is_hub=False)
+        return
     port = free_port()
-    arguments = ["-m", "clas_system", "-p", str(port)]
-    if request.param == "multi-process":
-        arguments += ["--use_multiprocess", "--workers", "2"]
-    with hub_serving(arguments, port, directory / "log", installed, directory) as server:
-        yield Service(f"http://127.0.0.1:{port}/predict/clas_system", server.pid, directory / "log")
+    log = directory / "log"
+    env = request.getfixturevalue("installed")
+    with hub_serving(["-m", "clas_system", "-p", str(port), *workers], port, log, env, directory) as server:
+        yield Service(f"http://127.0.0.1:{port}/predict/clas_system", server.pid, log, is_hub=True)

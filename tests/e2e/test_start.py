@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from hub_server import free_port, hub_serving, is_listening, run_hub
+from hub_server import hub_serving, run_hub
 from known_answers import PHOTOGRAPHS, assert_right
+from server_process import free_port, is_listening
 
 
 def write_config(

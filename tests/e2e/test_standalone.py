@@ -1,0 +1,312 @@
+"""What only the standalone server does, in a process of its own on a real socket."""
+
+import base64
+import http.client
+import json
+import re
+import select
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from clas.preprocess import create_transforms
+from clas.protocol import encode
+from clas_client.sender import Sender
+from known_answers import PHOTOGRAPHS, assert_right
+from serving_process import Running, clas_serving, eventually, tiny_config
+from tiny_models import numbered_batch
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def server(default_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The default model, with a short patience."""
+    assert default_model_dir.is_dir()
+    with clas_serving(tmp_path_factory.mktemp("server"), "-m", "clas_system", "--timeout_s", "3") as running:
+        yield running
+
+
+def classify(server: Running, data: bytes, kind: str, query: str = "") -> Any:
+    response = requests.post(server.url + query, data=data, headers={"Content-Type": kind}, timeout=60)
+    return response.status_code, response.json()
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_a_whole_image_can_be_the_body(server: Running, pictures: Path, name: str) -> None:
+    kind = "image/png" if name.endswith("png") else "image/jpeg"
+    status, answer = classify(server, (pictures / name).read_bytes(), kind, "?top_k=5")
+    assert status == 200
+    assert_right(answer["results"]["prediction"], [name])
+
+
+def test_images_can_come_as_a_form(server: Running, pictures: Path) -> None:
+    files = [("images", (name, (pictures / name).read_bytes())) for name in PHOTOGRAPHS]
+    bad = ("images", ("bad.jpg", b"no image"))
+    answer = requests.post(server.url, files=[*files, bad], data={"top_k": "5"}, timeout=60).json()
+    *good, failed = answer["results"]["prediction"]
+    assert_right(good, PHOTOGRAPHS)
+    assert "can't be decoded" in failed["error"]
+
+
+def test_a_body_that_is_one_damaged_image_is_refused(server: Running) -> None:
+    status, answer = classify(server, b"no image", "image/jpeg")
+    assert status == 400
+    assert answer == {
+        "status": "101",
+        "msg": "the image can't be decoded: it is none of JPEG, PNG, BMP, WEBP",
+        "results": "",
+    }
+
+
+def as_16_bit(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return image.astype(np.uint16) * 257
+
+
+@pytest.mark.parametrize(
+    ("ending", "change"),
+    [
+        (".png", lambda image: cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)),
+        (".png", lambda image: cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)),
+        (".png", as_16_bit),
+        (".png", lambda image: as_16_bit(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))),
+        (".jpg", lambda image: image),
+        (".bmp", lambda image: image),
+        (".webp", lambda image: image),
+    ],
+)
+def test_every_kind_of_image_is_read_as_imread_does(
+    server: Running, pictures: Path, tmp_path: Path, ending: str, change: Callable[[Any], Any]
+) -> None:
+    file = tmp_path / f"picture{ending}"
+    photograph = cv2.imread(str(pictures / "coffee.png"))
+    assert photograph is not None
+    assert cv2.imwrite(str(file), change(photograph))
+    assert_read_as_imread_does(server, file)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_photograph_is_turned_upright(
+    server: Running, pictures: Path, tmp_path: Path, orientation: int
+) -> None:
+    file = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.open(pictures / "rocket.jpg").save(file, exif=exif)
+    assert_read_as_imread_does(server, file)
+
+
+def assert_read_as_imread_does(server: Running, file: Path) -> None:
+    image = cv2.imread(str(file))
+    assert image is not None
+    tensor = create_transforms()(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))  # type: ignore[arg-type]
+    expected = requests.post(server.url, json=encode(np.stack([tensor])), timeout=60).json()
+    kinds = {".jpg": "jpeg"}
+    _, answer = classify(server, file.read_bytes(), f"image/{kinds.get(file.suffix, file.suffix[1:])}")
+    assert answer["results"]["prediction"] == expected["results"]["prediction"]
+
+
+def test_a_prediction_that_goes_on_does_not_keep_the_event_loop(server: Running, pictures: Path) -> None:
+    """The model is stopped in the middle of its work: the rest of the server must not notice."""
+    [model] = server.models()
+    data = (pictures / "rocket.jpg").read_bytes()
+    model.suspend()
+    try:
+        with ThreadPoolExecutor(1) as client:
+            waiting = client.submit(classify, server, data, "image/jpeg")
+            eventually(lambda: server.metric("clas_queue_images") == 1)
+            assert not waiting.done()
+            assert requests.get(f"{server.base}/health/live", timeout=1).json() == {"status": "live"}
+            model.resume()
+            assert waiting.result()[0] == 200
+    finally:
+        model.resume()
+
+
+def test_a_client_that_hangs_up_is_not_waited_for(server: Running, pictures: Path) -> None:
+    data = (pictures / "rocket.jpg").read_bytes()
+    [model] = server.models()
+    model.suspend()
+    try:
+        for _ in range(3):
+            connection = http.client.HTTPConnection("127.0.0.1", server.port)
+            connection.request("POST", "/predict/clas_system", data, {"Content-Type": "image/jpeg"})
+            eventually(lambda: server.metric("clas_queue_images") == 1)
+            connection.close()
+            eventually(lambda: server.metric("clas_queue_images") == 0)
+    finally:
+        model.resume()
+    assert classify(server, data, "image/jpeg")[0] == 200
+
+
+def test_half_a_body_is_given_up_after_a_while(server: Running) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        head = b"POST /predict/clas_system HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        client.sendall(head + b'Content-Length: 1000\r\n\r\n{"images": ')
+        answer = client.recv(10_000)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"the body didn't come within 3 s" in answer
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /predict/clas_system HTTP/1.1\r\nHost: x\r\nContent-"])
+def test_half_a_head_is_given_up_after_a_while(server: Running, sent: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(sent)
+        assert client.recv(10_000) == b""  # the server hangs up
+
+
+def test_a_body_that_never_ends_is_refused_while_it_comes(tiny_model: Path, tmp_path: Path) -> None:
+    with (
+        clas_serving(tmp_path, config=tiny_config(tiny_model, max_request_bytes=1_000_000)) as running,
+        socket.create_connection(("127.0.0.1", running.port), timeout=30) as client,
+    ):
+        head = "POST /predict/clas_system HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+        client.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode())
+        sent = 0
+        while not select.select([client], [], [], 0)[0]:
+            assert sent < 50_000_000
+            client.sendall(b"%x\r\n%s\r\n" % (10_000, bytes(10_000)))
+            sent += 10_000
+        assert client.recv(10_000).startswith(b"HTTP/1.1 413 ")
+        assert sent > 1_000_000
+        # requests reads an answer only after it has sent all
+        refused = requests.post(running.url, data=bytes(5_000_000), headers=JSON, timeout=30)
+        assert refused.status_code == 413
+        assert "max_request_bytes is 1000000" in refused.json()["msg"]
+
+
+@pytest.fixture(scope="module")
+def numbering(numbering_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Two workers in front of a model that tells the images apart."""
+    config = tiny_config(numbering_model, use_multiprocess=True, workers=2)
+    with clas_serving(tmp_path_factory.mktemp("numbering"), config=config) as running:
+        yield running
+
+
+def test_each_of_many_clients_gets_its_own_answers(numbering: Running) -> None:
+    """64 clients, 10,000 requests of 1 to 8 different pictures, in both forms' shapes of request."""
+    remaining = iter(range(10_000))
+    lock = threading.Lock()
+
+    def take() -> int | None:
+        with lock:
+            return next(remaining, None)
+
+    def work(seed: int) -> int:
+        random = np.random.default_rng(seed)
+        sender = Sender(numbering.url, timeout_s=60, retries=0)
+        answered = 0
+        while take() is not None:
+            numbers = random.integers(0, 1000, random.integers(1, 9)).tolist()
+            answer = sender.predict(list(numbered_batch(*numbers)))
+            assert [entry["class_ids"] for entry in answer.predictions] == [[number] for number in numbers]
+            answered += 1
+        sender.close()
+        return answered
+
+    before = numbering.metric("clas_requests_total", path="/predict/clas_system", status="200")
+    with ThreadPoolExecutor(64) as clients:
+        assert sum(clients.map(work, range(64))) == 10_000
+    after = numbering.metric("clas_requests_total", path="/predict/clas_system", status="200")
+    assert after - before == 10_000
+    batches = numbering.metric("clas_batch_size_count")
+    assert numbering.metric("clas_batch_size_sum") == numbering.metric("clas_images_total")
+    assert batches < 10_000  # some went through the model together
+
+
+def test_metrics_add_up_over_the_workers(numbering: Running) -> None:
+    """Whichever worker is asked."""
+    with ThreadPoolExecutor(8) as clients:
+        counts = list(clients.map(lambda _: numbering.metric("clas_images_total"), range(16)))
+    assert len(set(counts)) == 1
+    memory = sum(process.memory_info().rss for process in (*numbering.workers(), *numbering.models()))
+    assert numbering.metric("clas_process_memory_bytes") == pytest.approx(memory, rel=0.2)
+
+
+@given(
+    st.binary(max_size=300),
+    st.sampled_from(["application/json", "image/png", "multipart/form-data; boundary=x"]),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_garbage_is_a_fault_of_the_server(numbering: Running, body: bytes, kind: str) -> None:
+    status, answer = classify(numbering, body, kind)
+    assert status in (400, 413)
+    assert answer["results"] == ""
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+REQUESTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "images": JSON_VALUES
+        | st.lists(st.binary(max_size=50).map(lambda data: base64.b64encode(data).decode())),
+        "revert_params": JSON_VALUES
+        | st.fixed_dictionaries(
+            {"shape": JSON_VALUES, "dtype": st.sampled_from(["float32", "int8", "O", "V8"])}
+        ),
+        "top_k": JSON_VALUES,
+    },
+)
+
+
+@given(REQUESTS)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_field_of_any_value_is_a_fault_of_the_server(numbering: Running, body: Any) -> None:
+    status, answer = classify(numbering, json.dumps(body).encode(), "application/json")
+    assert status in (200, 400, 413)
+    assert (answer["status"] == "000") is (status == 200)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\0\1\2\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST /predict/clas_system HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused_and_harms_nothing(numbering: Running, sent: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", numbering.port), timeout=30) as client:
+        client.sendall(sent)
+        assert client.recv(10_000).startswith(b"HTTP/1.1 400 ")
+    assert requests.get(f"{numbering.base}/health/ready", timeout=30).status_code == 200
+
+
+def test_the_openapi_schema_holds_against_what_schemathesis_thinks_of(numbering: Running) -> None:
+    """But for one of its checks: a schema can't say that images has as many bytes as shape and dtype take."""
+    done = subprocess.run(
+        [
+            *(Path(sys.executable).with_name("schemathesis"), "run", f"{numbering.base}/openapi.json"),
+            *("--exclude-checks", "positive_data_acceptance"),
+            *("--max-examples", "25", "--generation-database", "none", "--no-color", "--seed", "1"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_after_all_this_no_worker_has_died(numbering: Running, server: Running) -> None:
+    log = numbering.log.read_text() + server.log.read_text()
+    assert "has ended" not in log
+    assert "Traceback" not in log
+    assert not re.search(r"\b500\b", "".join(re.findall(r"POST /predict/clas_system (\d+)", log)))

@@ -1,0 +1,147 @@
+"""The standalone server in a process of its own, and what tests do to it."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+from server_process import free_port, server_process
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+COMMAND = (sys.executable, "-W", "ignore", "-m", "clas.serving")
+
+
+class Running:
+    """A server that runs.
+
+    Attributes:
+        base: Its address, without a path.
+        url: Where predictions are asked for.
+        log: What it has printed.
+        process: Its first process: the supervisor, or the only one but for the model's.
+    """
+
+    def __init__(self, port: int, log: Path, pid: int, scheme: str = "http") -> None:
+        self.port = port
+        self.base = f"{scheme}://127.0.0.1:{port}"
+        self.url = f"{self.base}/predict/clas_system"
+        self.log = log
+        self.process = psutil.Process(pid)
+
+    def models(self) -> list[psutil.Process]:
+        """The processes that have a model loaded, or are loading one."""
+        return [child for child in self.process.children(recursive=True) if is_spawned(child, "spawn_main")]
+
+    def workers(self) -> list[psutil.Process]:
+        """The worker processes under the supervisor."""
+        return [child for child in self.process.children() if not is_spawned(child, "multiprocessing")]
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of all samples of this name that have these labels."""
+        total = 0.0
+        for line in requests.get(f"{self.base}/metrics", timeout=30).text.splitlines():
+            head, _, value = line.rpartition(" ")
+            fits = all(f'{key}="{wanted}"' in head for key, wanted in labels.items())
+            if head.partition("{")[0] == name and fits:
+                total += float(value)
+        return total
+
+
+def tiny_config(model: Path, **top_level: Any) -> dict[str, Any]:
+    """For one of the tiny models, on one thread; answers the best class of each image, without its name."""
+    sizes = {"crop_size": 32, "resize_short": 32, "class_id_map_file": "", "cpu_num_threads": 1}
+    module = {"init_args": {**sizes, "inference_model_dir": str(model)}, "predict_args": {"top_k": 1}}
+    return {"modules_info": {"clas_system": module}, **top_level}
+
+
+def is_spawned(process: psutil.Process, word: str) -> bool:
+    try:
+        return any(word in argument for argument in process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def server_env(home: Path, **more: str) -> dict[str, str]:
+    """An environment with a place of its own for the server's state, and no GPU named."""
+    env = {**os.environ, "XDG_STATE_HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
+    env.pop("CUDA_VISIBLE_DEVICES", None)
+    return {**env, **more}
+
+
+def eventually(condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
+    """What `condition` gives as soon as that is true; fails if it never is."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it didn't come to pass"
+        time.sleep(0.02)
+    return found
+
+
+def is_ready(base: str, **arguments: Any) -> bool:
+    try:
+        return requests.get(f"{base}/health/ready", timeout=5, **arguments).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+@contextlib.contextmanager
+def clas_serving(
+    directory: Path,
+    *arguments: str,
+    config: Mapping[str, Any] | None = None,
+    env: Mapping[str, str] | None = None,
+    scheme: str = "http",
+    **ready_arguments: Any,
+) -> Iterator[Running]:
+    """`python -m clas.serving start ARGUMENTS`, until SIGTERM, after which it must exit with 0.
+
+    Args:
+        directory: Where it is started, and leaves log and state.
+        *arguments: What comes after `start`, but for the port.
+        config: What config.json holds, but for the port; None starts without it.
+        env: Its environment.
+        scheme: http or https.
+        **ready_arguments: For the requests that ask whether it is ready.
+    """
+    port = free_port()
+    log = directory / "server.log"
+    base = f"{scheme}://127.0.0.1:{port}"
+    by = ["-p", str(port)]
+    if config is not None:
+        file = directory / "config.json"
+        file.write_text(json.dumps({**config, "port": port}))
+        by = ["-c", str(file)]
+    command = [*COMMAND, "start", *arguments, *by]
+    env = env or server_env(directory)
+    with server_process(command, log, env, directory, lambda: is_ready(base, **ready_arguments)) as server:
+        running = Running(port, log, server.pid, scheme)
+        yield running
+        if server.poll() is None:
+            children = running.process.children(recursive=True)
+            server.terminate()
+            assert server.wait(60) == 0, log.read_text(errors="replace")
+            _, alive = psutil.wait_procs(children, 10)
+            assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
+
+
+def run(directory: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """`python -m clas.serving ARGUMENTS` to its end, with stdout and stderr captured together."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env={**server_env(directory), **more},
+        cwd=directory,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=120,
+        check=False,
+    )
