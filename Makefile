@@ -2,7 +2,11 @@
 # make model     export the default model to clas/inference/
 # make demo      the whole path: model, hub install, hub serving, the client on three photographs
 # make test      all tests, with coverage
-# make serve     install the module into your PaddleHub and serve it on port 8866
+# make serve     the standalone server on the default model, at http://127.0.0.1:8866
+# make bench     the measured claims
+# make chaos     MINUTES=5 of killed processes under load; likewise
+# make overload  MINUTES=1 of five times as many clients as there is room for, and
+# make soak      MINUTES=5 of mixed requests, with the slope of the memory in use
 # make check     format, lint, types
 # make clean     remove what the targets above have made
 
@@ -12,7 +16,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3 python,\
 BIN := .venv/bin
 MODEL := clas/inference/inference.pdmodel
 
-.PHONY: venv model demo test serve check clean
+.PHONY: venv model demo test serve chaos overload soak bench check clean
 venv: .venv/.complete
 
 .venv/.complete: constraints/dev.txt
@@ -38,8 +42,18 @@ test: $(MODEL)
 	$(BIN)/coverage report
 
 serve: $(MODEL)
-	$(BIN)/hub install clas/
-	$(BIN)/hub serving start -m clas_system
+	$(BIN)/python -m clas.serving start -m clas_system
+
+overload: MINUTES ?= 1
+chaos soak: MINUTES ?= 5
+chaos: TEST := killed
+overload: TEST := more_clients
+soak: TEST := memory
+chaos overload soak: $(MODEL)
+	$(BIN)/python -m pytest -s tests/e2e/test_chaos.py -k $(TEST) --minutes $(MINUTES)
+
+bench: $(MODEL)
+	$(BIN)/python benchmarks/standalone_server.py
 
 check: .venv/.complete
 	$(BIN)/ruff format --check .

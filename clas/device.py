@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from typing import TYPE_CHECKING, Final
 
 from .errors import DeviceError, ModelLoadError
@@ -63,7 +64,9 @@ def import_paddle() -> None:
 
     They would end the process at once on SIGTERM. Handlers that were set up before are gone, too, after this.
     """
-    import paddle  # noqa: PLC0415
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about compilers, that nobody needs here
+        import paddle  # noqa: PLC0415
 
     paddle.disable_signal_handler()
 

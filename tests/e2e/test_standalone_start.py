@@ -293,7 +293,7 @@ def test_a_hangup_signal_exchanges_the_model_without_a_pause(tmp_path: Path) -> 
         shutil.rmtree(model)
         write_model(model, num_classes=9)
         running.process.send_signal(signal.SIGHUP)
-        classes = []
+        classes: list[int] = []
         while old & {worker.pid for worker in running.workers()} or classes[-1:] != [9]:
             classes.append(requests.get(f"{running.base}/", timeout=30).json()["model"]["classes"])
             assert len(classes) < 5000

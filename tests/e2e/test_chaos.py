@@ -1,0 +1,320 @@
+"""Processes are killed and stopped, clients misbehave, more is asked than can be done: short forms.
+
+`make chaos`, `make overload` and `make soak` give them minutes: `pytest --minutes N`.
+"""
+
+import contextlib
+import itertools
+import random
+import re
+import signal
+import socket
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import requests
+
+from clas.protocol import encode
+from clas_client.answer import ServiceError
+from clas_client.sender import Sender
+from serving_process import Running, clas_serving, eventually, tiny_config
+from tiny_models import numbered_batch, solid_batch
+
+WORKERS = {"use_multiprocess": True, "workers": 2}
+
+
+class Load:
+    """Clients in threads, each with its own pictures, for the time of a block; see `loaded`.
+
+    Attributes:
+        answered: Requests with the right answer, so far.
+        latencies: Seconds of each of them.
+        failures: What the others came to.
+    """
+
+    def __init__(self, url: str, num_clients: int, retries: int) -> None:
+        self.answered = 0
+        self.latencies: list[float] = []
+        self.failures: Counter[str] = Counter()
+        self._url = url
+        self._retries = retries
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._work, args=(seed,)) for seed in range(num_clients)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self, seed: int) -> None:
+        generator = np.random.default_rng(seed)
+        with contextlib.closing(Sender(self._url, timeout_s=60, retries=self._retries)) as sender:
+            while not self._stop.is_set():
+                numbers = generator.integers(0, 1000, generator.integers(1, 9)).tolist()
+                start = time.perf_counter()
+                try:
+                    answer = sender.predict(list(numbered_batch(*numbers)))
+                except ServiceError as exc:
+                    with self._lock:
+                        self.failures[str(exc)] += 1
+                    if "503" not in str(exc):
+                        time.sleep(0.05)
+                    continue
+                assert [entry["class_ids"] for entry in answer.predictions] == [
+                    [number] for number in numbers
+                ]
+                with self._lock:
+                    self.answered += 1
+                    self.latencies.append(time.perf_counter() - start)
+
+    def goes_on(self) -> None:
+        """Wait until more requests have been answered than now."""
+        before = self.answered
+        eventually(lambda: self.answered > before + 20)
+
+
+@contextlib.contextmanager
+def loaded(running: Running, num_clients: int, retries: int) -> Iterator[Load]:
+    load = Load(running.url, num_clients, retries)
+    load.start()
+    try:
+        yield load
+    finally:
+        load.stop()
+
+
+@pytest.fixture(scope="session")
+def minutes(request: pytest.FixtureRequest) -> float | None:
+    """How long the full-length forms take; None for the short ones."""
+    given: float | None = request.config.getoption("--minutes")
+    return given
+
+
+def rounds(minutes: float | None) -> Iterator[int]:
+    """Once in the short form; again and again, for the time that is given, in the long one."""
+    deadline = time.monotonic() + 60 * (minutes or 0)
+    for number in itertools.count():
+        yield number
+        if time.monotonic() > deadline:
+            return
+
+
+def test_killed_processes_are_replaced_and_clients_that_retry_lose_nothing(
+    numbering_model: Path, tmp_path: Path, minutes: float | None
+) -> None:
+    with (
+        clas_serving(tmp_path, config=tiny_config(numbering_model, **WORKERS)) as running,
+        loaded(running, 16, retries=8) as load,
+    ):
+        for _ in rounds(minutes):
+            for processes in (running.workers, running.models):
+                load.goes_on()
+                random.choice(processes()).kill()  # noqa: S311
+                load.goes_on()
+                eventually(lambda: len(running.workers()) == 2 and len(running.models()) == 2)
+    assert not load.failures
+    print(f"{load.answered} requests, none lost")
+
+
+def test_a_model_that_hangs_is_replaced_and_clients_that_retry_lose_nothing(
+    numbering_model: Path, tmp_path: Path
+) -> None:
+    config = tiny_config(numbering_model, timeout_s=1.5)
+    with clas_serving(tmp_path, config=config) as running, loaded(running, 8, retries=8) as load:
+        load.goes_on()
+        [hung] = running.models()
+        hung.suspend()
+        eventually(lambda: not hung.is_running() or hung.status() == psutil.STATUS_ZOMBIE)
+        load.goes_on()
+        assert "hasn't answered within 1.5 s: it is replaced" in running.log.read_text()
+    assert not load.failures
+
+
+def test_a_worker_whose_event_loop_stands_still_is_replaced_while_the_others_go_on(
+    numbering_model: Path, tmp_path: Path
+) -> None:
+    config = tiny_config(numbering_model, timeout_s=1, **WORKERS)
+    with clas_serving(tmp_path, config=config) as running, loaded(running, 8, retries=10) as load:
+        hung, other = running.workers()
+        hung.suspend()
+        load_before = load.answered
+        eventually(lambda: not hung.is_running() or hung.status() == psutil.STATUS_ZOMBIE)
+        assert load.answered > load_before  # through the other one
+        eventually(lambda: len(running.workers()) == 2)
+        assert other.is_running()
+        load.goes_on()
+
+
+@pytest.mark.parametrize("workers", [{}, WORKERS])
+def test_sigterm_under_load_loses_nothing_that_is_in_flight(
+    numbering_model: Path, tmp_path: Path, workers: dict[str, Any]
+) -> None:
+    """Every request that the server has begun with is answered, and every answer has reached its client.
+
+    A connection that no process has accepted yet is reset by the kernel; nothing of it was ever read.
+    """
+    config = tiny_config(numbering_model, batch_wait_ms=50, **workers)
+    with clas_serving(tmp_path, config=config) as running, loaded(running, 16, retries=0) as load:
+        load.goes_on()
+        running.process.send_signal(signal.SIGTERM)
+        running.process.wait(30)
+    assert {failure.partition(": ")[2] for failure in load.failures} <= {
+        "Failed to establish a new connection: [Errno 111] Connection refused",
+        "[Errno 104] Connection reset by peer",
+    }
+    statuses = Counter(re.findall(r"POST /predict/clas_system (\d+)", running.log.read_text()))
+    assert statuses == {"200": load.answered}
+
+
+def stall(running: Running) -> None:
+    """Half a body, then nothing."""
+    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as client:
+        head = b"POST /predict/clas_system HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        client.sendall(head + b"Content-Length: 100000\r\n\r\n" + b"{" * 50_000)
+        client.recv(1000)
+
+
+def hang_up(running: Running) -> None:
+    """A whole request, but nobody waits for the answer."""
+    body = requests.Request("POST", running.url, json=encode(numbered_batch(1, 2, 3))).prepare()
+    assert isinstance(body.body, bytes)
+    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as client:
+        head = "POST /predict/clas_system HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        client.sendall(f"{head}Content-Length: {len(body.body)}\r\n\r\n".encode() + body.body)
+
+
+def send_garbage(running: Running) -> None:
+    kinds = ("application/json", "image/png", "multipart/form-data; boundary=x", "text/plain", "")
+    headers = {"Content-Type": random.choice(kinds)}  # noqa: S311
+    body = random.randbytes(random.randrange(2000))  # noqa: S311
+    response = requests.post(running.url, data=body, headers=headers, timeout=30)
+    assert response.status_code in (400, 415)
+
+
+def send_a_bad_shape(running: Running) -> None:
+    response = requests.post(running.url, json=encode(solid_batch(1, side=31)), timeout=30)
+    assert response.status_code == 400
+
+
+MISBEHAVIOURS: tuple[Callable[[Running], None], ...] = (stall, hang_up, send_garbage, send_a_bad_shape)
+
+
+def misbehave(running: Running, stop: threading.Event) -> int:
+    count = 0
+    while not stop.is_set():
+        MISBEHAVIOURS[count % len(MISBEHAVIOURS)](running)
+        count += 1
+    return count
+
+
+@contextlib.contextmanager
+def misbehaviour(running: Running, num_clients: int) -> Iterator[None]:
+    """Clients of every bad kind, for the time of a block."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(num_clients) as clients:
+        working = [clients.submit(misbehave, running, stop) for _ in range(num_clients)]
+        try:
+            yield
+        finally:
+            stop.set()
+        assert all(client.result() for client in working)
+
+
+def test_clients_that_misbehave_harm_nobody(numbering_model: Path, tmp_path: Path) -> None:
+    config = tiny_config(numbering_model, timeout_s=1)
+    with (
+        clas_serving(tmp_path, config=config) as running,
+        loaded(running, 4, retries=0) as load,
+        misbehaviour(running, 8),
+    ):
+        for _ in range(10):
+            load.goes_on()
+    assert not load.failures
+    log = running.log.read_text()
+    assert "Traceback" not in log
+    assert "POST /predict/clas_system 408" in log
+    assert "POST /predict/clas_system 5" not in log
+
+
+def test_more_clients_than_it_can_serve_get_503_and_the_others_their_answer_in_time(
+    default_model_dir: Path, tmp_path: Path, minutes: float | None
+) -> None:
+    """Five times as many clients as there is room for; the default model, so that predicting takes long."""
+    assert default_model_dir.is_dir()
+    room, timeout_s = 8, 10.0
+    module: dict[str, Any] = {"init_args": {}, "predict_args": {}}
+    config = {"modules_info": {"clas_system": module}, "max_queue_images": room, "timeout_s": timeout_s}
+    body = encode(np.zeros((1, 3, 224, 224), np.float32))
+    seconds = 60 * minutes if minutes else 6
+    with clas_serving(tmp_path, config=config) as running:
+        alone = ask(running, body, 3)
+        until = time.monotonic() + seconds
+        with ThreadPoolExecutor(5 * room) as clients:
+            asked = [clients.submit(ask_until, running, body, until) for _ in range(5 * room)]
+            outcomes = [outcome for client in asked for outcome in client.result()]
+        afterwards = ask(running, body, 3)
+    statuses = Counter(status for status, _ in outcomes)
+    accepted = sorted(latency for status, latency in outcomes if status == 200)
+    middle = accepted[len(accepted) // 2]
+    print(f"{statuses}; of the accepted: median {middle:.2f} s, longest {accepted[-1]:.2f} s")
+    print(f"alone before: {alone}, afterwards: {afterwards}")
+    assert statuses.keys() == {200, 503}
+    assert accepted[-1] < timeout_s
+    assert [status for status, _ in (*alone, *afterwards)] == [200] * 6
+
+
+def ask(running: Running, body: Any, times: int) -> list[tuple[int, float]]:
+    """Status and latency of each request."""
+    outcomes = []
+    for _ in range(times):
+        start = time.perf_counter()
+        response = requests.post(running.url, json=body, timeout=60)
+        outcomes.append((response.status_code, round(time.perf_counter() - start, 3)))
+        if response.status_code == 503:
+            assert response.headers["Retry-After"] == "1"
+            time.sleep(0.2)
+    return outcomes
+
+
+def ask_until(running: Running, body: Any, until: float) -> list[tuple[int, float]]:
+    outcomes = []
+    while time.monotonic() < until:
+        outcomes += ask(running, body, 1)
+    return outcomes
+
+
+def test_memory_stays_flat(numbering_model: Path, tmp_path: Path, minutes: float | None) -> None:
+    """Under mixed batch sizes and bad input; prints the slope after a warm-up of a quarter of the time."""
+    seconds = 60 * minutes if minutes else 12
+    samples: list[tuple[float, float]] = []
+    config = tiny_config(numbering_model, timeout_s=1, **WORKERS)
+    with (
+        clas_serving(tmp_path, config=config) as running,
+        loaded(running, 4, retries=3) as load,
+        misbehaviour(running, 4),
+    ):
+        start = time.monotonic()
+        while (passed := time.monotonic() - start) < seconds:
+            if passed > seconds / 4:
+                memory = running.metric("clas_process_memory_bytes") / 2**20
+                samples.append((passed / 60, memory))
+            time.sleep(min(1, seconds / 50))
+    assert not load.failures
+    slope = statistics.linear_regression(*zip(*samples, strict=True)).slope
+    first, last = (np.median([memory for _, memory in part]) for part in (samples[:10], samples[-10:]))
+    print(f"{load.answered} requests; {first:.1f} MiB, then {last:.1f} MiB: {slope:+.3f} MiB a minute")
+    assert last < first + 32

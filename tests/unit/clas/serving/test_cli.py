@@ -1,0 +1,68 @@
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clas.serving import cli, log
+from clas.serving.options import NAMES
+
+
+@pytest.fixture(autouse=True)
+def as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The command line sets up logging, and leaves it to the process's end."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    loggers = [logging.getLogger(name) for name in log._LOGGERS]
+    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
+    yield
+    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+def test_every_option_has_a_flag_with_a_help_text(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["start", "--help"])
+    shown = capsys.readouterr().out
+    assert all(f"--{name}" in shown for name in NAMES)
+    assert set(NAMES) == set(cli._HELP)
+
+
+@pytest.mark.parametrize("arguments", [[], ["begin"], ["start", "--port", "x"], ["start", "--prot", "1"]])
+def test_wrong_arguments_end_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["start"], "start takes -c config.json or -m clas_system"),
+        (["start", "-m", "other"], "-m names other; this server has clas_system only"),
+        (["start", "-m", "clas_system", "--host", "192.0.2.1"], "192.0.2.1:8866 can't be listened at"),
+        (["start", "-m", "clas_system", "--token_file", "none"], "token_file none can't be read"),
+        (["start", "-m", "clas_system", "--log_file", "no/such/log"], "log_file no/such/log can't be opened"),
+        (
+            ["start", "-m", "clas_system", "--tls_cert_file", "x"],
+            "tls_cert_file and tls_key_file go together",
+        ),
+    ],
+)
+def test_what_cannot_be_started_is_said_in_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert cli.main(arguments) == 1
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_stop_knows_no_server_that_was_never_started(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["stop", "-p", "12345"]) == 1
+    assert capsys.readouterr().err == "no server of clas_system is known at port 12345\n"
+
+
+def test_the_default_port_is_paddlehubs(repository: Path) -> None:
+    assert (
+        cli._parser().parse_args(["stop"]).port
+        == json.loads((repository / "config.json").read_text())["port"]
+    )
