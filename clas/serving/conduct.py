@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import ClasError, PredictionError
+from ..errors import ClasError, PredictionError, UnavailableError
 from .envelope import refusal
 from .log import REQUEST_ID
 from .metrics import Metrics
@@ -72,6 +72,10 @@ class Conduct:
             if isinstance(exc, PredictionError):
                 _LOGGER.exception("the model failed")
             await refusal(exc)(scope, exchange.receive, exchange.send)
+        except asyncio.CancelledError:  # by uvicorn, when graceful_timeout_s is over
+            if not exchange.has_started:
+                stopping = UnavailableError("the server is stopping")
+                await refusal(stopping)(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
             raise
         except Exception:

@@ -101,7 +101,6 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
         self.config.app = app
         await self._load(engine)
         if StopSignals.came:
-            leave_unless_ended(engine, 0)
             return
         self.deployment.was_ready.touch()
         _LOGGER.info("worker %d is ready", self.pid)
@@ -115,6 +114,11 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
             return bool(os.getppid() != self.ppid)  # the supervisor was killed
 
         await Server(self.config, engine, on_tick).serve(sockets=self.sockets)
+
+    def run(self) -> None:
+        """Serve, then wait for the predictor's owner."""
+        super().run()
+        _, engine = self.wsgi
         leave_unless_ended(engine, 0)
 
     async def _load(self, engine: Engine) -> None:

@@ -180,6 +180,25 @@ def test_sigterm_under_load_loses_nothing_that_is_in_flight(
     assert statuses == {"200": load.answered}
 
 
+@pytest.mark.parametrize("workers", [{}, WORKERS])
+def test_a_prediction_that_never_ends_does_not_keep_the_server_from_stopping(
+    numbering_model: Path, tmp_path: Path, workers: dict[str, Any]
+) -> None:
+    config = tiny_config(numbering_model, timeout_s=60, graceful_timeout_s=3, **workers)
+    with clas_serving(tmp_path, config=config) as running, ThreadPoolExecutor(1) as client:
+        models = running.models()
+        for model in models:
+            model.suspend()
+        waiting = client.submit(requests.post, running.url, json=encode(numbered_batch(1)), timeout=60)
+        eventually(lambda: running.metric("clas_queue_images") == 1)
+        start = time.monotonic()
+        running.process.send_signal(signal.SIGTERM)
+        assert waiting.result().status_code == 503
+        running.process.wait(30)
+        assert time.monotonic() - start < 4
+        eventually(lambda: all(not model.is_running() for model in models))
+
+
 def stall(running: Running) -> None:
     """Half a body, then nothing."""
     with socket.create_connection(("127.0.0.1", running.port), timeout=10) as client:

@@ -52,7 +52,7 @@ def test_the_supervisor_ends_when_its_first_workers_cannot_start(
     if has_failed:
         worker.deployment.has_failed.touch()
     killed: list[int] = []
-    monkeypatch.setattr(supervisor.os, "kill", lambda pid, _: killed.append(pid))
+    monkeypatch.setattr(os, "kill", lambda pid, _: killed.append(pid))
     arbiter = arbiter_with()
     supervisor._forget(arbiter, worker)
     assert killed == ([os.getpid()] if has_failed else [])
