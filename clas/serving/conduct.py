@@ -65,27 +65,26 @@ class Conduct:
 
     async def _answer(self, scope: Scope, exchange: "_Exchange") -> None:
         try:
-            if self._tokens and not scope["path"].startswith(_OPEN):
-                self._tokens.check(Headers(scope=scope).get("Authorization", ""))
+            self._check_token(scope)
             await self._app(scope, exchange.receive, exchange.send)
         except ClasError as exc:
             if isinstance(exc, PredictionError):
                 _LOGGER.exception("the model failed")
-            await refusal(exc)(scope, exchange.receive, exchange.send)
+            await exchange.refuse(exc)
         except asyncio.CancelledError:  # by uvicorn, when graceful_timeout_s is over
-            if not exchange.has_started:
-                stopping = UnavailableError("the server is stopping")
-                await refusal(stopping)(scope, exchange.receive, exchange.send)
+            await exchange.refuse(UnavailableError("the server is stopping"))
         except ClientDisconnect:
             raise
         except Exception:
             _LOGGER.exception("this request failed for an unknown reason")
-            if exchange.has_started:
-                raise  # too late for another answer: the connection is closed
-            unknown = ClasError(
-                "the server failed; its log has the reason, under this request's X-Request-ID"
-            )
-            await refusal(unknown)(scope, exchange.receive, exchange.send)
+            unknown = "the server failed; its log has the reason, under this request's X-Request-ID"
+            await exchange.refuse(ClasError(unknown))
+            if not exchange.is_whole:
+                raise  # too late for another answer: uvicorn breaks this one off
+
+    def _check_token(self, scope: Scope) -> None:
+        if self._tokens and not scope["path"].startswith(_OPEN):
+            self._tokens.check(Headers(scope=scope).get("Authorization", ""))
 
     def _count(self, path: str, status: int, seconds: float) -> None:
         label = path if path in _COUNTED else "other"
@@ -104,7 +103,9 @@ class _Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         headers = Headers(scope=scope)
         self.status = _GONE
-        self.has_started = False
+        self._scope = scope
+        self.is_whole = False
+        self._has_started = False
         self._receive = receive
         self._send = send
         self._request_id = request_id
@@ -120,7 +121,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         """The next part of the answer."""
         if message["type"] == "http.response.start":
-            self.has_started = True
+            self._has_started = True
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers[REQUEST_ID_HEADER] = self._request_id
@@ -131,6 +132,12 @@ class _Exchange:
             await self._discard()
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)
+        self.is_whole = message["type"] == "http.response.body" and not message.get("more_body", False)
+
+    async def refuse(self, exc: ClasError) -> None:
+        """Answer with the envelope of a failure, unless another answer has begun."""
+        if not self._has_started:
+            await refusal(exc)(self._scope, self.receive, self.send)
 
     async def _discard(self) -> None:
         deadline = time.monotonic() + _LINGER_S

@@ -44,6 +44,7 @@ def set_up_log(options: ServerOptions) -> logging.Handler:
     else:
         handler.setFormatter(logging.Formatter(_TEXT))
     handler.addFilter(_add_request_id)
+    logging.getLogger("python_multipart").setLevel("CRITICAL")  # what it would say is in the answer
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers = [handler]
