@@ -170,7 +170,8 @@ class Batcher:
         """The oldest piece, and those of the same shape that fit beside it; none overtakes one of its job."""
         taken: list[_Piece] = []
         left: deque[_Piece] = deque()
-        room = self._max_batch_size
+        # A model that was loaded again may take fewer than the oldest piece has: it goes, and fails, alone.
+        room = max(self._max_batch_size, len(self._queue[0].tensor))
         shape = self._queue[0].tensor.shape[1:]
         for piece in self._queue:
             has_its_turn = not left or left[-1].job is not piece.job

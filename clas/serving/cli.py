@@ -24,7 +24,7 @@ from .options import ServerOptions
 from .plan import Plan, make_plan
 from .predictor_process import PredictorProcess
 from .server import bind, serve_alone
-from .state import announced, find, forget
+from .state import SCRATCH_PREFIX, announced, find, forget
 from .tokens import load_tokens
 
 _LOGGER: Final = logging.getLogger("clas_system")
@@ -97,7 +97,7 @@ def _start(plan: Plan) -> int:
     _LOGGER.info("listening at %s://%s:%d, workers: %d", scheme, options.host, options.port, plan.num_workers)
     build = partial(_build, plan)
     with (
-        tempfile.TemporaryDirectory(prefix="clas_serving_", ignore_cleanup_errors=True) as scratch,
+        tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, ignore_cleanup_errors=True) as scratch,
         announced(options.port, options.host, options.graceful_timeout_s, Path(scratch)),
     ):
         if plan.num_workers and sys.platform == "win32":

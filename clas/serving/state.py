@@ -14,6 +14,17 @@ import platformdirs
 import psutil
 
 _LOGGER: Final = logging.getLogger("clas_system")
+SCRATCH_PREFIX: Final = "clas_serving_"
+"""How the names of the servers' directories for temporary files begin."""
+
+_KINDS: Final = {
+    "pid": int,
+    "created": float,
+    "command": list,
+    "host": str,
+    "graceful_timeout_s": int | float,
+    "scratch": str,
+}
 _SAME_TIME_S: Final = 2.0  # the clock of the machine may have been set meanwhile
 
 
@@ -78,9 +89,10 @@ def announced(port: int, host: str, graceful_timeout_s: float, scratch: Path) ->
 def find(port: int) -> State | None:
     """What the server at `port` has left, whether it still runs or not; None if there was none."""
     try:
-        return State(**json.loads(_file_of(port).read_text()))
+        state = State(**json.loads(_file_of(port).read_text()))
     except (OSError, ValueError, TypeError):
         return None
+    return state if all(isinstance(getattr(state, name), kind) for name, kind in _KINDS.items()) else None
 
 
 def forget(port: int) -> None:
@@ -88,5 +100,5 @@ def forget(port: int) -> None:
     state = find(port)
     with contextlib.suppress(OSError):
         _file_of(port).unlink()
-    if state:
+    if state and Path(state.scratch).name.startswith(SCRATCH_PREFIX):
         shutil.rmtree(state.scratch, ignore_errors=True)

@@ -236,5 +236,5 @@ def _forget(arbiter: Arbiter, worker: Worker) -> None:
     if worker.deployment.has_failed.exists():
         arbiter.num_workers = 0  # no more of them
         os.kill(os.getpid(), signal.SIGTERM)
-    _LOGGER.warning("worker %s has ended", worker.pid)
+    _LOGGER.info("worker %s has ended", worker.pid)
     forget_worker(worker.deployment.metrics_dir, worker.slot)

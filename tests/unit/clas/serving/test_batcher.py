@@ -1,0 +1,313 @@
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clas.errors import PredictionError, UnavailableError
+from clas.predictor import Batch, Scores
+from clas.serving.batcher import Batcher, Job, Score
+from gates import PATIENCE_S, Gate, wait_until
+
+BLOCKER_SIDE = 1
+"""Images of this side are of another shape than all others: a batch of them holds nothing else."""
+
+
+class Model:
+    """Answers each image with the mean of its channels; can be held, and fails on numbers below 0."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.batches: list[list[int]] = []
+
+    def __call__(self, batch: Batch) -> Scores:
+        self.batches.append([int(image[0, 0, 0]) for image in batch])
+        self.gate.enter()
+        if (batch < 0).any():
+            raise PredictionError("the model failed on this batch")
+        scores: Scores = batch.mean((2, 3))
+        return scores
+
+
+class Owner:
+    """A batcher, and the thread that serves it."""
+
+    def __init__(self, *, max_batch_size: int = 4, wait_s: float = 0, score: Score | None = None) -> None:
+        self.model = Model()
+        self.sizes: list[int] = []
+        self.batcher = Batcher(wait_s, self.sizes.append)
+        self.thread = threading.Thread(
+            target=self.batcher.serve, args=(score or self.model, max_batch_size), daemon=True
+        )
+        self.thread.start()
+        wait_until(lambda: self.batcher.beats)
+
+    def submit(self, *numbers: int, side: int = 2, deadline: float | None = None) -> Job:
+        images = [np.full((2, side, side), number, np.float32) for number in numbers]
+        return self.batcher.submit(np.stack(images), deadline or time.monotonic() + PATIENCE_S)
+
+    def end(self) -> None:
+        self.batcher.close()
+        self.thread.join(PATIENCE_S)
+        assert not self.thread.is_alive()
+
+    def while_busy(self, act: Callable[[], None]) -> None:
+        """Have the model busy with something else during `act`, and note nothing of that."""
+        with self.model.gate.closed():
+            blocker = self.submit(0, side=BLOCKER_SIDE)
+            self.model.gate.wait_for_arrival()
+            act()
+            self.model.batches.clear()
+            self.sizes.clear()
+        answer_of(blocker)
+        self.sizes.pop(0)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Owner]]:
+    owners: list[Owner] = []
+
+    def make(**options: Any) -> Owner:
+        owners.append(Owner(**options))
+        return owners[-1]
+
+    yield make
+    for owner in owners:
+        owner.end()
+
+
+def answer_of(job: Job) -> list[int]:
+    scores = job.scores.result(PATIENCE_S)
+    assert (scores[:, 0] == scores[:, 1]).all()
+    return [int(number) for number in scores[:, 0]]
+
+
+def submit_while_busy(owner: Owner, *jobs: tuple[int, ...]) -> list[Job]:
+    submitted: list[Job] = []
+    owner.while_busy(lambda: submitted.extend(owner.submit(*numbers) for numbers in jobs))
+    return submitted
+
+
+def test_a_lone_request_is_answered_at_once(start: Callable[..., Owner]) -> None:
+    owner = start()
+    job = owner.submit(7)
+    assert answer_of(job) == [7]
+    assert job.queued_s >= 0
+    assert job.compute_s > 0
+    assert owner.sizes == [1]
+
+
+def test_requests_of_the_same_shape_go_through_together(start: Callable[..., Owner]) -> None:
+    owner = start()
+    jobs = submit_while_busy(owner, (1,), (2, 3), (4,))
+    assert [answer_of(job) for job in jobs] == [[1], [2, 3], [4]]
+    assert owner.model.batches == [[1, 2, 3, 4]]
+    assert owner.sizes == [4]
+
+
+def test_a_batch_never_exceeds_max_batch_size_and_small_requests_fill_it_up(
+    start: Callable[..., Owner],
+) -> None:
+    owner = start()
+    jobs = submit_while_busy(owner, (1, 2, 3), (4, 5), (6,), (7,))
+    assert [answer_of(job) for job in jobs] == [[1, 2, 3], [4, 5], [6], [7]]
+    assert owner.model.batches == [[1, 2, 3, 6], [4, 5, 7]]
+
+
+def test_requests_of_different_shapes_do_not_go_through_together(start: Callable[..., Owner]) -> None:
+    owner = start()
+    jobs: list[Job] = []
+    owner.while_busy(lambda: jobs.extend(owner.submit(number, side=2 + number % 2) for number in range(4)))
+    assert [answer_of(job) for job in jobs] == [[0], [1], [2], [3]]
+    assert owner.model.batches == [[0, 2], [1, 3]]
+
+
+def test_a_request_larger_than_max_batch_size_runs_in_pieces_and_keeps_its_order(
+    start: Callable[..., Owner],
+) -> None:
+    owner = start()
+    jobs = submit_while_busy(owner, tuple(range(10)), (10, 11))
+    assert [answer_of(job) for job in jobs] == [list(range(10)), [10, 11]]
+    assert owner.model.batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+
+
+def test_the_last_piece_of_a_request_does_not_overtake_its_first(start: Callable[..., Owner]) -> None:
+    owner = start()
+    jobs = submit_while_busy(owner, (50,), tuple(range(9)), (60, 61))
+    assert [answer_of(job) for job in jobs] == [[50], list(range(9)), [60, 61]]
+    assert owner.model.batches == [[50, 60, 61], [0, 1, 2, 3], [4, 5, 6, 7], [8]]
+
+
+def test_one_failing_request_does_not_fail_its_neighbours(start: Callable[..., Owner]) -> None:
+    owner = start()
+    good, bad, other = submit_while_busy(owner, (1,), (-2,), (3, 4))
+    assert answer_of(good) == [1]
+    assert answer_of(other) == [3, 4]
+    with pytest.raises(PredictionError, match="failed on this batch"):
+        bad.scores.result(PATIENCE_S)
+    assert owner.model.batches == [[1, -2, 3, 4], [1], [-2], [3, 4]]
+    assert owner.sizes == [1, 2]
+
+
+def test_a_request_whose_first_piece_failed_is_computed_no_further(start: Callable[..., Owner]) -> None:
+    owner = start()
+    bad, good = submit_while_busy(owner, (-1, *range(1, 12)), (50,))
+    with pytest.raises(PredictionError):
+        bad.scores.result(PATIENCE_S)
+    assert answer_of(good) == [50]
+    assert owner.model.batches == [[-1, 1, 2, 3], [50]]
+
+
+@pytest.mark.parametrize("jobs", [[(1, 2)], [(1,), (2,)]], ids=["alone", "with a neighbour"])
+def test_a_wrong_number_of_results_is_an_error(
+    start: Callable[..., Owner], jobs: list[tuple[int, ...]]
+) -> None:
+    owner = start(score=lambda batch: np.zeros((len(batch) + 1, 2), np.float32))
+    submitted = [owner.submit(*numbers) for numbers in jobs]
+    for job, numbers in zip(submitted, jobs, strict=True):
+        wanted = f"the model answered {len(numbers) + 1} results to {len(numbers)} images"
+        with pytest.raises(PredictionError, match=wanted):
+            job.scores.result(PATIENCE_S)
+    assert owner.sizes == []
+
+
+def test_a_request_whose_time_is_over_is_never_computed(start: Callable[..., Owner]) -> None:
+    owner = start()
+    jobs: list[Job] = []
+    owner.while_busy(lambda: jobs.extend([owner.submit(1, deadline=time.monotonic()), owner.submit(2)]))
+    with pytest.raises(UnavailableError, match="time for this request is over: it was not computed"):
+        jobs[0].scores.result(PATIENCE_S)
+    assert answer_of(jobs[1]) == [2]
+    assert owner.model.batches == [[2]]
+
+
+def test_a_request_whose_client_has_gone_is_never_computed(start: Callable[..., Owner]) -> None:
+    owner = start()
+    jobs: list[Job] = []
+
+    def cancel_the_first() -> None:
+        jobs.extend([owner.submit(*range(9)), owner.submit(20)])
+        assert jobs[0].scores.cancel()
+
+    owner.while_busy(cancel_the_first)
+    assert answer_of(jobs[1]) == [20]
+    assert owner.model.batches == [[20]]
+
+
+@pytest.mark.parametrize("number", [1, -1], ids=["would succeed", "would fail"])
+def test_a_client_that_goes_while_the_model_is_at_its_images_harms_nothing(
+    start: Callable[..., Owner], number: int
+) -> None:
+    owner = start()
+    with owner.model.gate.closed():
+        job = owner.submit(number)
+        owner.model.gate.wait_for_arrival()
+        assert job.scores.cancel()
+    assert answer_of(owner.submit(2)) == [2]
+    with pytest.raises(CancelledError):
+        job.scores.result(0)
+
+
+def test_batch_wait_lets_a_request_wait_until_its_batch_is_full(start: Callable[..., Owner]) -> None:
+    owner = start(wait_s=60)
+    first = owner.submit(1, 2, 3)
+    seen = owner.batcher.beats
+    wait_until(lambda: owner.batcher.beats > seen)  # the owner has looked at it, and let it wait
+    assert owner.model.batches == []
+    assert not first.scores.done()
+    second = owner.submit(4)
+    assert answer_of(first) == [1, 2, 3]
+    assert answer_of(second) == [4]
+    assert owner.model.batches == [[1, 2, 3, 4]]
+
+
+def test_batch_wait_is_not_for_longer_than_asked(start: Callable[..., Owner]) -> None:
+    owner = start(wait_s=0.05)
+    job = owner.submit(1)
+    assert answer_of(job) == [1]
+    assert 0.05 <= job.queued_s < PATIENCE_S / 2
+
+
+def test_a_waiting_requests_time_can_be_over(start: Callable[..., Owner]) -> None:
+    owner = start(wait_s=60)
+    job = owner.submit(1, deadline=time.monotonic() + 0.01)
+    with pytest.raises(UnavailableError, match="the time for this request is over"):
+        job.scores.result(PATIENCE_S)
+    assert owner.model.batches == []
+
+
+def test_close_finishes_what_is_queued_and_refuses_more(start: Callable[..., Owner]) -> None:
+    owner = start(wait_s=60)
+    jobs = [owner.submit(number) for number in range(3)]
+    owner.end()
+    assert [answer_of(job) for job in jobs] == [[0], [1], [2]]
+    with pytest.raises(UnavailableError, match="the server is stopping"):
+        owner.submit(4)
+
+
+def test_a_lost_model_leaves_the_queue_to_the_next_one() -> None:
+    model, later = Model(), Model()
+    batcher = Batcher(0, lambda _: None)
+    deadline = time.monotonic() + PATIENCE_S
+    images = np.arange(3, dtype=np.float32).repeat(8).reshape(3, 2, 2, 2)
+    jobs = [batcher.submit(images[number : number + 1], deadline) for number in range(3)]
+    batcher.serve(model, 2, is_lost=lambda: True)
+    assert model.batches == [[0, 1]]
+    assert [job.scores.done() for job in jobs] == [True, True, False]
+    batcher.close()
+    batcher.serve(later, 2, is_lost=lambda: False)
+    assert later.batches == [[2]]
+    assert [answer_of(job) for job in jobs] == [[0], [1], [2]]
+
+
+def test_beats_stand_still_and_busy_time_goes_up_while_the_model_runs(start: Callable[..., Owner]) -> None:
+    owner = start()
+    assert owner.batcher.busy_s == 0
+    with owner.model.gate.closed():
+        job = owner.submit(1)
+        owner.model.gate.wait_for_arrival()
+        wait_until(lambda: owner.batcher.busy_s > 0.01)
+        beats = owner.batcher.beats
+        wait_until(lambda: owner.batcher.busy_s > 0.3)  # longer than between two beats
+        assert owner.batcher.beats == beats
+    assert answer_of(job) == [1]
+    wait_until(lambda: owner.batcher.busy_s == 0)
+    wait_until(lambda: owner.batcher.beats > beats)
+
+
+def test_many_threads_get_their_own_scores(start: Callable[..., Owner]) -> None:
+    owner = start(max_batch_size=8)
+    numbers = iter(range(10**6))
+    lock = threading.Lock()
+
+    def ask(seed: int) -> None:
+        chance = random.Random(seed)  # noqa: S311
+        for _ in range(30):
+            with lock:
+                mine = [next(numbers) for _ in range(chance.randint(1, 12))]
+            assert answer_of(owner.submit(*mine, side=chance.choice([2, 3]))) == mine
+
+    with ThreadPoolExecutor(16) as pool:
+        done: list[Future[None]] = [pool.submit(ask, seed) for seed in range(16)]
+    for future in done:
+        future.result()
+    assert max(owner.sizes) <= 8
+    assert sum(owner.sizes) == next(numbers)
+
+
+def test_a_model_that_is_loaded_again_and_takes_fewer_images_gets_alone_what_was_queued() -> None:
+    model = Model()
+    batcher = Batcher(0, lambda _: None)
+    deadline = time.monotonic() + PATIENCE_S
+    first = batcher.submit(np.zeros((1, 2, 2, 2), np.float32), deadline)
+    batcher.serve(model, 4, is_lost=lambda: True)  # from now on, four images are a piece
+    large = batcher.submit(np.full((4, 2, 2, 2), 5, np.float32), deadline)
+    small = batcher.submit(np.full((1, 2, 2, 2), 6, np.float32), deadline)
+    batcher.close()
+    batcher.serve(model, 2)
+    assert [answer_of(job) for job in (first, large, small)] == [[0], [5] * 4, [6]]
+    assert model.batches == [[0], [5] * 4, [6]]
