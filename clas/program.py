@@ -55,7 +55,8 @@ def _pdmodel_input_shapes(files: ModelFiles) -> list[list[int]]:
         fed = [name for op in block.ops if op.type == "feed" for out in op.outputs for name in out.arguments]
         types = {variable.name: variable.type for variable in block.vars}
         # The same protobuf field has another name since Paddle 3.
-        field = "dense_tensor" if hasattr(framework_pb2.VarType, "dense_tensor") else "lod_tensor"
+        known = framework_pb2.VarType.DESCRIPTOR.fields_by_name
+        field = "dense_tensor" if "dense_tensor" in known else "lod_tensor"
         return [list(getattr(types[name], field).tensor.dims) for name in fed]
     except (OSError, DecodeError, ValueError, LookupError) as exc:
         raise ModelLoadError(f"{files.program} is damaged or no Paddle model: {exc}") from exc

@@ -128,21 +128,19 @@ class Batcher:
         Args:
             score: Runs the model on [n, C, H, W].
             max_batch_size: Largest n.
-            is_lost: Asked after each batch; tells whether the model can't be run any more.
+            is_lost: Tells whether the model can't be run any more; asked now and then.
         """
         with self._changed:
             self._max_batch_size = max_batch_size
-        while pieces := self._next_batch():
+        while pieces := self._next_batch(is_lost):
             for piece in pieces:
                 piece.job.queued_s = piece.job.queued_s or piece.job.waited_s
             self._run(pieces, score)
-            if is_lost():
-                return
 
-    def _next_batch(self) -> list[_Piece]:
-        """Wait for work, and take as much of it as fits; empty when there is none and will be none."""
+    def _next_batch(self, is_lost: Callable[[], bool]) -> list[_Piece]:
+        """Wait for work, and take as much of it as fits; empty when there will be none, or no model."""
         with self._changed:
-            while True:
+            while not is_lost():
                 self.beats += 1
                 self._drop_unwanted()
                 if self._queue and self._left_to_wait_s() <= 0:
@@ -150,6 +148,7 @@ class Batcher:
                 if self._is_closed and not self._queue:
                     return []
                 self._changed.wait(min(_BEAT_S, self._left_to_wait_s()) if self._queue else _BEAT_S)
+            return []
 
     def _drop_unwanted(self) -> None:
         """Take those out of the queue whose time is over, or whose client has gone."""

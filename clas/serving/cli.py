@@ -5,29 +5,40 @@ import dataclasses
 import errno
 import logging
 import os
+import ssl
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 from starlette.applications import Starlette
 
 from ..errors import ClasError, SettingsError
+from ..settings import Settings
 from .app import create_app
 from .engine import Engine
 from .log import set_up_log
 from .metrics import Metrics
 from .options import ServerOptions
-from .plan import Plan, make_plan
+from .plan import SETTING_FLAGS, Plan, make_plan
 from .predictor_process import PredictorProcess
 from .server import bind, serve_alone
 from .state import SCRATCH_PREFIX, announced, find, forget
 from .tokens import load_tokens
 
 _LOGGER: Final = logging.getLogger("clas_system")
+
+
+def _to_bool(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text == "true"
+
+
 _POLL_S: Final = 0.05
 _SLACK_S: Final = 5.0
 _HELP: Final = {
@@ -50,6 +61,7 @@ _HELP: Final = {
     "log_level": "debug, info, warning, error or critical (default: info)",
     "log_file": "file for the log (default: stderr)",
 }
+_KINDS: Final[dict[Any, Callable[[str], object]]] = {int: int, bool: _to_bool}
 _SHORT: Final = {"port": "-p", "workers": "-w", "gpu": "-i"}
 
 
@@ -65,9 +77,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="clas-serving", description="The standalone server of clas_system.")
+    parser = argparse.ArgumentParser(
+        prog="clas-serving", description="The standalone server of clas_system.", allow_abbrev=False
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    start = commands.add_parser("start", help="start a server, in the foreground")
+    start = commands.add_parser("start", help="start a server, in the foreground", allow_abbrev=False)
     start.add_argument("--config", "-c", help="the config.json of `hub serving start`; it wins over flags")
     start.add_argument("--modules", "-m", nargs="+", help="clas_system, or clas_system==VERSION")
     start.add_argument("--use_gpu", action="store_true", default=None, help="predict on the GPU")
@@ -77,7 +91,11 @@ def _parser() -> argparse.ArgumentParser:
             start.add_argument(*names, action="store_true", default=None, help=_HELP[field.name])
         else:
             start.add_argument(*names, type=field.type, help=_HELP[field.name])
-    stop = commands.add_parser("stop", help="stop the server at a port")
+    leaves = start.add_argument_group("settings of the model", "any key of params.py, which they beat")
+    for leaf in dataclasses.fields(Settings):
+        if leaf.name in SETTING_FLAGS:
+            leaves.add_argument(f"--{leaf.name}", type=_KINDS.get(leaf.type, str), metavar="VALUE")
+    stop = commands.add_parser("stop", help="stop the server at a port", allow_abbrev=False)
     stop.add_argument("--port", "-p", type=int, default=ServerOptions.port, help=_HELP["port"])
     return parser
 
@@ -85,8 +103,7 @@ def _parser() -> argparse.ArgumentParser:
 def _start(plan: Plan) -> int:
     options = plan.options
     handler = set_up_log(options)
-    if options.token_file:
-        load_tokens(Path(options.token_file))  # each process reads it; a slip in it is told now
+    _check_files(options)
     try:
         listener = bind(options.host, options.port)
     except OSError as exc:
@@ -94,7 +111,8 @@ def _start(plan: Plan) -> int:
             raise SettingsError(f"Port {options.port} is occupied, please change it.") from exc
         raise SettingsError(f"{options.host}:{options.port} can't be listened at: {exc.strerror}") from exc
     scheme = "https" if options.tls_cert_file else "http"
-    _LOGGER.info("listening at %s://%s:%d, workers: %d", scheme, options.host, options.port, plan.num_workers)
+    address = f"{scheme}://{options.host}:{options.port}"
+    _LOGGER.info("starting at %s, workers: %d", address, max(1, plan.num_workers))
     build = partial(_build, plan)
     with (
         tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, ignore_cleanup_errors=True) as scratch,
@@ -106,11 +124,30 @@ def _start(plan: Plan) -> int:
             from .supervisor import Deployment, supervise  # noqa: PLC0415  # not on Windows
 
             deployment = Deployment(options, plan.num_workers, plan.devices, build, [handler], Path(scratch))
-            return supervise(deployment, listener.fileno())
+            status = supervise(deployment, listener.fileno())
+            _LOGGER.info("stopped")
+            return status
         if plan.devices:
             os.environ["CUDA_VISIBLE_DEVICES"] = plan.devices[0]
         app, engine = build()
-        return serve_alone(app, engine, options, listener)
+        status = serve_alone(app, engine, options, listener)
+        _LOGGER.info("stopped")
+        return status
+
+
+def _check_files(options: ServerOptions) -> None:
+    """Each process reads these files for itself; a slip in them is told now."""
+    if options.token_file:
+        load_tokens(Path(options.token_file))
+    if options.tls_cert_file:
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(options.tls_cert_file, options.tls_key_file, password="")
+        except (OSError, ValueError) as exc:  # ssl.SSLError is the former
+            raise SettingsError(
+                f"tls_cert_file {options.tls_cert_file} with tls_key_file {options.tls_key_file} "
+                f"can't be used: {exc}"
+            ) from exc
 
 
 def _build(plan: Plan) -> tuple[Starlette, Engine]:

@@ -24,6 +24,7 @@ _LOGGER: Final = logging.getLogger("clas_system")
 _OPEN: Final = ("/health/live", "/health/ready", "/docs", "/openapi.json")  # need no token
 _COUNTED: Final = (PREDICT_PATH, "/", "/metrics", *_OPEN)
 _GONE: Final = 499  # what nginx logs for a client that hung up
+_SHOWN_CHARACTERS: Final = 500
 _LINGER_S: Final = 10.0
 _GOOD_ID: Final = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
@@ -60,7 +61,9 @@ class Conduct:
             seconds = time.perf_counter() - start
             self._count(scope["path"], exchange.status, seconds)
             level = logging.INFO if scope["path"] == PREDICT_PATH else logging.DEBUG
-            _LOGGER.log(level, "%s %s %d %.3f s", scope["method"], scope["path"], exchange.status, seconds)
+            path = _in_one_line(scope["path"])
+            line = f"{scope['method']} {path} {exchange.status} {seconds:.3f} s{exchange.reason}"
+            _LOGGER.log(level, "%s", line)
             REQUEST_ID.reset(reset)
 
     async def _answer(self, scope: Scope, exchange: "_Exchange") -> None:
@@ -93,6 +96,11 @@ class Conduct:
             self._metrics.latency.observe(seconds)
 
 
+def _in_one_line(text: str) -> str:
+    """What a client has sent, as it can stand in a log."""
+    return text[:_SHOWN_CHARACTERS].encode("unicode_escape").decode()
+
+
 class _Exchange:
     """One request and its answer.
 
@@ -105,6 +113,7 @@ class _Exchange:
         self.status = _GONE
         self._scope = scope
         self.is_whole = False
+        self.reason = ""
         self._has_started = False
         self._receive = receive
         self._send = send
@@ -137,6 +146,7 @@ class _Exchange:
     async def refuse(self, exc: ClasError) -> None:
         """Answer with the envelope of a failure, unless another answer has begun."""
         if not self._has_started:
+            self.reason = f": {_in_one_line(str(exc))}"
             await refusal(exc)(self._scope, self.receive, self.send)
 
     async def _discard(self) -> None:

@@ -21,7 +21,9 @@ _BEAT_S: Final = 0.2
 class Replaceable(AnyPredictor, Protocol):
     """A predictor that may die, and be replaced."""
 
-    is_alive: bool
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can still be asked."""
 
     def close(self) -> None:
         """End it."""
@@ -121,6 +123,8 @@ class Engine:
         return classifier
 
     def _open(self, files: ModelFiles, settings: Settings) -> Replaceable:
-        self._predictor = None
+        if self._predictor is not None:
+            self._predictor.close()
+            self._predictor = None
         self._predictor = self._open_predictor(files, settings)
         return self._predictor

@@ -18,6 +18,10 @@ _LOGGER: Final = logging.getLogger("clas_system")
 _MODULE: Final = "clas_system"
 _HUB_FLAGS: Final = ("modules", "port", "use_multiprocess", "workers", "use_gpu", "gpu")
 _PREDICT_ARGS: Final = ("top_k",)
+SETTING_FLAGS: Final = tuple(
+    field.name for field in dataclasses.fields(Settings) if field.name not in ("use_gpu", "overridden")
+)
+"""The keys of params.py that are flags, too; use_gpu is one of hub's own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,9 +62,12 @@ def make_plan(args: argparse.Namespace) -> Plan:
         raise SettingsError("start takes -c config.json or -m clas_system")
     given = {**flags, **content}
     options = load_options({name: given[name] for name in NAMES if name in given})
-    settings = _read_settings(given, by_flag="gpu" in flags)
+    leaves = {name: flags[name] for name in SETTING_FLAGS if name in flags}
+    settings = _read_settings(given, leaves, by_flag="gpu" in flags)
     devices = tuple(visible_devices(options.gpu or None)) if settings.use_gpu else ()
     num_workers = options.num_workers(len(devices))
+    if "workers" in flags and not options.use_multiprocess:
+        _LOGGER.warning("--workers is ignored: it takes --use_multiprocess")
     if options.max_requests and not num_workers:
         raise SettingsError("max_requests replaces workers: it takes use_multiprocess, or several GPUs")
     if num_workers and not settings.use_gpu and not settings.cpu_num_threads:
@@ -98,8 +105,8 @@ def _check_version(version: object) -> None:
         raise SettingsError(f"version is {version!r}; clas_system here has {VERSION!r}")
 
 
-def _read_settings(given: Mapping[str, Any], *, by_flag: bool) -> Settings:
-    """What modules_info says of the model: request > predict_args > init_args > params.py."""
+def _read_settings(given: Mapping[str, Any], leaves: Mapping[str, Any], *, by_flag: bool) -> Settings:
+    """What modules_info says of the model: request > predict_args > init_args > flags > params.py."""
     info = _object(given["modules_info"], "modules_info")
     if list(info) != [_MODULE]:
         raise SettingsError(
@@ -107,7 +114,7 @@ def _read_settings(given: Mapping[str, Any], *, by_flag: bool) -> Settings:
         )
     module = _object(info[_MODULE], f"modules_info.{_MODULE}")
     refuse_unknown(module, ("init_args", "predict_args"), f"modules_info.{_MODULE}")
-    init_args = dict(_object(module.get("init_args", {}), "init_args"))
+    init_args = {**leaves, **_object(module.get("init_args", {}), "init_args")}
     predict_args = _object(module.get("predict_args", {}), "predict_args")
     _check_version(init_args.pop("version", None) or VERSION)
     refuse_unknown(predict_args, _PREDICT_ARGS, "predict_args")

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from ..device import import_paddle
-from ..errors import ClasError, ModelLoadError, PredictionError, UnavailableError
+from ..errors import ClasError, ModelLoadError, PredictionError, StartupError, UnavailableError
 from ..model_files import ModelFiles
 from ..predictor import Batch, Predictor, Scores
 from ..settings import Settings
@@ -57,7 +57,6 @@ class PredictorProcess:
         options: Read for the log and for timeout_s, how long one batch may take.
 
     Attributes:
-        is_alive: Whether the process can still be asked.
         input_shape, batch_size, num_classes, mkldnn, num_threads: As `Predictor` has them.
 
     Raises:
@@ -75,7 +74,7 @@ class PredictorProcess:
         )
         self._process.start()
         theirs.close()
-        self.is_alive = True
+        self._is_closed = False
         try:
             facts = self._receive(_LOAD_TIMEOUT_S)
         except UnavailableError as exc:
@@ -84,6 +83,11 @@ class PredictorProcess:
             self.close()
             raise
         self.input_shape, self.batch_size, self.num_classes, self.mkldnn, self.num_threads = facts
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process can still be asked."""
+        return not self._is_closed and self._process.is_alive()
 
     def ensure_open(self) -> None:
         """Nothing to do: this object isn't carried over forks."""
@@ -95,7 +99,7 @@ class PredictorProcess:
             PredictionError: The model failed.
             UnavailableError: The process has died or hung, and has been ended; `is_alive` is False then.
         """
-        if not self.is_alive:
+        if self._is_closed:
             raise UnavailableError("the model's process is being replaced")
         memory = self._room_for(batch.nbytes)
         np.ndarray(batch.shape, np.float32, memory.buf)[...] = batch
@@ -106,7 +110,9 @@ class PredictorProcess:
 
     def close(self) -> None:
         """End the process."""
-        self.is_alive = False
+        if self._is_closed:
+            return
+        self._is_closed = True
         with contextlib.suppress(OSError):
             self._connection.send(None)
         self._process.join(_END_TIMEOUT_S)
@@ -138,7 +144,7 @@ class PredictorProcess:
     def _room_for(self, num_bytes: int) -> SharedMemory:
         if self._memory is None or self._memory.size < num_bytes:
             self._release()
-            self._memory = SharedMemory(create=True, size=num_bytes)
+            self._memory = _allocate(num_bytes)
         return self._memory
 
     def _release(self) -> None:
@@ -148,19 +154,41 @@ class PredictorProcess:
             self._memory = None
 
 
+def _allocate(num_bytes: int) -> SharedMemory:
+    """Make shared memory that is there: else, the first write beyond what the system has ends the process."""
+    memory = SharedMemory(create=True, size=num_bytes)
+    try:
+        if sys.platform == "linux":
+            with open(f"/dev/shm/{memory.name}", "r+b") as file:  # noqa: PTH123, S108
+                os.posix_fallocate(file.fileno(), 0, num_bytes)
+    except OSError as exc:
+        memory.close()
+        memory.unlink()
+        raise PredictionError(
+            f"there is no shared memory for a batch of {num_bytes} bytes: {exc.strerror}"
+        ) from exc
+    return memory
+
+
 def _serve(
     connection: Connection, parent: int, files: ModelFiles, settings: Settings, options: ServerOptions
 ) -> None:
     """What the process does: load the model, then answer orders until there are no more."""
     _live_no_longer_than(parent)
     set_up_log(options)
-    import_paddle()
-    for number in (signal.SIGTERM, signal.SIGINT):  # meant for the server, which ends us when it is done
-        signal.signal(number, signal.SIG_IGN)
     try:
+        import_paddle()
+        for number in (signal.SIGTERM, signal.SIGINT):  # meant for the server, which ends us when it is done
+            signal.signal(number, signal.SIG_IGN)
         predictor = Predictor(files, settings)
-    except ClasError as exc:
+    except StartupError as exc:
         connection.send(exc)
+        return
+    except Exception as exc:
+        _LOGGER.critical("the model can't be loaded", exc_info=True)
+        connection.send(
+            ModelLoadError(f"{files.program.parent} can't be loaded: {type(exc).__name__}: {exc}")
+        )
         return
     connection.send(
         _Facts(

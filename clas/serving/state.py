@@ -72,6 +72,9 @@ def announced(port: int, host: str, graceful_timeout_s: float, scratch: Path) ->
         process.pid, process.create_time(), process.cmdline(), host, graceful_timeout_s, str(scratch)
     )
     file = _file_of(port)
+    predecessor = find(port)
+    if predecessor and predecessor.process() is None:
+        forget(port)
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = file.with_suffix(f".{process.pid}")

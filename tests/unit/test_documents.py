@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import contextlib
 import dataclasses
 import json
 import re
@@ -15,10 +16,14 @@ from typing import NamedTuple
 import paddlehub
 import pytest
 
+from clas.serving import cli
+from clas.serving.metrics import Metrics
+from clas.serving.options import ServerOptions, load_options
 from clas.settings import Settings, load_settings
 
 DOCUMENTS = ("README.md", "readme_en.md")
 SHELLS = {"bash", "sh", "shell", "bat", "powershell", "console"}
+SERVER_MODULE = ["-m", "clas.serving"]
 
 
 class Block(NamedTuple):
@@ -51,6 +56,33 @@ def flags(words: list[str]) -> set[str]:
     return {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
 
 
+def server_arguments(words: list[str]) -> list[str] | None:
+    """What a command gives to the standalone server; None if it doesn't start or stop one."""
+    for number, word in enumerate(words):
+        if Path(word).name == "clas-serving":
+            return words[number + 1 :]
+        if words[number : number + 2] == SERVER_MODULE:
+            return words[number + 2 :]
+    return None
+
+
+def refuse_unknown_flags(arguments: list[str]) -> None:
+    """The parser takes abbreviations; a document shouldn't have any."""
+    parser = cli._parser()
+    with pytest.raises(SystemExit) if "--help" in arguments else contextlib.nullcontext():
+        parser.parse_args(arguments)
+    commands = next(action for action in parser._actions if isinstance(action.choices, dict))
+    assert commands.choices is not None
+    known = commands.choices[arguments[0]]._option_string_actions  # type: ignore[index]
+    assert flags(arguments) <= known.keys(), arguments
+
+
+def block_of(document: str, language: str) -> str:
+    found = [block.text for block in blocks(document) if block.language == language]
+    assert len(found) == 1, language
+    return found[0]
+
+
 def table_rows(text: str) -> list[int]:
     """How many columns each table row has."""
     return [line.count("|") for line in text.splitlines() if line.startswith("|")]
@@ -70,7 +102,8 @@ def test_make_targets_exist(document: str, repository: Path) -> None:
     used = {
         word for words in commands(document) if words[0] == "make" for word in words[1:] if "=" not in word
     }
-    assert {"demo", "test"} <= used <= targets
+    assert {"demo", "test", "serve", "chaos", "overload", "soak", "bench"} <= used <= targets
+    assert set(re.findall(r"`make (\w+)(?: \w+=\w+)?`", document)) <= targets
 
 
 def test_hub_commands_and_flags_exist(document: str) -> None:
@@ -129,6 +162,7 @@ def test_json_and_python_blocks_are_valid(document: str) -> None:
                 init_args = dict(content["modules_info"]["clas_system"]["init_args"])
                 assert init_args.pop("version") == "1.0.0"
                 load_settings(init_args)
+                load_options({name: value for name, value in content.items() if name != "modules_info"})
                 configurations += 1
     assert configurations >= 2
 
@@ -151,6 +185,72 @@ def test_every_setting_and_every_client_flag_is_described(document: str, reposit
     )
     for flag in set(re.findall(r"--\w+", shown.stdout)) - {"--help"}:
         assert f"`{flag}`" in document, flag
+
+
+def test_commands_and_flags_of_the_standalone_server_exist(document: str) -> None:
+    used = [arguments for words in commands(document) if (arguments := server_arguments(words)) is not None]
+    for arguments in used:
+        refuse_unknown_flags(arguments)
+    assert {arguments[0] for arguments in used} == {"start", "stop"}
+    assert {"-c", "-m"} <= set().union(*(flags(arguments) for arguments in used))
+
+
+def test_every_option_and_metric_of_the_standalone_server_is_described(document: str) -> None:
+    for field in dataclasses.fields(ServerOptions):
+        assert f"`{field.name}`" in document, field.name
+        assert f"`--{field.name}`" in document, field.name
+        if field.default not in ("", False) or type(field.default) is int:  # those are shown in words
+            default = f"{field.default:g}" if isinstance(field.default, float) else field.default
+            assert f"| `{field.name}` | `{default}` |" in document, field.name
+    for metric in Metrics().registry.collect():
+        name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+        assert f"| `{name}` |" in document, name
+
+
+def test_all_addresses_have_the_default_port(document: str) -> None:
+    used = {
+        port
+        for words in commands(document)
+        if "curl" in words or "test_hubserving.py" in words
+        for word in words
+        for port in re.findall(r"https?://[\w.]+:(\d+)", word)
+    }
+    assert used == {str(ServerOptions.port)}
+
+
+def test_the_dockerfile_is_shown_as_it_is_and_starts_the_server_at_its_port(
+    document: str, repository: Path
+) -> None:
+    dockerfile = (repository / "Dockerfile").read_text()
+    assert block_of(document, "dockerfile") == dockerfile
+    port = ServerOptions.port
+    assert re.findall(r"^EXPOSE (.+)$", dockerfile, re.MULTILINE) == [str(port)]
+    assert f"http://127.0.0.1:{port}/health/ready" in dockerfile
+    [entry_point] = re.findall(r"^ENTRYPOINT (.+)$", dockerfile, re.MULTILINE)
+    arguments = server_arguments(json.loads(entry_point))
+    assert arguments is not None
+    refuse_unknown_flags(arguments)
+    runs = [words for words in commands(document) if words[:2] == ["docker", "run"]]
+    assert runs
+    for words in runs:
+        assert words[words.index("-p") + 1].endswith(f":{port}:{port}")
+        refuse_unknown_flags(arguments + words[words.index("clas_system") + 1 :])
+    kept = (repository / ".dockerignore").read_text().splitlines()
+    for source in re.findall(r"^COPY (\S+)", dockerfile, re.MULTILINE):
+        assert (repository / source).exists(), source
+        assert f"!{source}" in kept
+
+
+def test_the_systemd_unit_starts_the_server_and_lets_it_stop_in_time(document: str) -> None:
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(block_of(document, "ini"))
+    service = unit["Service"]
+    arguments = server_arguments(service["ExecStart"].split())
+    assert arguments is not None
+    refuse_unknown_flags(arguments)
+    assert f"`{Path(arguments[-1])}`" in document  # the configuration file that is shown
+    assert int(service["TimeoutStopSec"]) > ServerOptions.graceful_timeout_s
 
 
 def test_no_path_of_a_developers_machine_is_named(document: str) -> None:

@@ -255,13 +255,19 @@ def test_a_lost_model_leaves_the_queue_to_the_next_one() -> None:
     deadline = time.monotonic() + PATIENCE_S
     images = np.arange(3, dtype=np.float32).repeat(8).reshape(3, 2, 2, 2)
     jobs = [batcher.submit(images[number : number + 1], deadline) for number in range(3)]
-    batcher.serve(model, 2, is_lost=lambda: True)
+    batcher.serve(model, 2, is_lost=lambda: bool(model.batches))
     assert model.batches == [[0, 1]]
     assert [job.scores.done() for job in jobs] == [True, True, False]
     batcher.close()
     batcher.serve(later, 2, is_lost=lambda: False)
     assert later.batches == [[2]]
     assert [answer_of(job) for job in jobs] == [[0], [1], [2]]
+
+
+def test_a_model_that_is_lost_while_there_is_nothing_to_do_is_noticed() -> None:
+    batcher = Batcher(0, lambda _: None)
+    batcher.serve(Model(), 2, is_lost=lambda: batcher.beats > 2)  # returns
+    assert batcher.beats == 3
 
 
 def test_beats_stand_still_and_busy_time_goes_up_while_the_model_runs(start: Callable[..., Owner]) -> None:
@@ -304,7 +310,7 @@ def test_a_model_that_is_loaded_again_and_takes_fewer_images_gets_alone_what_was
     batcher = Batcher(0, lambda _: None)
     deadline = time.monotonic() + PATIENCE_S
     first = batcher.submit(np.zeros((1, 2, 2, 2), np.float32), deadline)
-    batcher.serve(model, 4, is_lost=lambda: True)  # from now on, four images are a piece
+    batcher.serve(model, 4, is_lost=lambda: bool(model.batches))  # from now on, four images are a piece
     large = batcher.submit(np.full((4, 2, 2, 2), 5, np.float32), deadline)
     small = batcher.submit(np.full((1, 2, 2, 2), 6, np.float32), deadline)
     batcher.close()

@@ -78,7 +78,7 @@ def test_a_file_with_a_value_of_another_type_is_none_of_ours(
         assert find(PORT) is None
 
 
-def test_only_directories_of_servers_are_removed(tmp_path: Path, state_home: Path) -> None:
+def test_only_directories_of_servers_are_removed(tmp_path: Path) -> None:
     """Whatever the file says."""
     precious = tmp_path / "precious"
     precious.mkdir()
