@@ -112,7 +112,7 @@ def _start(plan: Plan) -> int:
         raise SettingsError(f"{options.host}:{options.port} can't be listened at: {exc.strerror}") from exc
     scheme = "https" if options.tls_cert_file else "http"
     address = f"{scheme}://{options.host}:{options.port}"
-    _LOGGER.info("starting at %s, workers: %d", address, max(1, plan.num_workers))
+    _LOGGER.info("listening at %s, workers: %d", address, max(1, plan.num_workers))
     build = partial(_build, plan)
     with (
         tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, ignore_cleanup_errors=True) as scratch,

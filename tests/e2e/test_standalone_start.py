@@ -284,7 +284,7 @@ def test_used_up_workers_are_replaced_and_no_request_is_lost(tiny_model: Path, t
         assert count > 50
 
 
-def test_a_hangup_signal_exchanges_the_model_without_a_pause(tmp_path: Path) -> None:
+def test_a_hangup_signal_exchanges_the_model_and_loses_no_request(tmp_path: Path) -> None:
     """SIGHUP to the supervisor: new workers first, then the old ones go."""
     model = write_model(tmp_path / "model")
     config = tiny_config(model, use_multiprocess=True, workers=2)
