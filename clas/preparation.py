@@ -2,13 +2,13 @@
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import ImageError, RequestError
+from .errors import ImageError, RequestError, UnavailableError
 from .postprocess import Prediction, Topk, failed_prediction
 from .predictor import Batch
 from .preprocess import DecodeImage, create_transforms
@@ -89,18 +89,29 @@ class Preparation:
             raise RequestError("images holds NaN or infinity; every value must be a finite float32")
         return Prepared(tensor, k, [None] * len(tensor))
 
-    def of_images(self, entries: Sequence[object], top_k: object = None) -> Prepared:
+    def of_images(
+        self,
+        entries: Sequence[object],
+        top_k: object = None,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> Prepared:
         """Decode and preprocess whole image files; one that can't be decoded fails alone.
 
         Args:
             entries: JPEG, PNG, BMP or WebP files: their bytes, or base64 texts of them.
             top_k: Results per image; None for the setting.
+            is_wanted: Asked before each image; tells whether anybody still waits for the result.
 
         Raises:
             RequestError: `top_k` is unfit, or the configured crop_size isn't what the model takes.
+            UnavailableError: Nobody waits for it any more.
         """
         k = self._topk.check(top_k)
-        prepared = [self._try_prepare(entry) for entry in entries]
+        prepared: list[Batch | Prediction] = []
+        for entry in entries:
+            if not is_wanted():
+                raise UnavailableError("nobody waits for this request any more")
+            prepared.append(self._try_prepare(entry))
         tensors = [item for item in prepared if isinstance(item, np.ndarray)]
         if tensors:
             self._check_shape((len(tensors), *tensors[0].shape), _PREPARED)

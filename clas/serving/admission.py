@@ -11,7 +11,7 @@ class Admission:
     """Counts the images and bytes of all requests between their first byte and their answer.
 
     Args:
-        max_images: Bound on the images; every request counts as one at least.
+        max_images: Bound on the images; every request whose body has come counts as one at least.
         max_bytes: Bound on the bytes of the bodies.
         on_change: Called with the number of images whenever it changes.
     """
@@ -28,14 +28,17 @@ class Admission:
     def admit(self, num_bytes: int) -> Iterator["Ticket"]:
         """Let a request in, for the time of a block.
 
+        It takes up nothing yet: a client that merely announces a body must not keep others out.
+
         Args:
-            num_bytes: Length of its body, as far as it is known.
+            num_bytes: Length of its body, as far as it is known; there must be room for it now.
 
         Raises:
             UnavailableError: The server is full.
         """
         ticket = Ticket(self)
         ticket.grow(images=1, num_bytes=num_bytes)
+        ticket.shrink()
         try:
             yield ticket
         finally:
@@ -97,6 +100,17 @@ class Ticket:
                 "send smaller batches"
             )
         self.grow(images=images - self._images)
+
+    def shrink(self) -> None:
+        """Take up nothing for now."""
+        with self._lock:
+            self._admission.change(-self._images, -self._bytes)
+            self._images = self._bytes = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits for this request any more."""
+        return self._is_over
 
     def give_back(self) -> None:
         """Take up nothing any more."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import math
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from .metrics import Metrics
 from .openapi import DOCS_PAGE, describe_api
 from .options import ServerOptions
 from .predict import Predict
+from .server import DECODER
 from .tokens import Tokens
 
 _TICK_S: Final = 1.0
@@ -45,12 +47,14 @@ def create_app(
         tokens: Who may ask; None for everybody.
         workers: How many processes there are, to be shown.
     """
-    executor = ThreadPoolExecutor(available_cores(), "decoder")
+    executor = ThreadPoolExecutor(available_cores(), DECODER)
     endpoints = _Endpoints(options, engine, metrics, workers)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         engine.start()
+        gc.collect()
+        gc.freeze()  # what is there now stays: later collections needn't look at it
         ticker = asyncio.create_task(_tick(metrics))
         yield
         ticker.cancel()
@@ -146,6 +150,12 @@ def _refuse_path(request: Request, exc: Exception) -> Response:
 
 
 async def _tick(metrics: Metrics) -> None:
+    """Tell the memory in use; and free what a failed request has left.
+
+    An exception's traceback is a ring of objects with the request's images in it. Python frees rings when
+    there are many objects, however large they are: a few large requests would take all memory before that.
+    """
     while True:
         metrics.update_memory()
+        gc.collect()
         await asyncio.sleep(_TICK_S)

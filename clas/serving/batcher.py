@@ -29,12 +29,12 @@ class Job:
         compute_s: Seconds spent in the model so far, shared with its neighbours.
     """
 
-    def __init__(self, tensor: Batch, deadline: float, piece_size: int) -> None:
+    def __init__(self, deadline: float, num_pieces: int) -> None:
         self.scores: Future[Scores] = Future()
         self.queued_s = 0.0
         self.compute_s = 0.0
-        starts = range(0, len(tensor), piece_size)
-        self.pieces = [_Piece(self, tensor[start : start + piece_size]) for start in starts]
+        # Not the pieces themselves: each knows its job, and a ring would keep the images in memory.
+        self._num_pieces = num_pieces
         self._done: list[Scores] = []
         self._deadline = deadline
         self._submitted = time.monotonic()
@@ -54,7 +54,7 @@ class Job:
         """Take the scores of the next piece."""
         self._done.append(scores)
         self.compute_s += seconds
-        if len(self._done) == len(self.pieces) and self.scores.set_running_or_notify_cancel():
+        if len(self._done) == self._num_pieces and self.scores.set_running_or_notify_cancel():
             self.scores.set_result(np.concatenate(self._done) if len(self._done) > 1 else scores)
 
     def fail(self, exc: BaseException) -> None:
@@ -64,11 +64,16 @@ class Job:
 
 
 class _Piece:
-    """As many images of one job as go through the model at once, or fewer."""
+    """As many images of one job as go through the model at once, or fewer.
+
+    Attributes:
+        is_suspect: The model was lost when it ran a batch with these images in it: next time they go alone.
+    """
 
     def __init__(self, job: Job, tensor: Batch) -> None:
         self.job = job
         self.tensor = tensor
+        self.is_suspect = False
 
 
 class Batcher:
@@ -111,8 +116,9 @@ class Batcher:
         with self._changed:
             if self._is_closed:
                 raise UnavailableError("the server is stopping")
-            job = Job(tensor, deadline, self._max_batch_size)
-            self._queue.extend(job.pieces)
+            starts = range(0, len(tensor), self._max_batch_size)
+            job = Job(deadline, len(starts))
+            self._queue.extend(_Piece(job, tensor[start : start + self._max_batch_size]) for start in starts)
             self._changed.notify()
         return job
 
@@ -133,9 +139,8 @@ class Batcher:
         with self._changed:
             self._max_batch_size = max_batch_size
         while pieces := self._next_batch(is_lost):
-            for piece in pieces:
-                piece.job.queued_s = piece.job.queued_s or piece.job.waited_s
-            self._run(pieces, score)
+            self._run(pieces, score, is_lost)
+            del pieces  # or the last images would stay until the next ones come
 
     def _next_batch(self, is_lost: Callable[[], bool]) -> list[_Piece]:
         """Wait for work, and take as much of it as fits; empty when there will be none, or no model."""
@@ -172,8 +177,10 @@ class Batcher:
         # A model that was loaded again may take fewer than the oldest piece has: it goes, and fails, alone.
         room = max(self._max_batch_size, len(self._queue[0].tensor))
         shape = self._queue[0].tensor.shape[1:]
+        if self._queue[0].is_suspect:
+            return [self._queue.popleft()]
         for piece in self._queue:
-            has_its_turn = not left or left[-1].job is not piece.job
+            has_its_turn = not piece.is_suspect and (not left or left[-1].job is not piece.job)
             if has_its_turn and len(piece.tensor) <= room and piece.tensor.shape[1:] == shape:
                 taken.append(piece)
                 room -= len(piece.tensor)
@@ -182,8 +189,10 @@ class Batcher:
         self._queue = left
         return taken
 
-    def _run(self, pieces: Sequence[_Piece], score: Score) -> None:
+    def _run(self, pieces: Sequence[_Piece], score: Score, is_lost: Callable[[], bool]) -> None:
         self.beats += 1
+        for piece in pieces:
+            piece.job.queued_s = piece.job.queued_s or piece.job.waited_s
         start = time.perf_counter()
         self._busy_since = time.monotonic()
         try:
@@ -194,9 +203,8 @@ class Batcher:
         except Exception as exc:  # noqa: BLE001  # handed on to the requests, and raised there
             if len(pieces) == 1:
                 pieces[0].job.fail(exc)
-            else:  # one of them is to blame: the others must not suffer
-                for piece in pieces:
-                    self._run([piece], score)
+            else:
+                self._run_apart(pieces, score, is_lost)
             return
         finally:
             self._busy_since = None
@@ -206,6 +214,21 @@ class Batcher:
         for piece in pieces:
             piece.job.add(scores[row : row + len(piece.tensor)], seconds)
             row += len(piece.tensor)
+
+    def _run_apart(self, pieces: Sequence[_Piece], score: Score, is_lost: Callable[[], bool]) -> None:
+        """One has failed the batch: the others must not suffer; a lost model leaves them to the next."""
+        for number, piece in enumerate(pieces):
+            if is_lost():
+                self._put_back(pieces[number:])
+                return
+            self._run([piece], score, is_lost)
+
+    def _put_back(self, pieces: Sequence[_Piece]) -> None:
+        """Let the model that comes next run these one by one: one of them may have ended the last one."""
+        with self._changed:
+            for piece in reversed(pieces):
+                piece.is_suspect = True
+                self._queue.appendleft(piece)
 
 
 def _joined(pieces: Iterable[_Piece]) -> Batch:

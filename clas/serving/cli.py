@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import errno
 import logging
+import mmap
 import os
 import ssl
 import sys
@@ -123,7 +124,10 @@ def _start(plan: Plan) -> int:
         elif plan.num_workers:
             from .supervisor import Deployment, supervise  # noqa: PLC0415  # not on Windows
 
-            deployment = Deployment(options, plan.num_workers, plan.devices, build, [handler], Path(scratch))
+            flags = mmap.mmap(-1, mmap.PAGESIZE)
+            deployment = Deployment(
+                *(options, plan.num_workers, plan.devices, build, [handler], Path(scratch), flags)
+            )
             status = supervise(deployment, listener.fileno())
             _LOGGER.info("stopped")
             return status
@@ -184,5 +188,7 @@ def _stop(port: int) -> int:
             print(f"process {state.pid} at port {port} has not ended within {wait_s:g} s", file=sys.stderr)
             return 1
         time.sleep(_POLL_S)
+    if find(port) == state:  # it had no time for that itself
+        forget(port)
     print(f"the server at port {port} has stopped")
     return 0

@@ -67,6 +67,9 @@ class ServerOptions:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        for name, value in dataclasses.asdict(self).items():
+            if isinstance(value, str) and not value.isprintable():
+                raise SettingsError(f"{name} is {value!r}; it takes a text of printable characters")
         if not self.host:
             raise SettingsError("host is empty; it takes an address such as 127.0.0.1 or 0.0.0.0")
         if bool(self.tls_cert_file) != bool(self.tls_key_file):

@@ -61,7 +61,8 @@ class Predict:
         length = int(headers.get("Content-Length", 0))
         self._check_length(length)
         with self._admission.admit(length) as ticket:
-            body = await self._receive(request, ticket, length, deadline)
+            body = await self._receive(request, ticket, deadline)
+            ticket.grow(images=1)
 
             def prepare() -> Prepared:
                 if time.monotonic() > deadline:
@@ -78,7 +79,7 @@ class Predict:
                 f"the body has {length} bytes or more; max_request_bytes is {self._options.max_request_bytes}"
             )
 
-    async def _receive(self, request: Request, ticket: Ticket, length: int, deadline: float) -> bytes:
+    async def _receive(self, request: Request, ticket: Ticket, deadline: float) -> bytes:
         """Take in the body, as long as it comes in time and stays within its bound."""
 
         async def collect() -> bytes:
@@ -88,8 +89,7 @@ class Predict:
                 parts.append(part)
                 size += len(part)
                 self._check_length(size)
-                if size > length:  # it came without Content-Length
-                    ticket.grow(num_bytes=len(part))
+                ticket.grow(num_bytes=len(part))
             return b"".join(parts)
 
         try:
@@ -146,7 +146,7 @@ def _prepare(classifier: Classifier, inputs: Inputs, ticket: Ticket) -> Prepared
         ticket.set_images(len(prepared.tensor))
         return prepared
     ticket.set_images(len(inputs.images))
-    prepared = classifier.preparation.of_images(inputs.images, inputs.top_k)
+    prepared = classifier.preparation.of_images(inputs.images, inputs.top_k, lambda: not ticket.is_over)
     failure = prepared.failures[0]
     if inputs.is_alone and failure:
         raise ImageError(failure["error"])

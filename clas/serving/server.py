@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import os
+import re
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,18 +14,30 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ..errors import RequestError
 from .engine import Engine
+from .envelope import refusal
 from .options import ServerOptions
 
+DECODER: Final = "decoder"
+"""How the names of the threads begin that decode requests."""
+
 _KEEP_ALIVE_S: Final = 60
+_BACKLOG: Final = 2048
+_MAX_HEAD_BYTES: Final = 65_536
+_UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _LAST_REQUEST_S: Final = 0.3  # for a request to an idle connection that is on its way when the server stops
 _CLOSING_S: Final = 1.0  # of graceful_timeout_s, for what is to be done when the connections are closed
 
 
 class Protocol(HttpToolsProtocol):
-    """HTTP/1.1 with a bound on the time that the head of a request may take, and a more patient end.
+    """HTTP/1.1 as uvicorn has it, with some differences.
 
-    uvicorn closes idle connections at once when it stops; a request that is on its way then would be lost.
+    - The head of a request has a bound on its time and its size, before anything is done with it.
+    - A wish to upgrade to another protocol is ignored; httptools would take the body for that protocol.
+    - A client that doesn't read its answer is cut off.
+    - What isn't HTTP is refused in our envelope.
+    - A request that is on its way on an idle connection when the server stops is answered.
     """
 
     head_timeout_s = 30.0
@@ -32,23 +46,57 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_timer: asyncio.TimerHandle | None = None
         self._is_last_request = False
+        self._head_bytes = 0
+        self._is_in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
         self._wait_for_head()
 
-    def on_message_begin(self) -> None:
-        """Begin to wait for the rest of the head."""
-        super().on_message_begin()
-        self._wait_for_head()
+    def data_received(self, data: bytes) -> None:
+        """Look at what may be a head before the parser does."""
+        if not self._is_in_body:
+            self._wait_for_head()
+            self._head_bytes += min(len(data), data.find(b"\r\n\r\n") + 1 or len(data))
+            if self._head_bytes > _MAX_HEAD_BYTES:
+                self.send_400_response(f"the head of the request has more than {_MAX_HEAD_BYTES} bytes")
+                return
+            head, end, rest = data.partition(b"\r\n\r\n")
+            data = _UPGRADE.sub(b"\r\nx-ignored:", head) + end + rest
+        super().data_received(data)
 
     def on_headers_complete(self) -> None:
         """The head is there."""
+        self._is_in_body = True
+        self._head_bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
         if self._is_last_request and self.cycle is not None:
             self.cycle.keep_alive = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A line of the head; or of a trailer, which nobody wants, and which has no bound."""
+        if not self._is_in_body:
+            super().on_header(name, value)
+
+    def on_message_complete(self) -> None:
+        """What comes now is a head again."""
+        self._is_in_body = False
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what isn't HTTP."""
+        body = refusal(RequestError(msg)).body
+        head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        self.transport.write(head.encode() + b"\r\nConnection: close\r\n\r\n" + bytes(body))
+        self.transport.close()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The client has sent nothing for a while; or it doesn't read what it was sent."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        super().timeout_keep_alive_handler()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has hung up."""
@@ -140,7 +188,7 @@ class StopSignals:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Take a TCP port, without listening yet.
+    """Listen at a TCP port; what connects waits until it is served.
 
     Raises:
         OSError: It is taken, or there is no such address.
@@ -148,8 +196,10 @@ def bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # elsewhere it would let two servers share the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen(_BACKLOG)  # now, since only this tells of another server that does
     except OSError:
         listener.close()
         raise
@@ -171,7 +221,8 @@ def serve_alone(app: Starlette, engine: Engine, options: ServerOptions, listener
 
 
 def leave_unless_ended(engine: Engine, status: int) -> None:
-    """End the process at once if the predictor's owner is stuck: Python would crash or wait for it."""
-    if not engine.close(_CLOSING_S):
+    """End the process at once if a thread is still at work: Python would wait for it, or crash."""
+    is_decoding = any(thread.name.startswith(DECODER) for thread in threading.enumerate())
+    if not engine.close(_CLOSING_S) or is_decoding:
         logging.shutdown()
         os._exit(status)

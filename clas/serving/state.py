@@ -53,7 +53,7 @@ class State:
         try:
             process = psutil.Process(self.pid)
             is_same = abs(process.create_time() - self.created) < _SAME_TIME_S
-            if is_same and process.cmdline() == self.command and process.status() != psutil.STATUS_ZOMBIE:
+            if is_same and process.status() != psutil.STATUS_ZOMBIE:
                 return process
         except psutil.Error:
             pass
@@ -85,7 +85,8 @@ def announced(port: int, host: str, graceful_timeout_s: float, scratch: Path) ->
     try:
         yield
     finally:
-        if os.getpid() == process.pid:  # not in a worker that leaves by this way
+        # Not in a worker that leaves by this way, and not the state of a server that has come since.
+        if os.getpid() == process.pid and find(port) == state:
             forget(port)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import mmap
 import os
 import signal
 import sys
@@ -26,6 +27,8 @@ _LOGGER: Final = logging.getLogger("clas_system")
 _LOAD_POLL_S: Final = 0.05
 _BACK_OFF_S: Final = 5.0
 _SLACK_S: Final = 5.0  # for the predictor's owner to end a process that hangs
+_WAS_READY: Final = 0
+_HAS_FAILED: Final = 1
 _JITTER: Final = 10  # one tenth of max_requests, so that the workers aren't replaced all at once
 
 BuildApp = Callable[[], tuple[Starlette, Engine]]
@@ -41,6 +44,7 @@ class Deployment(NamedTuple):
         build: Makes the application; called in each worker.
         log_handlers: Where gunicorn's own log goes.
         scratch: Directory that the processes share.
+        flags: Memory that they share, made before the first fork.
     """
 
     options: ServerOptions
@@ -49,16 +53,17 @@ class Deployment(NamedTuple):
     build: BuildApp
     log_handlers: Sequence[Any]
     scratch: Path
+    flags: mmap.mmap
 
     @property
-    def was_ready(self) -> Path:
-        """A file that is there once a worker has been ready."""
-        return self.scratch / "was_ready"
+    def was_ready(self) -> bool:
+        """Whether a worker has been ready."""
+        return bool(self.flags[_WAS_READY])
 
     @property
-    def has_failed(self) -> Path:
-        """A file that is there when the first workers can't start."""
-        return self.scratch / "has_failed"
+    def has_failed(self) -> bool:
+        """Whether the first workers can't start."""
+        return bool(self.flags[_HAS_FAILED])
 
     @property
     def metrics_dir(self) -> Path:
@@ -102,7 +107,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
         await self._load(engine)
         if StopSignals.came:
             return
-        self.deployment.was_ready.touch()
+        self.deployment.flags[_WAS_READY] = 1
         _LOGGER.info("worker %d is ready", self.pid)
         beats = engine.batcher.beats
 
@@ -133,8 +138,8 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def _give_up_or_wait(self) -> None:
         """End the start; or, if the server has been ready before, let the next worker not come at once."""
-        if not self.deployment.was_ready.exists():
-            self.deployment.has_failed.touch()
+        if not self.deployment.was_ready:
+            self.deployment.flags[_HAS_FAILED] = 1
             return
         until = time.monotonic() + _BACK_OFF_S
         while time.monotonic() < until and not StopSignals.came:
@@ -156,7 +161,6 @@ def supervise(deployment: Deployment, fd: int) -> int:
         The exit status.
     """
     options = deployment.options
-    deployment.metrics_dir.mkdir()
     worker_class = type(
         "Worker",
         (Worker,),
@@ -183,7 +187,7 @@ def supervise(deployment: Deployment, fd: int) -> int:
     try:
         _Application(settings, deployment.build).run()
     except SystemExit as exc:
-        return 1 if exc.code or deployment.has_failed.exists() else 0
+        return 1 if exc.code or deployment.has_failed else 0
     return 0
 
 
@@ -226,6 +230,7 @@ def _give_slot(arbiter: Arbiter, worker: Worker) -> None:
 def _settle(_: Arbiter, worker: Worker) -> None:
     """In the new process, before it loads anything."""
     deployment = worker.deployment
+    deployment.metrics_dir.mkdir(parents=True, exist_ok=True)  # something may have cleaned up /tmp
     share_metrics(deployment.metrics_dir, worker.slot)
     if deployment.devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = deployment.devices[worker.slot % len(deployment.devices)]
@@ -233,7 +238,7 @@ def _settle(_: Arbiter, worker: Worker) -> None:
 
 def _forget(arbiter: Arbiter, worker: Worker) -> None:
     """In the supervisor, when a worker has ended."""
-    if worker.deployment.has_failed.exists():
+    if worker.deployment.has_failed:
         arbiter.num_workers = 0  # no more of them
         os.kill(os.getpid(), signal.SIGTERM)
     _LOGGER.info("worker %s has ended", worker.pid)

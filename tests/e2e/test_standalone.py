@@ -152,11 +152,21 @@ def test_a_client_that_hangs_up_is_not_waited_for(server: Running, pictures: Pat
     assert classify(server, data, "image/jpeg")[0] == 200
 
 
+def read_refusal(client: socket.socket) -> bytes:
+    """What comes, to the end of our envelope."""
+    answer = b""
+    while b'"results":""}' not in answer:
+        part = client.recv(10_000)
+        assert part, answer
+        answer += part
+    return answer
+
+
 def test_half_a_body_is_given_up_after_a_while(server: Running) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
         head = b"POST /predict/clas_system HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         client.sendall(head + b'Content-Length: 1000\r\n\r\n{"images": ')
-        answer = client.recv(10_000)
+        answer = read_refusal(client)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"the body didn't come within 3 s" in answer
 
@@ -285,8 +295,52 @@ def test_no_field_of_any_value_is_a_fault_of_the_server(numbering: Running, body
 def test_what_is_no_http_is_refused_and_harms_nothing(numbering: Running, sent: bytes) -> None:
     with socket.create_connection(("127.0.0.1", numbering.port), timeout=30) as client:
         client.sendall(sent)
-        assert client.recv(10_000).startswith(b"HTTP/1.1 400 ")
+        answer = read_refusal(client)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["status"] == "101"
     assert requests.get(f"{numbering.base}/health/ready", timeout=30).status_code == 200
+
+
+def test_an_endless_head_is_refused_while_it_comes(numbering: Running) -> None:
+    with socket.create_connection(("127.0.0.1", numbering.port), timeout=30) as client:
+        client.sendall(b"POST /predict/clas_system HTTP/1.1\r\n")
+        sent = 0
+        while not select.select([client], [], [], 0)[0]:
+            assert sent < 5_000_000
+            client.sendall(b"a: b\r\n" * 1000)
+            sent += 6000
+        answer = read_refusal(client)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"the head of the request has more than 65536 bytes" in answer
+
+
+def test_a_wish_to_upgrade_is_ignored(numbering: Running) -> None:
+    """Java's HttpClient and `curl --http2` have it in every request."""
+    upgrade = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQ"}
+    response = requests.post(numbering.url, json=encode(numbered_batch(7)), headers=upgrade, timeout=30)
+    assert response.json()["results"]["prediction"][0]["class_ids"] == [7]
+
+
+def test_requests_may_come_one_after_the_other_without_a_pause(numbering: Running) -> None:
+    """Pipelined, and cut anywhere."""
+    requests_sent = b""
+    for number in range(20):
+        body = json.dumps(encode(numbered_batch(number))).encode()
+        head = "POST /predict/clas_system HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        requests_sent += f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    with socket.create_connection(("127.0.0.1", numbering.port), timeout=30) as client:
+        sending = threading.Thread(target=send_in_parts, args=(client, requests_sent))
+        sending.start()
+        answers = b""
+        while answers.count(b'"elapse"') < 20:
+            answers += client.recv(100_000)
+        sending.join()
+    assert re.findall(rb'"class_ids":\[(\d+)\]', answers) == [str(number).encode() for number in range(20)]
+
+
+def send_in_parts(client: socket.socket, data: bytes) -> None:
+    for start in range(0, len(data), 4999):
+        client.sendall(data[start : start + 4999])
 
 
 def test_the_openapi_schema_holds_against_what_schemathesis_thinks_of(

@@ -27,8 +27,11 @@ def admission(gauge: Gauge) -> Admission:
     return Admission(max_images=4, max_bytes=100, on_change=gauge)
 
 
-def test_a_request_counts_as_one_image_until_more_is_known(admission: Admission, gauge: Gauge) -> None:
-    with admission.admit(10) as ticket:
+def test_a_request_takes_up_nothing_until_it_has_come(admission: Admission, gauge: Gauge) -> None:
+    """Or clients that merely announce a body would keep others out."""
+    with admission.admit(100), admission.admit(100) as ticket:
+        assert gauge.values[-1] == 0
+        ticket.grow(images=1, num_bytes=100)
         assert gauge.values[-1] == 1
         ticket.set_images(3)
         assert gauge.values[-1] == 3
@@ -50,7 +53,8 @@ def test_a_full_queue_refuses_and_takes_requests_again_afterwards(admission: Adm
 
 
 def test_bytes_are_bounded_whether_told_beforehand_or_not(admission: Admission) -> None:
-    with admission.admit(60):
+    with admission.admit(60) as first:
+        first.grow(num_bytes=60)
         with pytest.raises(UnavailableError, match="the queue is full: 60 of 100 bytes"), admission.admit(41):
             pytest.fail("it was admitted")
         with admission.admit(0) as ticket:
@@ -66,7 +70,7 @@ def test_what_is_refused_takes_up_nothing(admission: Admission, gauge: Gauge) ->
         first.set_images(3)
         with pytest.raises(UnavailableError):
             second.set_images(2)
-        assert gauge.values[-1] == 4
+        assert gauge.values[-1] == 3
     assert gauge.values[-1] == 0
 
 

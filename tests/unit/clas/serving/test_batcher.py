@@ -1,6 +1,8 @@
+import gc
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
@@ -317,3 +319,42 @@ def test_a_model_that_is_loaded_again_and_takes_fewer_images_gets_alone_what_was
     batcher.serve(model, 2)
     assert [answer_of(job) for job in (first, large, small)] == [[0], [5] * 4, [6]]
     assert model.batches == [[0], [5] * 4, [6]]
+
+
+def test_the_images_of_an_answered_request_are_free_at_once(start: Callable[..., Owner]) -> None:
+    """Without the garbage collector, which looks only now and then."""
+    owner = start()
+    images = np.ones((3, 2, 2, 2), np.float32)
+    gone = weakref.finalize(images, lambda: None)
+    gc.disable()
+    try:
+        job = owner.batcher.submit(images, time.monotonic() + PATIENCE_S)
+        del images
+        assert answer_of(job) == [1, 1, 1]
+        wait_until(lambda: not gone.alive)
+    finally:
+        gc.enable()
+
+
+def test_neighbours_of_a_request_that_ended_the_model_get_their_scores_from_the_next_one() -> None:
+    later = Model()
+    batcher = Batcher(0, lambda _: None)
+    deadline = time.monotonic() + PATIENCE_S
+    jobs = [batcher.submit(np.full((1, 2, 2, 2), number, np.float32), deadline) for number in (1, 2, 3)]
+    batches: list[int] = []
+
+    def die(batch: Batch) -> Scores:
+        batches.append(len(batch))
+        if (batch == 2).any():
+            raise UnavailableError("the model's process has died")
+        return later(batch)
+
+    for _ in range(3):
+        lives = len(batches)
+        batcher.serve(die, 4, is_lost=lambda lives=lives: len(batches) > lives)  # type: ignore[misc]
+    batcher.close()
+    batcher.serve(later, 4)
+    assert batches == [3, 1, 1]
+    assert [answer_of(job) for job in (jobs[0], jobs[2])] == [[1], [3]]
+    with pytest.raises(UnavailableError):
+        jobs[1].scores.result(0)

@@ -110,7 +110,7 @@ def test_only_the_user_may_look_into_the_directory(state_home: Path, scratch: Pa
         assert [file.name for file in directory.iterdir()] == ["serving_8866.json"]
 
 
-def test_a_running_process_is_ours_by_id_start_and_command(other: psutil.Popen, scratch: Path) -> None:
+def test_a_running_process_is_ours_by_id_and_start(other: psutil.Popen, scratch: Path) -> None:
     process = state_of(other, scratch).process()
     assert process is not None
     assert process.pid == other.pid
@@ -118,8 +118,23 @@ def test_a_running_process_is_ours_by_id_start_and_command(other: psutil.Popen, 
 
 def test_another_process_with_the_same_id_is_not_ours(other: psutil.Popen, scratch: Path) -> None:
     assert state_of(other, scratch, created=other.create_time() - 60).process() is None
-    assert state_of(other, scratch, command=["clas-serving", "start"]).process() is None
     assert other.is_running()
+
+
+def test_a_process_that_has_renamed_itself_is_ours_still(other: psutil.Popen, scratch: Path) -> None:
+    """As gunicorn does where setproctitle is installed."""
+    assert state_of(other, scratch, command=["clas-serving", "start"]).process() is not None
+
+
+def test_a_server_leaves_alone_what_another_at_its_port_has_noted_since(
+    scratch: Path, other: psutil.Popen, state_home: Path
+) -> None:
+    with announced(PORT, "127.0.0.1", 5, scratch):
+        [file] = state_home.rglob(f"*{PORT}*")
+        later = state_of(other, scratch)
+        file.write_text(json.dumps(dataclasses.asdict(later)))
+    assert find(PORT) == later
+    assert scratch.exists()
 
 
 def test_a_process_that_is_gone_is_not_there(other: psutil.Popen, scratch: Path) -> None:

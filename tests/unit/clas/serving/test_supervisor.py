@@ -1,3 +1,4 @@
+import mmap
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ def unused() -> Any:
 
 
 def worker_of(scratch: Path, slot: int, *devices: str) -> Any:
-    deployment = Deployment(ServerOptions(), 2, devices, unused, [], scratch)
+    deployment = Deployment(ServerOptions(), 2, devices, unused, [], scratch, mmap.mmap(-1, 2))
     return SimpleNamespace(slot=slot, deployment=deployment, pid=os.getpid())
 
 
@@ -50,7 +51,7 @@ def test_the_supervisor_ends_when_its_first_workers_cannot_start(
     worker = worker_of(tmp_path, 0)
     worker.deployment.metrics_dir.mkdir()
     if has_failed:
-        worker.deployment.has_failed.touch()
+        worker.deployment.flags[supervisor._HAS_FAILED] = 1
     killed: list[int] = []
     monkeypatch.setattr(os, "kill", lambda pid, _: killed.append(pid))
     arbiter = arbiter_with()
@@ -66,9 +67,9 @@ def test_a_worker_that_cannot_load_ends_the_start_or_makes_the_next_one_wait(
     monkeypatch.setattr(supervisor, "_BACK_OFF_S", 0.2)
     worker = worker_of(tmp_path, 0)
     if was_ready:
-        worker.deployment.was_ready.touch()
+        worker.deployment.flags[supervisor._WAS_READY] = 1
     beats: list[None] = []
     worker.notify = lambda: beats.append(None)
     Worker._give_up_or_wait(worker)
-    assert worker.deployment.has_failed.exists() is not was_ready
+    assert worker.deployment.has_failed is not was_ready
     assert bool(beats) is was_ready
