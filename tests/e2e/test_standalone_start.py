@@ -253,6 +253,7 @@ def test_the_log_can_be_json_in_a_file_that_logrotate_moves(tiny_model: Path, tm
         tmp_path, "--log_format", "json", "--log_file", str(file), config=tiny_config(tiny_model)
     ) as running:
         post(running, "the-first")
+        eventually(lambda: "the-first" in file.read_text())  # it is logged when the answer is on its way
         file.rename(tmp_path / "clas.log.1")
         post(running, "the-second")
     records = {name: read_records(tmp_path / name) for name in ("clas.log.1", "clas.log")}
