@@ -86,7 +86,8 @@ class Conduct:
                 raise  # too late for another answer: uvicorn breaks this one off
 
     def _check_token(self, scope: Scope) -> None:
-        if self._tokens and not scope["path"].startswith(_OPEN):
+        is_open = scope["path"] in _OPEN or scope["path"].startswith("/docs/")
+        if self._tokens and not is_open:
             self._tokens.check(Headers(scope=scope).get("Authorization", ""))
 
     def _count(self, path: str, status: int, seconds: float) -> None:
