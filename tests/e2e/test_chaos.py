@@ -165,7 +165,8 @@ def test_sigterm_under_load_loses_nothing_that_is_in_flight(
 ) -> None:
     """Every request that the server has begun with is answered, and every answer has reached its client.
 
-    A connection that no process has accepted yet is reset by the kernel; nothing of it was ever read.
+    A connection that no process has accepted yet is reset by the kernel, and an idle one is closed after a
+    moment; of what a client sends there then, nothing is ever read. The log tells that nothing else was lost.
     """
     config = tiny_config(numbering_model, batch_wait_ms=50, **workers)
     with clas_serving(tmp_path, config=config) as running, loaded(running, 16, retries=0) as load:
@@ -175,6 +176,7 @@ def test_sigterm_under_load_loses_nothing_that_is_in_flight(
     assert {failure.partition(": ")[2] for failure in load.failures} <= {
         "Failed to establish a new connection: [Errno 111] Connection refused",
         "[Errno 104] Connection reset by peer",
+        "Remote end closed connection without response",
     }
     statuses = Counter(re.findall(r"POST /predict/clas_system (\d+)", running.log.read_text()))
     assert statuses == {"200": load.answered}
