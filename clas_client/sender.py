@@ -1,5 +1,6 @@
 """Send batches to the service and read its answers."""
 
+import contextlib
 import dataclasses
 import re
 import time
@@ -99,6 +100,7 @@ class Sender:
     def __init__(self, url: str, timeout_s: float, retries: int, token: str | None = None) -> None:
         self._url = url
         self._timeout_s = timeout_s
+        self._retries = retries
         self._session = requests.Session()
         if token is not None:
             self._session.auth = _Bearer(token)
@@ -140,7 +142,10 @@ class Sender:
 
     def _post(self, body: TensorRequest) -> requests.Response:
         try:
-            return self._session.post(self._url, json=body, timeout=self._timeout_s, allow_redirects=False)
+            for _ in range(self._retries):
+                with contextlib.suppress(requests.exceptions.ChunkedEncodingError):  # it died midway
+                    return self._post_once(body)
+            return self._post_once(body)
         except (requests.RequestException, HTTPError) as exc:
             cause = _innermost(exc)
             if isinstance(cause, _TIMEOUTS) and not isinstance(cause, NewConnectionError):
@@ -148,6 +153,9 @@ class Sender:
             what = "broke off its answer" if isinstance(exc, _BROKEN_ANSWERS) else "can't be reached"
             reason = re.sub(r"^\w+\(.*?\): ", "", str(cause))  # urllib3 puts its connection in front
             raise ServiceError(f"{self._url} {what}: {reason}") from exc
+
+    def _post_once(self, body: TensorRequest) -> requests.Response:
+        return self._session.post(self._url, json=body, timeout=self._timeout_s, allow_redirects=False)
 
 
 def _innermost(exc: BaseException) -> BaseException:
