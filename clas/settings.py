@@ -73,6 +73,12 @@ class Settings:
             )
 
 
+SETTING_NAMES: Final = tuple(
+    field.name for field in dataclasses.fields(Settings) if field.name not in _UNCHECKED
+)
+"""The names that params.py, init_args and flags may set."""
+
+
 def check_fields(settings: "DataclassInstance") -> None:
     """Refuse values of another type than their field's (True is no number here), or out of its range.
 
@@ -123,9 +129,8 @@ def load_settings(overrides: Mapping[str, object], params: Mapping[str, object] 
         if name in merged:
             raise SettingsError(f"params.py names {name!r} twice")
         merged[name] = value
-    valid = [field.name for field in dataclasses.fields(Settings) if field.name not in _UNCHECKED]
-    refuse_unknown(merged, valid, "params.py")
-    refuse_unknown(overrides, valid, "init_args")
+    refuse_unknown(merged, SETTING_NAMES, "params.py")
+    refuse_unknown(overrides, SETTING_NAMES, "init_args")
     merged.update(overrides, overridden=frozenset(overrides))
     return Settings(**merged)  # type: ignore[arg-type]  # Settings checks each value itself
 

@@ -36,9 +36,9 @@ class Admission:
         Raises:
             UnavailableError: The server is full.
         """
+        with self._lock:
+            self._check_room(1, num_bytes)
         ticket = Ticket(self)
-        ticket.grow(images=1, num_bytes=num_bytes)
-        ticket.shrink()
         try:
             yield ticket
         finally:
@@ -51,13 +51,16 @@ class Admission:
             UnavailableError: A count would pass its bound; nothing is added then.
         """
         with self._lock:
-            if images > 0 and self._images + images > self.max_images:
-                raise UnavailableError(f"the queue is full: {self._images} of {self.max_images} images")
-            if num_bytes > 0 and self._bytes + num_bytes > self.max_bytes:
-                raise UnavailableError(f"the queue is full: {self._bytes} of {self.max_bytes} bytes")
+            self._check_room(images, num_bytes)
             self._images += images
             self._bytes += num_bytes
             self._on_change(self._images)
+
+    def _check_room(self, images: int, num_bytes: int) -> None:
+        if images > 0 and self._images + images > self.max_images:
+            raise UnavailableError(f"the queue is full: {self._images} of {self.max_images} images")
+        if num_bytes > 0 and self._bytes + num_bytes > self.max_bytes:
+            raise UnavailableError(f"the queue is full: {self._bytes} of {self.max_bytes} bytes")
 
 
 class Ticket:
@@ -100,12 +103,6 @@ class Ticket:
                 "send smaller batches"
             )
         self.grow(images=images - self._images)
-
-    def shrink(self) -> None:
-        """Take up nothing for now."""
-        with self._lock:
-            self._admission.change(-self._images, -self._bytes)
-            self._images = self._bytes = 0
 
     @property
     def is_over(self) -> bool:

@@ -10,10 +10,9 @@ import ssl
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psutil
 from starlette.applications import Starlette
@@ -32,14 +31,6 @@ from .state import SCRATCH_PREFIX, announced, find, forget
 from .tokens import load_tokens
 
 _LOGGER: Final = logging.getLogger("clas_system")
-
-
-def _to_bool(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return text == "true"
-
-
 _POLL_S: Final = 0.05
 _SLACK_S: Final = 5.0
 _HELP: Final = {
@@ -62,7 +53,6 @@ _HELP: Final = {
     "log_level": "debug, info, warning, error or critical (default: info)",
     "log_file": "file for the log (default: stderr)",
 }
-_KINDS: Final[dict[Any, Callable[[str], object]]] = {int: int, bool: _to_bool}
 _SHORT: Final = {"port": "-p", "workers": "-w", "gpu": "-i"}
 
 
@@ -95,10 +85,17 @@ def _parser() -> argparse.ArgumentParser:
     leaves = start.add_argument_group("settings of the model", "any key of params.py, which they beat")
     for leaf in dataclasses.fields(Settings):
         if leaf.name in SETTING_FLAGS:
-            leaves.add_argument(f"--{leaf.name}", type=_KINDS.get(leaf.type, str), metavar="VALUE")
+            kind = _to_bool if leaf.type is bool else int if leaf.type is int else str
+            leaves.add_argument(f"--{leaf.name}", type=kind, metavar="VALUE")
     stop = commands.add_parser("stop", help="stop the server at a port", allow_abbrev=False)
     stop.add_argument("--port", "-p", type=int, default=ServerOptions.port, help=_HELP["port"])
     return parser
+
+
+def _to_bool(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text == "true"
 
 
 def _start(plan: Plan) -> int:
@@ -119,9 +116,7 @@ def _start(plan: Plan) -> int:
         tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, ignore_cleanup_errors=True) as scratch,
         announced(options.port, options.host, options.graceful_timeout_s, Path(scratch)),
     ):
-        if plan.num_workers and sys.platform == "win32":
-            _LOGGER.warning("there is one process only on Windows: use_multiprocess is ignored")
-        elif plan.num_workers:
+        if plan.num_workers and sys.platform != "win32":
             from .supervisor import Deployment, supervise  # noqa: PLC0415  # not on Windows
 
             flags = mmap.mmap(-1, mmap.PAGESIZE)
@@ -129,12 +124,13 @@ def _start(plan: Plan) -> int:
                 *(options, plan.num_workers, plan.devices, build, [handler], Path(scratch), flags)
             )
             status = supervise(deployment, listener.fileno())
-            _LOGGER.info("stopped")
-            return status
-        if plan.devices:
-            os.environ["CUDA_VISIBLE_DEVICES"] = plan.devices[0]
-        app, engine = build()
-        status = serve_alone(app, engine, options, listener)
+        else:
+            if plan.num_workers:
+                _LOGGER.warning("there is one process only on Windows: use_multiprocess is ignored")
+            if plan.devices:
+                os.environ["CUDA_VISIBLE_DEVICES"] = plan.devices[0]
+            app, engine = build()
+            status = serve_alone(app, engine, options, listener)
         _LOGGER.info("stopped")
         return status
 
@@ -171,7 +167,7 @@ def _stop(port: int) -> int:
         return 1
     process = state.process()
     if process is None:
-        forget(port)
+        forget(port, state)
         print(f"the server at port {port} was gone already; what it left is cleaned up")
         return 0
     wait_s = state.graceful_timeout_s + _SLACK_S
@@ -188,7 +184,6 @@ def _stop(port: int) -> int:
             print(f"process {state.pid} at port {port} has not ended within {wait_s:g} s", file=sys.stderr)
             return 1
         time.sleep(_POLL_S)
-    if find(port) == state:  # it had no time for that itself
-        forget(port)
+    forget(port, state)  # if it had no time for that itself
     print(f"the server at port {port} has stopped")
     return 0

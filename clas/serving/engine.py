@@ -15,7 +15,6 @@ from .batcher import Batcher
 
 _LOGGER: Final = logging.getLogger("clas_system")
 _BACK_OFF_S: Final = 5.0
-_BEAT_S: Final = 0.2
 
 
 class Replaceable(AnyPredictor, Protocol):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ..device import available_cores, visible_devices
 from ..errors import SettingsError
-from ..settings import Settings, load_settings, refuse_unknown
+from ..settings import SETTING_NAMES, Settings, load_settings, refuse_unknown
 from . import VERSION
 from .options import NAMES, ServerOptions, load_options
 
@@ -18,9 +18,7 @@ _LOGGER: Final = logging.getLogger("clas_system")
 _MODULE: Final = "clas_system"
 _HUB_FLAGS: Final = ("modules", "port", "use_multiprocess", "workers", "use_gpu", "gpu")
 _PREDICT_ARGS: Final = ("top_k",)
-SETTING_FLAGS: Final = tuple(
-    field.name for field in dataclasses.fields(Settings) if field.name not in ("use_gpu", "overridden")
-)
+SETTING_FLAGS: Final = tuple(name for name in SETTING_NAMES if name != "use_gpu")
 """The keys of params.py that are flags, too; use_gpu is one of hub's own."""
 
 

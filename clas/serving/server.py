@@ -146,7 +146,7 @@ def uvicorn_options(options: ServerOptions) -> dict[str, Any]:
 
 
 class Server(uvicorn.Server):
-    """Ends when it is told to, when the model can't be loaded, or when `is_over` says so.
+    """Ends when it is told to, when the model can't be loaded, or when `on_tick` says so.
 
     Args:
         config: That of uvicorn.

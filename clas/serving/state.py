@@ -74,7 +74,7 @@ def announced(port: int, host: str, graceful_timeout_s: float, scratch: Path) ->
     file = _file_of(port)
     predecessor = find(port)
     if predecessor and predecessor.process() is None:
-        forget(port)
+        forget(port, predecessor)
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = file.with_suffix(f".{process.pid}")
@@ -85,9 +85,8 @@ def announced(port: int, host: str, graceful_timeout_s: float, scratch: Path) ->
     try:
         yield
     finally:
-        # Not in a worker that leaves by this way, and not the state of a server that has come since.
-        if os.getpid() == process.pid and find(port) == state:
-            forget(port)
+        if os.getpid() == process.pid:  # not in a worker that leaves by this way
+            forget(port, state)
 
 
 def find(port: int) -> State | None:
@@ -99,10 +98,17 @@ def find(port: int) -> State | None:
     return state if all(isinstance(getattr(state, name), kind) for name, kind in _KINDS.items()) else None
 
 
-def forget(port: int) -> None:
-    """Take away what the server at `port` has left."""
-    state = find(port)
+def forget(port: int, state: State | None = None) -> None:
+    """Take away what the server at `port` has left.
+
+    Args:
+        port: Where it was.
+        state: What it left; that of a server that has come since stays. None for whatever is there.
+    """
+    found = find(port)
+    if state and found != state:
+        return
     with contextlib.suppress(OSError):
         _file_of(port).unlink()
-    if state and Path(state.scratch).name.startswith(SCRATCH_PREFIX):
-        shutil.rmtree(state.scratch, ignore_errors=True)
+    if found and Path(found.scratch).name.startswith(SCRATCH_PREFIX):
+        shutil.rmtree(found.scratch, ignore_errors=True)
