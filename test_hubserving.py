@@ -6,25 +6,35 @@ Exit status: 0 if every image was answered, 1 if any wasn't, 2 for wrong argumen
 """
 
 import argparse
+import importlib.util
 import io
 import logging
 import math
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import cv2
 
 from clas.errors import ClasError, ImageError
-from clas.preprocess import Array, Compose, create_transforms
-from clas_client.images import find_images, read_image
+from clas.preprocess import Compose, create_transforms
+from clas.protocol import OPERATIONS, files_body
+from clas_client.batches import in_batches, map_ahead, stacked_body
+from clas_client.images import find_images, read_file, read_image
 from clas_client.report import LOGGER, Report
-from clas_client.sender import Sender, in_batches
+from clas_client.sender import Answer, Sender
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_PREPROCESSING = ("resize_short", "crop_size", "normalize", "to_chw", "reduced_decode")
+_WIRE_HELP = (
+    "what is sent: float32, the original's (default); uint8, pixels, a quarter of it; encoded, the files"
+)
 _BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -33,8 +43,31 @@ def make_preprocess(args: argparse.Namespace) -> Compose:
 
     Any callable that takes and returns an array will do, for example
     `Compose([ResizeShort(256), CenterCrop(224), my_function, ToCHW()])` with classes of clas/preprocess.py.
+    With `--wire uint8`, normalize and to_chw are left to the server and False here; with `--wire encoded`,
+    everything is, and this isn't called.
     """
     return create_transforms(args.resize_short, args.crop_size, normalize=args.normalize, to_chw=args.to_chw)
+
+
+class _Wire(NamedTuple):
+    """How an image is read, and what a batch of them is sent as."""
+
+    read: Callable[[Path], Any]
+    make_body: Callable[[Sequence[Any]], bytes]
+
+
+def _make_wire(args: argparse.Namespace) -> _Wire:
+    if args.wire == "encoded":
+        return _Wire(read_file, files_body)
+    operations: list[str] = []
+    if args.wire == "uint8":
+        operations = [name for name in OPERATIONS if getattr(args, name)]
+        args = argparse.Namespace(**{**vars(args), **dict.fromkeys(OPERATIONS, False)})
+    preprocess = make_preprocess(args)
+    reduce_to = args.resize_short if args.reduced_decode else None
+    return _Wire(
+        lambda path: preprocess(read_image(path, reduce_to)), partial(stacked_body, operations=operations)
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,12 +76,16 @@ def main(argv: list[str] | None = None) -> int:
     _set_up_output()
     report = Report(_count(args.image_file) if sys.stderr.isatty() else None)
     try:
-        with closing(Sender(args.server_url, args.timeout, args.retries, args.token_file)) as sender:
+        sender = Sender(args.server_url, args.timeout, args.retries, args.token_file, args.concurrency)
+        with closing(sender):
             _send_all(args, sender, report)
         report.close()
         sys.stdout.flush()
     except KeyboardInterrupt:
         report.close()
+        if args.concurrency > 1:  # Python would wait for what the threads are at
+            sys.stdout.flush()
+            os._exit(_INTERRUPTED)
         return _INTERRUPTED
     except OSError as exc:  # of our own output: all others are reported where they are met
         if not isinstance(exc, BrokenPipeError):  # there, whoever read it has seen enough
@@ -59,13 +96,30 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _send_all(args: argparse.Namespace, sender: Sender, report: Report) -> None:
-    for names, images in in_batches(_prepared(args, report), args.batch_size):
+    """Read, preprocess and send, with --concurrency threads for either; report in the order of the files."""
+    wire = _make_wire(args)
+    ahead = args.concurrency
+
+    def send(batch: tuple[list[str], list[Any]]) -> tuple[list[str], Answer | ClasError]:
+        names, images = batch
         try:
-            answer = sender.predict(images)
+            return names, sender.predict(images, wire.make_body)
         except ClasError as exc:
-            report.fail(names, exc)
-        else:
-            report.add(names, answer)
+            return names, exc
+
+    with ExitStack() as stack:
+        executors = [ThreadPoolExecutor(ahead) if ahead > 1 else None for _ in range(2)]
+        for executor in filter(None, executors):
+            stack.callback(executor.shutdown, wait=False, cancel_futures=True)
+        images = map_ahead(
+            executors[0], partial(_try_read, wire.read), _paths(args, report), ahead * args.batch_size
+        )
+        batches = in_batches(_readable(images, report), args.batch_size)
+        for names, answer in map_ahead(executors[1], send, batches, ahead):
+            if isinstance(answer, Answer):
+                report.add(names, answer)
+            else:
+                report.fail(names, answer)
 
 
 def _set_up_output() -> None:
@@ -83,16 +137,28 @@ def _set_up_output() -> None:
     set_log_level(0)
 
 
-def _prepared(args: argparse.Namespace, report: Report) -> Iterator[tuple[str, Array]]:
-    """Read and preprocess one image after the other; one that can't be is reported and left out."""
-    preprocess = make_preprocess(args)
+def _paths(args: argparse.Namespace, report: Report) -> Iterator[tuple[str, Path]]:
+    """Names and paths of the images."""
     root = args.image_file if args.image_file.is_dir() else args.image_file.parent
     for path in find_images(args.image_file, lambda exc: report.fail([str(exc.filename)], exc.strerror)):
-        name = str(path.relative_to(root))
-        try:
-            yield name, preprocess(read_image(path))
-        except ImageError as exc:
-            report.fail([name], exc)
+        yield str(path.relative_to(root)), path
+
+
+def _try_read(read: Callable[[Path], Any], named: tuple[str, Path]) -> tuple[str, Any]:
+    name, path = named
+    try:
+        return name, read(path)
+    except ImageError as exc:
+        return name, exc
+
+
+def _readable(images: Iterator[tuple[str, Any]], report: Report) -> Iterator[tuple[str, Any]]:
+    """Report those that can't be read, and leave them out."""
+    for name, image in images:
+        if isinstance(image, ImageError):
+            report.fail([name], image)
+        else:
+            yield name, image
 
 
 def _count(path: Path) -> int:
@@ -109,12 +175,20 @@ def _parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--crop_size", type=_positive, default=224, help="side of the center crop (default: 224)")
     add("--normalize", type=_bool, default=True, help="by ImageNet's mean and std (default: True)")
     add("--to_chw", type=_bool, default=True, help="channels first (default: True)")
+    add("--wire", choices=("float32", "uint8", "encoded"), default="float32", help=_WIRE_HELP)
+    add("--concurrency", type=_positive, default=1, help="requests at once (default: 1)")
+    add("--reduced_decode", type=_bool, default=False, help="decode large JPEGs at a part of their size")
     add("--timeout", type=_seconds, default=60.0, help="seconds to wait for an answer (default: 60)")
     add("--retries", type=_not_negative, default=3, help="after a connection error, 429 or 503 (default: 3)")
     add("--token_file", type=_token, help="file with the service's bearer token in its first line")
     args = parser.parse_args(argv)
     if args.resize_short < args.crop_size:
         parser.error("--resize_short must not be smaller than --crop_size")
+    own = [name for name in _PREPROCESSING if getattr(args, name) != parser.get_default(name)]
+    if args.wire == "encoded" and own:
+        parser.error(f"--wire encoded leaves all preprocessing to the server: not with --{own[0]}")
+    if args.reduced_decode and importlib.util.find_spec("PIL") is None:
+        parser.error("--reduced_decode needs Pillow: pip install pillow")
     return args
 
 

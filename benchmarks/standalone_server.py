@@ -25,13 +25,13 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
-import orjson
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
-from clas.protocol import encode  # noqa: E402
+from clas.protocol import tensor_body  # noqa: E402
 from demo import photograph  # noqa: E402
 from server_process import free_port, server_process  # noqa: E402
 
@@ -59,13 +59,13 @@ def main() -> int:
 
 def tensor_request() -> bytes:
     """8 preprocessed images."""
-    return orjson.dumps(encode(np.random.default_rng(0).random((_IMAGES, 3, 224, 224), np.float32)))
+    return tensor_body(np.random.default_rng(0).random((_IMAGES, 3, 224, 224), np.float32))
 
 
 def images_request() -> bytes:
     """8 photographs as they are."""
     file = photograph("rocket.jpg").read_bytes()
-    return orjson.dumps({"images": [base64.b64encode(file).decode()] * _IMAGES})
+    return msgspec.json.encode({"images": [base64.b64encode(file).decode()] * _IMAGES})
 
 
 def measure_start() -> float:

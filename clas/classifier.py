@@ -17,7 +17,6 @@ from .settings import Settings
 _LOGGER: Final = logging.getLogger("clas_system")
 
 _Pieces = TypeVar("_Pieces", Sequence[object], npt.NDArray[np.generic])
-_NO_SCORES: Final = np.empty((0, 0), np.float32)
 
 
 class Description(TypedDict):
@@ -31,6 +30,7 @@ class Description(TypedDict):
     top_k: int
     device: str
     mkldnn: bool
+    precision: str
     threads: int
     max_batch_size: int
 
@@ -81,7 +81,12 @@ class Classifier:
         return self._predictor.batch_size or self._settings.max_batch_size
 
     def classify(
-        self, batch: npt.NDArray[np.generic], top_k: object = None, *, field: str = "inputs"
+        self,
+        batch: npt.NDArray[np.generic],
+        top_k: object = None,
+        *,
+        field: str = "inputs",
+        operations: Sequence[str] = (),
     ) -> list[Prediction]:
         """Classify a batch of preprocessed images.
 
@@ -89,6 +94,8 @@ class Classifier:
             batch: [N, C, H, W] of any plain number type; computed in float32.
             top_k: Results per image; None for the setting.
             field: What the caller's users call the shape of `batch`, for messages.
+            operations: What is left to do to each image, of protocol.OPERATIONS; with them, `batch` is
+                [N, H, W, C].
 
         Returns:
             N results, in the order of the batch.
@@ -97,9 +104,10 @@ class Classifier:
             RequestError: The shape isn't the model's, a value isn't finite, or `top_k` is unfit.
             PredictionError: The model failed.
         """
-        self.preparation.check(batch.shape, top_k, field)
+        prepare = self.preparation
+        prepare.check(batch.shape, top_k, field, operations)
         return self._classify_in_pieces(
-            batch, lambda piece: self.preparation.of_batch(piece, top_k, field=field)
+            batch, lambda piece: prepare.of_batch(piece, top_k, field=field, operations=operations)
         )
 
     def classify_images(self, entries: Sequence[object], top_k: object = None) -> list[Prediction]:
@@ -137,17 +145,17 @@ class Classifier:
             return self._predictor.run(np.concatenate([tensor, padding]))[: len(tensor)]
         return self._predictor.run(tensor)
 
-    def results(self, prepared: Prepared, scores: Scores) -> list[Prediction]:
+    def results(self, prepared: Prepared, scores: Scores | None) -> list[Prediction]:
         """Name the best classes of each image.
 
         Args:
             prepared: A request's images.
-            scores: [n, num_classes], a row for each image in `prepared.tensor`.
+            scores: [n, num_classes], a row for each image in `prepared.tensor`; None if there is none.
 
         Returns:
             One result per image of the request, in its order.
         """
-        answered = iter(self._topk(scores, prepared.top_k))
+        answered = iter([] if scores is None else self._topk(scores, prepared.top_k))
         return [failure or next(answered) for failure in prepared.failures]
 
     def describe(self) -> Description:
@@ -162,6 +170,7 @@ class Classifier:
             "top_k": self._topk.k,
             "device": "GPU" if self._settings.use_gpu else "CPU",
             "mkldnn": predictor.mkldnn,
+            "precision": self._precision,
             "threads": predictor.num_threads,
             "max_batch_size": self.max_batch_size,
         }
@@ -171,9 +180,14 @@ class Classifier:
         results: list[Prediction] = []
         for piece in _in_pieces(items, self.max_batch_size):
             prepared = prepare(piece)
-            scores = self.score(prepared.tensor) if len(prepared.tensor) else _NO_SCORES
+            scores = self.score(prepared.tensor) if len(prepared.tensor) else None
             results += self.results(prepared, scores)
         return results
+
+    @property
+    def _precision(self) -> str:
+        """What is computed in; MKL-DNN may have turned out not to fit the model."""
+        return self._settings.precision if self._predictor.mkldnn else "fp32"
 
     def _fitting_topk(self) -> int:
         topk, num_classes = self._settings.topk, self._predictor.num_classes
@@ -190,7 +204,10 @@ class Classifier:
             _LOGGER.info("device: GPU, MKL-DNN: off")
         else:
             mkldnn = "on" if predictor.mkldnn else "off"
-            _LOGGER.info("device: CPU, MKL-DNN: %s, threads: %d", mkldnn, predictor.num_threads)
+            _LOGGER.info(
+                "device: CPU, MKL-DNN: %s, precision: %s, threads: %d",
+                *(mkldnn, self._precision, predictor.num_threads),
+            )
         _LOGGER.info("top_k: %d, labels: %d (%s)", self._topk.k, len(labels), label_file or "no file")
         if labels and labels.keys() != set(range(predictor.num_classes)):
             _LOGGER.warning(

@@ -28,8 +28,8 @@ def build_config(
 
     Args:
         files: The model.
-        settings: Read for use_gpu, gpu_mem (MB) and ir_optim.
-        mkldnn: Use MKL-DNN; heeded on the CPU only.
+        settings: Read for use_gpu, gpu_mem (MB), precision and ir_optim.
+        mkldnn: Use MKL-DNN; heeded on the CPU only. Without it, the precision is fp32.
         num_threads: Threads of the CPU's math library.
 
     Raises:
@@ -47,6 +47,8 @@ def build_config(
     if mkldnn and not settings.use_gpu:
         config.enable_mkldnn()
         config.set_mkldnn_cache_capacity(_MKLDNN_CACHED_SHAPES)
+        if settings.precision == "bf16":
+            config.enable_mkldnn_bfloat16()
     elif hasattr(config, "disable_mkldnn"):  # since Paddle 2.6, where it is on by default
         config.disable_mkldnn()
     if files.is_json:
@@ -89,6 +91,20 @@ def check_gpu() -> None:
     if paddle.device.cuda.device_count() == 0:
         raise DeviceError(
             f"use_gpu found no GPU with CUDA_VISIBLE_DEVICES={devices}: nvidia-smi lists what is there"
+        )
+
+
+def check_bf16() -> None:
+    """Make sure that this CPU computes in bfloat16: others would only imitate it, slowly.
+
+    Raises:
+        DeviceError: It doesn't.
+    """
+    from paddle.base import core  # noqa: PLC0415
+
+    if not core.supports_bfloat16_fast_performance():
+        raise DeviceError(
+            "precision is bf16, but this CPU has neither AVX512-BF16 nor AMX: set precision to fp32"
         )
 
 

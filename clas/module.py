@@ -26,7 +26,7 @@ if __name__ == "__main__":  # PEP 366: relative imports work in a script, too
 from .classifier import Classifier
 from .errors import ClasError, RequestError
 from .postprocess import Prediction
-from .protocol import decode, refuse_unknown_fields
+from .protocol import decode, parse_preprocess, refuse_unknown_fields
 from .settings import load_settings
 
 _LOGGER: Final = logging.getLogger("clas_system")
@@ -88,13 +88,20 @@ class ClasSystem:
 
     @serving  # type: ignore[untyped-decorator]  # PaddleHub has no types
     def serving_method(
-        self, /, images: object = None, revert_params: object = None, top_k: object = None, **extra: object
+        self,
+        /,
+        images: object = None,
+        revert_params: object = None,
+        preprocess: object = None,
+        top_k: object = None,
+        **extra: object,
     ) -> Results:
         """Answer one request; see protocol.py for both of its forms.
 
         Args:
             images: The base64 text of a tensor, or a list of base64 texts of image files.
             revert_params: `shape` and `dtype` of the tensor; not with a list of image files.
+            preprocess: What is left to do to the tensor's images; not with a list of image files.
             top_k: Results per image, from the request or else from `predict_args`; None for the setting.
             **extra: Refused by name.
 
@@ -114,11 +121,14 @@ class ClasSystem:
         refuse_unknown_fields(extra)
         self._classifier.ensure_open()
         start = time.perf_counter()
+        operations = parse_preprocess(preprocess, images)
         decoded = decode(images, revert_params)
         if isinstance(decoded, list):
             prediction = self._classifier.classify_images(decoded, top_k)
         else:
-            prediction = self._classifier.classify(decoded, top_k, field="revert_params.shape")
+            prediction = self._classifier.classify(
+                decoded, top_k, field="revert_params.shape", operations=operations
+            )
         return {"prediction": prediction, "elapse": time.perf_counter() - start}
 
 

@@ -90,7 +90,7 @@ class Topk:
 
     def __call__(self, scores: npt.NDArray[np.float32], k: int) -> list[Prediction]:
         """Turn scores [N, num_classes] into N results, best first; of equals, the lower id first."""
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        order = _best(scores, k)
         best = np.take_along_axis(scores, order, axis=1)
         return [
             {
@@ -100,3 +100,15 @@ class Topk:
             }
             for class_ids, row in zip(order.tolist(), best.tolist(), strict=True)
         ]
+
+
+def _best(scores: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.intp]:
+    """The classes [N, k] of the k best scores, best first; of equals, the lower id first."""
+    candidates = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    # Which of several scores that equal the last of them are in, argpartition leaves open.
+    last = np.take_along_axis(scores, candidates, axis=1).min(axis=1, keepdims=True)
+    if (np.count_nonzero(scores >= last, axis=1) > k).any():
+        return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    candidates.sort(axis=1)
+    order = np.argsort(-np.take_along_axis(scores, candidates, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(candidates, order, axis=1)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .device import NO_FORKED_GPU, available_cores, build_config, check_gpu
+from .device import NO_FORKED_GPU, available_cores, build_config, check_bf16, check_gpu
 from .errors import DeviceError, ModelLoadError, PredictionError
 from .forking import carry_over_forks
 from .model_files import ModelFiles
@@ -75,13 +75,15 @@ class Predictor:
         paddle: Paddle's own predictor.
 
     Raises:
-        DeviceError: The GPU that the settings ask for can't be used.
+        DeviceError: The GPU, or the precision, that the settings ask for can't be used.
         ModelLoadError: The model is damaged, or isn't an image classifier.
     """
 
     def __init__(self, files: ModelFiles, settings: Settings) -> None:
         if settings.use_gpu:
             check_gpu()
+        if settings.precision == "bf16":
+            check_bf16()
         self.input_shape = read_input_shape(files)
         self.batch_size = self.input_shape[0]
         check_weights(files)

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +11,13 @@ import numpy.typing as npt
 from .errors import ImageError, RequestError, UnavailableError
 from .postprocess import Prediction, Topk, failed_prediction
 from .predictor import Batch
-from .preprocess import DecodeImage, create_transforms
+from .preprocess import DecodeImage, Normalize, NormalizeToCHW, create_transforms
 from .protocol import decode_entry
 from .settings import Settings
 
 _LOGGER: Final = logging.getLogger("clas_system")
+_AXES: Final = 4  # of a batch of images
+_CHANNELS: Final = 3  # R, G, B: what is normalized
 _PREPARED: Final = "the shape of the preprocessed images"
 
 
@@ -38,7 +40,7 @@ class Preparation:
     """Makes images what the model takes; safe to call from several threads.
 
     Args:
-        settings: Read for resize_short, crop_size and max_image_pixels.
+        settings: Read for resize_short, crop_size, max_image_pixels and reduced_decode.
         input_shape: What the model takes, [N, C, H, W]; None where it leaves a size free.
         topk: Knows which `top_k` is fit.
     """
@@ -46,7 +48,9 @@ class Preparation:
     def __init__(self, settings: Settings, input_shape: Sequence[int | None], topk: Topk) -> None:
         self._input_shape = input_shape
         self._topk = topk
-        self._decode = DecodeImage(settings.max_image_pixels)
+        reduce_to = settings.resize_short if settings.reduced_decode else None
+        self._decode = DecodeImage(settings.max_image_pixels, reduce_to)
+        self._normalize_to_chw = NormalizeToCHW(Normalize())
         self._transforms = create_transforms(settings.resize_short, settings.crop_size)
         crop = settings.crop_size
         if not _fits((crop, crop), input_shape[2:]):
@@ -54,22 +58,35 @@ class Preparation:
                 "crop_size is %d, but the model takes %s: encoded images will be refused", crop, self._taken()
             )
 
-    def check(self, shape: tuple[int, ...], top_k: object, field: str) -> None:
+    def check(
+        self, shape: tuple[int, ...], top_k: object, field: str, operations: Sequence[str] = ()
+    ) -> None:
         """Refuse a batch for what is known of it before it is looked at.
 
         Args:
             shape: That of the batch.
             top_k: Results per image; None for the setting.
             field: What the caller's users call the shape, for messages.
+            operations: What is left to do to each image, of protocol.OPERATIONS.
 
         Raises:
             RequestError: The shape isn't the model's, or `top_k` is unfit.
         """
         self._topk.check(top_k)
+        if "normalize" in operations and (len(shape) != _AXES or shape[-1] != _CHANNELS):
+            raise RequestError(f"{field} is {list(shape)}; preprocess takes a batch [N, H, W, 3]")
+        if "to_chw" in operations and len(shape) == _AXES:
+            shape = (shape[0], shape[3], shape[1], shape[2])
+            field += " after to_chw"
         self._check_shape(shape, field)
 
     def of_batch(
-        self, batch: npt.NDArray[np.generic], top_k: object = None, *, field: str = "inputs"
+        self,
+        batch: npt.NDArray[np.generic],
+        top_k: object = None,
+        *,
+        field: str = "inputs",
+        operations: Sequence[str] = (),
     ) -> Prepared:
         """Check a batch of preprocessed images, and make it what the model takes.
 
@@ -77,14 +94,16 @@ class Preparation:
             batch: [N, C, H, W] of any plain number type; computed in float32.
             top_k: Results per image; None for the setting.
             field: What the caller's users call the shape of `batch`, for messages.
+            operations: What is left to do to each image, of protocol.OPERATIONS; with them, `batch` is
+                [N, H, W, C].
 
         Raises:
             RequestError: The shape isn't the model's, a value isn't finite, or `top_k` is unfit.
         """
         k = self._topk.check(top_k)
-        self._check_shape(batch.shape, field)
+        self.check(batch.shape, top_k, field, operations)
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity, refused below
-            tensor = np.ascontiguousarray(batch, np.float32)
+            tensor = self._finish(batch, operations)
         if not np.isfinite(tensor).all():
             raise RequestError("images holds NaN or infinity; every value must be a finite float32")
         return Prepared(tensor, k, [None] * len(tensor))
@@ -119,6 +138,20 @@ class Preparation:
         else:
             tensor = np.empty((0, *(size or 0 for size in self._input_shape[1:])), np.float32)
         return Prepared(tensor, k, [None if isinstance(item, np.ndarray) else item for item in prepared])
+
+    def _finish(self, batch: npt.NDArray[Any], operations: Sequence[str]) -> Batch:
+        """Do to a batch what is left to do; [N, C, H, W], float32, C-contiguous."""
+        if "to_chw" not in operations:
+            finished = self._normalize_to_chw.normalize(batch) if operations else batch
+            return np.ascontiguousarray(finished, np.float32)
+        count, height, width, channels = batch.shape
+        tensor = np.empty((count, channels, height, width), np.float32)
+        if "normalize" not in operations:
+            tensor[...] = batch.transpose(0, 3, 1, 2)
+            return tensor
+        for image, place in zip(batch, tensor, strict=True):
+            self._normalize_to_chw(image, place)
+        return tensor
 
     def _try_prepare(self, entry: object) -> Batch | Prediction:
         try:

@@ -1,13 +1,15 @@
 """The wire: JSON fields with base64 in them <-> numpy; knows no HTTP library.
 
 Tensor form: `images` is the base64 text of the C-order bytes of one batch, `revert_params` says its shape and
-dtype. Encoded-image form: `images` is a list of base64 texts of whole image files.
+dtype, and `preprocess`, where it is there, what is left to do. Encoded-image form: `images` is a list of
+base64 texts of whole image files.
 """
 
+import json
 import math
 import reprlib
-from collections.abc import Mapping, Sequence
-from typing import Final, TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +21,10 @@ try:
 except ImportError:  # the standard library's take some 50 times as long
     from base64 import b64decode, b64encode  # type: ignore[assignment]
 
-FIELDS: Final = ("images", "revert_params", "top_k")
+FIELDS: Final = ("images", "revert_params", "preprocess", "top_k")
+OPERATIONS: Final = ("normalize", "to_chw")
+"""What `preprocess` may name, in the order of doing it: the classes Normalize and ToCHW of preprocess.py."""
+
 _REVERT_PARAMS_FIELDS: Final = {"shape", "dtype"}
 _SHOWN_NAMES: Final = 5
 _MAX_AXES: Final = 8
@@ -29,28 +34,28 @@ _MAX_ITEM_BYTES: Final = 8  # float64, int64; numpy's longdouble is another thin
 Tensor = npt.NDArray[np.generic]
 
 
-class RevertParams(TypedDict):
-    """How to turn the bytes of a tensor back into an array."""
+def tensor_body(batch: Tensor, operations: Sequence[str] = ()) -> bytes:
+    """Make the body of a request in tensor form.
 
-    shape: list[int]
-    dtype: str
-
-
-class TensorRequest(TypedDict):
-    """The two fields of the original protocol."""
-
-    images: str
-    revert_params: RevertParams
-
-
-def encode(batch: Tensor) -> TensorRequest:
-    """Make the tensor form of a request.
+    The JSON is put together around the base64 text, which a JSON writer would look through once more.
 
     Args:
         batch: Any shape, any plain number dtype; by convention [N, C, H, W] float32.
+        operations: Those of OPERATIONS that are left to the server; the original server knows none.
     """
-    images = b64encode(np.ascontiguousarray(batch).data).decode("ascii")
-    return {"images": images, "revert_params": {"shape": list(batch.shape), "dtype": str(batch.dtype)}}
+    fields = {"revert_params": {"shape": list(batch.shape), "dtype": str(batch.dtype)}}
+    left = {"preprocess": list(operations)} if operations else {}
+    rest = json.dumps({**fields, **left}).encode("ascii")
+    return b"".join((b'{"images": "', b64encode(np.ascontiguousarray(batch).data), b'", ', rest[1:]))
+
+
+def files_body(files: Iterable[bytes]) -> bytes:
+    """Make the body of a request in encoded-image form.
+
+    Args:
+        files: Whole image files: JPEG, PNG, BMP or WebP.
+    """
+    return b'{"images": ["' + b'", "'.join(b64encode(file) for file in files) + b'"]}'
 
 
 def refuse_unknown_fields(fields: Mapping[str, object]) -> None:
@@ -64,7 +69,8 @@ def decode(images: object, revert_params: object) -> Tensor | list[object]:
     """Tell the two forms apart and decode the tensor form.
 
     Args:
-        images: The request's field of this name; None if it has none.
+        images: The request's field of this name, texts as str or as a memoryview of what is between the
+            quotes; None if it has none.
         revert_params: The request's field of this name; None if it has none.
 
     Returns:
@@ -74,7 +80,7 @@ def decode(images: object, revert_params: object) -> Tensor | list[object]:
     Raises:
         RequestError: A field is missing or unfit; the message names it.
     """
-    if isinstance(images, str):
+    if isinstance(images, str | memoryview):
         if revert_params is None:
             raise RequestError(
                 "revert_params is missing: a tensor in images needs it; "
@@ -93,18 +99,44 @@ def decode(images: object, revert_params: object) -> Tensor | list[object]:
     )
 
 
+def parse_preprocess(preprocess: object, images: object) -> tuple[str, ...]:
+    """Read what a request leaves to the server.
+
+    Args:
+        preprocess: The request's field of this name; None if it has none.
+        images: Its field of this name, to tell the form.
+
+    Returns:
+        Some of OPERATIONS, in that order.
+
+    Raises:
+        RequestError: It is something else, or doesn't go with this form.
+    """
+    if preprocess is None:
+        return ()
+    if isinstance(images, list):
+        raise RequestError("preprocess goes with a tensor in images; image files get all operations")
+    is_list = isinstance(preprocess, list) and all(isinstance(name, str) for name in preprocess)
+    if not is_list or preprocess != [name for name in OPERATIONS if name in preprocess]:  # type: ignore[operator]
+        raise RequestError(
+            f"preprocess is {_shown(preprocess)}; it takes a list of "
+            f"{' and '.join(OPERATIONS)}, in this order, each once at most"
+        )
+    return tuple(preprocess)
+
+
 def decode_entry(entry: object) -> bytes:
     """Decode one entry of the encoded-image form to the bytes of an image file.
 
     Raises:
         ImageError: The entry isn't a base64 text.
     """
-    if not isinstance(entry, str):
+    if not isinstance(entry, str | memoryview):
         raise ImageError(f"the image is {_kind(entry)}; it takes the base64 text of an image file")
     return _decode_base64(entry, "the image", ImageError)
 
 
-def _decode_tensor(images: str, revert_params: object) -> Tensor:
+def _decode_tensor(images: str | memoryview, revert_params: object) -> Tensor:
     if not isinstance(revert_params, Mapping):
         raise RequestError(
             f"revert_params is {_kind(revert_params)}; it takes an object with shape and dtype"
@@ -123,7 +155,7 @@ def _decode_tensor(images: str, revert_params: object) -> Tensor:
     return np.frombuffer(data, dtype).reshape(shape)
 
 
-def _decode_base64(text: str, what: str, error: type[RequestError]) -> bytes:
+def _decode_base64(text: str | memoryview, what: str, error: type[RequestError]) -> bytes:
     try:
         return b64decode(text, validate=True)
     except ValueError as exc:  # binascii.Error is one, and so is what text beyond ASCII raises

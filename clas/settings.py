@@ -25,6 +25,12 @@ def number(default: _Number, minimum: float, maximum: float) -> _Number:
     return field
 
 
+def choice(*values: str) -> str:
+    """A dataclass field that holds one of some words, the first by default."""
+    field: str = dataclasses.field(default=values[0], metadata={"choices": values})
+    return field
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """All settings of one service, checked; the names are the leaf names of params.py.
@@ -35,11 +41,13 @@ class Settings:
         gpu_mem: Memory reserved on the GPU at start, in MB.
         enable_mkldnn: Use MKL-DNN (oneDNN) on the CPU.
         cpu_num_threads: Threads of one prediction; 0 stands for all that the process may use.
+        precision: "fp32", or "bf16" for bfloat16 by MKL-DNN on a CPU that has it.
         ir_optim: Let Paddle optimise the graph.
         max_batch_size: Images that go through the model at once.
         resize_short: Length of the short side after resizing, in pixels.
         crop_size: Side of the square center crop, in pixels.
         max_image_pixels: Bound on width x height of one encoded image.
+        reduced_decode: Decode JPEGs at a part of their size where that is still twice resize_short.
         topk: Results per image, unless a request asks for another number.
         class_id_map_file: Label file; empty or None for no labels.
         overridden: Names that came from init_args or a flag rather than from params.py.
@@ -53,11 +61,13 @@ class Settings:
     gpu_mem: int = number(8000, 1, 2**31 - 1)
     enable_mkldnn: bool = True
     cpu_num_threads: int = number(0, 0, 1024)
+    precision: str = choice("fp32", "bf16")
     ir_optim: bool = True
     max_batch_size: int = number(32, 1, 65536)
     resize_short: int = number(256, 1, 8192)
     crop_size: int = number(224, 1, 8192)
     max_image_pixels: int = number(MAX_IMAGE_PIXELS, 1, 2 * MAX_IMAGE_PIXELS)  # Pillow refuses any beyond
+    reduced_decode: bool = False
     topk: int = number(5, 1, 2**31 - 1)
     class_id_map_file: str | None = "imagenet1k_label_list.txt"
     overridden: frozenset[str] = frozenset()
@@ -66,6 +76,11 @@ class Settings:
         check_fields(self)
         if not self.inference_model_dir:
             raise SettingsError("inference_model_dir is empty; it takes the directory of the model")
+        if self.precision == "bf16" and (self.use_gpu or not self.enable_mkldnn):
+            raise SettingsError(
+                "precision is bf16, which is for the CPU with MKL-DNN: "
+                "set use_gpu to false and enable_mkldnn to true, or precision to fp32"
+            )
         if self.resize_short < self.crop_size:
             raise SettingsError(
                 f"resize_short is {self.resize_short} and crop_size {self.crop_size}; "

@@ -46,8 +46,24 @@ def _folders_and_images(entries: "Iterable[os.DirEntry[str]]") -> Iterator[tuple
             yield entry.name, is_folder
 
 
-def read_image(path: Path) -> Image:
-    """Read one file.
+def read_file(path: Path) -> bytes:
+    """Read one file as it is.
+
+    Raises:
+        ImageError: It can't be read.
+    """
+    try:
+        return path.read_bytes()  # not cv2.imread, which can't open every file name on Windows
+    except OSError as exc:
+        raise ImageError(f"the file can't be read: {exc.strerror}") from exc
+
+
+def read_image(path: Path, reduce_to: int | None = None) -> Image:
+    """Read and decode one file.
+
+    Args:
+        path: The file.
+        reduce_to: As `DecodeImage` has it.
 
     Returns:
         The image [height, width, 3], uint8, RGB; JPEG and PNG upright by their EXIF orientation.
@@ -55,8 +71,4 @@ def read_image(path: Path) -> Image:
     Raises:
         ImageError: The file can't be read or isn't an image.
     """
-    try:
-        data = path.read_bytes()  # not cv2.imread, which can't open every file name on Windows
-    except OSError as exc:
-        raise ImageError(f"the file can't be read: {exc.strerror}") from exc
-    return DecodeImage()(data)
+    return DecodeImage(reduce_to=reduce_to)(read_file(path))

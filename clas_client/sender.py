@@ -4,11 +4,10 @@ import contextlib
 import dataclasses
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
 
-import numpy as np
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
@@ -18,11 +17,12 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
 from clas.postprocess import Prediction
-from clas.preprocess import Array
-from clas.protocol import TensorRequest, encode
 
 from .answer import ServiceError, read_results
 
+Item = TypeVar("Item")
+
+_JSON: Final = {"Content-Type": "application/json"}
 _RETRIED_STATUSES: Final = (429, 503)
 _BACKOFF_S: Final = 0.5  # waits of 0, 1, 2, 4 ... seconds, or what the server's Retry-After says
 _RETRY_AFTER_MAX_S: Final = 60
@@ -43,20 +43,6 @@ class Answer:
     predictions: list[Prediction]
     elapse_s: float
     latency_s: float
-
-
-def in_batches(items: Iterable[tuple[str, Array]], size: int) -> Iterator[tuple[list[str], list[Array]]]:
-    """Group names and images by `size`; the last group holds what is left."""
-    names: list[str] = []
-    images: list[Array] = []
-    for name, image in items:
-        names.append(name)
-        images.append(image)
-        if len(names) == size:
-            yield names, images
-            names, images = [], []
-    if names:
-        yield names, images
 
 
 class _Bearer(AuthBase):
@@ -88,16 +74,19 @@ class _Retry(Retry):
 
 
 class Sender:
-    """One keep-alive session with one service.
+    """Keep-alive connections to one service; safe to call from several threads.
 
     Args:
         url: The service's address, ending in /predict/clas_system.
         timeout_s: Longest wait for a connection, and for each answer.
         retries: How often a batch is sent again after a connection error, 429 or 503.
         token: Sent as bearer token; None for none.
+        connections: How many there may be at once.
     """
 
-    def __init__(self, url: str, timeout_s: float, retries: int, token: str | None = None) -> None:
+    def __init__(
+        self, url: str, timeout_s: float, retries: int, token: str | None = None, connections: int = 1
+    ) -> None:
         self._url = url
         self._timeout_s = timeout_s
         self._retries = retries
@@ -113,34 +102,32 @@ class Sender:
             retry_after_max=_RETRY_AFTER_MAX_S,
         )
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(max_retries=retry))
+            self._session.mount(scheme, HTTPAdapter(max_retries=retry, pool_maxsize=connections))
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self._session.close()
 
-    def predict(self, images: Sequence[Array]) -> Answer:
+    def predict(self, items: Sequence[Item], make_body: Callable[[Sequence[Item]], bytes]) -> Answer:
         """Have one batch classified.
 
         Args:
-            images: N arrays of one shape, by convention [C, H, W]; any plain number dtype.
+            items: The images.
+            make_body: Puts them into the JSON of a request.
 
         Raises:
             ServiceError: There is no usable answer; one line that says why.
         """
-        shapes = {image.shape for image in images}
-        if len(shapes) > 1:
-            raise ServiceError(f"the images of one batch must have one shape; they have {sorted(shapes)}")
         start = time.perf_counter()
-        response = self._post(encode(np.stack(images)))
+        response = self._post(make_body(items))
         results = read_results(response)
         latency_s = time.perf_counter() - start
         predictions = results["prediction"]
-        if len(predictions) != len(images):
-            raise ServiceError(f"the server answered {len(predictions)} results to {len(images)} images")
+        if len(predictions) != len(items):
+            raise ServiceError(f"the server answered {len(predictions)} results to {len(items)} images")
         return Answer(predictions, results["elapse"], latency_s)
 
-    def _post(self, body: TensorRequest) -> requests.Response:
+    def _post(self, body: bytes) -> requests.Response:
         try:
             for _ in range(self._retries):
                 with contextlib.suppress(requests.exceptions.ChunkedEncodingError):  # it died midway
@@ -154,8 +141,10 @@ class Sender:
             reason = re.sub(r"^\w+\(.*?\): ", "", str(cause))  # urllib3 puts its connection in front
             raise ServiceError(f"{self._url} {what}: {reason}") from exc
 
-    def _post_once(self, body: TensorRequest) -> requests.Response:
-        return self._session.post(self._url, json=body, timeout=self._timeout_s, allow_redirects=False)
+    def _post_once(self, body: bytes) -> requests.Response:
+        return self._session.post(
+            self._url, body, headers=_JSON, timeout=self._timeout_s, allow_redirects=False
+        )
 
 
 def _innermost(exc: BaseException) -> BaseException:

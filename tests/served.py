@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
-import orjson
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message, Receive
@@ -173,7 +173,7 @@ class Exchanged:
         return b"".join(message["body"] for message in self.messages[1:]).decode()
 
     def json(self) -> Any:
-        return orjson.loads(self.text)
+        return msgspec.json.decode(self.text)
 
 
 async def exchange(

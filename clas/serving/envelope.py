@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-import orjson
+import msgspec
 from starlette.responses import Response
 
 from ..errors import ClasError, UnauthorizedError, UnavailableError
@@ -12,13 +12,13 @@ _RETRY_AFTER_S: Final = "1"
 
 
 class JsonResponse(Response):
-    """A JSON answer, made by orjson."""
+    """A JSON answer, made by msgspec."""
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:  # noqa: ANN401  # as Starlette has it
         """Serialise anything that JSON can hold."""
-        return orjson.dumps(content)
+        return msgspec.json.encode(content)
 
 
 def answer(prediction: list[Prediction], elapse_s: float) -> Response:

@@ -1,15 +1,15 @@
 """From the bytes of a request to its images; every form that the server takes."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
-import orjson
+import msgspec
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, FormParser, parse_options_header
 
 from ..errors import MediaTypeError, RequestError, TooLargeError
-from ..protocol import Tensor, decode, refuse_unknown_fields
+from ..protocol import FIELDS, Tensor, decode, parse_preprocess, refuse_unknown_fields
 
 JSON: Final = "application/json"
 MULTIPART: Final = "multipart/form-data"
@@ -18,7 +18,17 @@ RAW: Final = ("image/jpeg", "image/png", "image/bmp", "image/webp", "application
 
 _WANTED: Final = f"send {JSON}, {MULTIPART}, or an image as image/jpeg, image/png, image/bmp or image/webp"
 _INT_DIGITS: Final = 9
-_OTHER_SIGNS: Final = 1000
+_OTHER_COMMAS: Final = 1000
+_MAX_SMALL_BYTES: Final = 10_000
+_SHOWN_CHARACTERS: Final = 200
+_NULL: Final = msgspec.Raw(b"null")
+_SAMPLES: Final[Mapping[int, object]] = {
+    ord("["): [],
+    ord("{"): {},
+    ord("t"): True,
+    ord("f"): False,
+    ord("n"): None,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +38,13 @@ class Inputs:
     Attributes:
         images: A tensor [N, C, H, W], or the files: bytes, or base64 texts of them.
         top_k: As it came, unchecked; None if it didn't.
+        operations: What is left to do to the tensor, of protocol.OPERATIONS.
         is_alone: The body is one image; if that can't be decoded, the request fails.
     """
 
     images: Tensor | list[object]
     top_k: object
+    operations: tuple[str, ...] = ()
     is_alone: bool = False
 
 
@@ -94,8 +106,10 @@ def read_inputs(content_type: str, body: bytes, top_k: object, max_images: int) 
             raise RequestError("the body is empty; it takes an image file")
         return Inputs([body], top_k, is_alone=True)
     in_body = fields.get("top_k")
-    images = decode(fields.get("images"), fields.get("revert_params"))
-    return Inputs(images, top_k if in_body is None else in_body)
+    images = fields.get("images")
+    operations = parse_preprocess(fields.get("preprocess"), images)
+    decoded = decode(images, fields.get("revert_params"))
+    return Inputs(decoded, top_k if in_body is None else in_body, operations)
 
 
 def _kind(content_type: str) -> str:
@@ -108,21 +122,70 @@ def _number(text: str) -> object:
     return int(text) if is_number else text
 
 
-def _read_json(body: bytes, max_images: int) -> Mapping[str, Any]:
-    # Python's objects take fifty times the room of their brackets. Base64 has none of these characters.
-    if sum(body.count(sign) for sign in (b",", b"[", b"{")) > max_images + _OTHER_SIGNS:
-        raise TooLargeError(f"the body has too many values; it takes up to {max_images} images")
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    """The fields of a request, each as it stands in the body: images needn't become objects of Python's."""
+
+    images: msgspec.Raw = _NULL
+    revert_params: msgspec.Raw = _NULL
+    preprocess: msgspec.Raw = _NULL
+    top_k: msgspec.Raw = _NULL
+
+
+_read_body: Final = msgspec.json.Decoder(_Body).decode
+_read_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def _read_json(body: bytes, max_images: int) -> Mapping[str, object]:
     try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError as exc:
+        fields = _read_body(body)
+    except msgspec.ValidationError as exc:
+        reason = str(exc)[:_SHOWN_CHARACTERS]
+        if "unknown field" not in reason:
+            raise RequestError("the body is JSON, but no object; it takes an object with images") from exc
+        unknown = reason.removeprefix("Object contains ")
+        raise RequestError(f"{unknown}; a request has {', '.join(FIELDS)}") from exc
+    except (msgspec.DecodeError, RecursionError) as exc:
         raise RequestError(f"the body is not JSON: {exc}") from exc
-    if not isinstance(fields, dict):
-        raise RequestError("the body is JSON, but no object; it takes an object with images")
-    refuse_unknown_fields(fields)
-    return fields
+    decode_text = _decode_text if b"\\" in body else _between_quotes
+    images = _value(fields.images, decode_text)
+    if isinstance(images, list):
+        if body.count(b",") > max_images + _OTHER_COMMAS:  # base64 has none
+            raise TooLargeError(f"the body has too many values; it takes up to {max_images} images")
+        images = [_value(entry, decode_text) for entry in _read_list(fields.images)]
+    others = {name: _read_small(name, getattr(fields, name)) for name in FIELDS if name != "images"}
+    return {"images": images, **others}
 
 
-def _read_form(content_type: str, body: bytes, max_images: int) -> Mapping[str, Any]:
+def _value(raw: msgspec.Raw, decode_text: Callable[[msgspec.Raw], object]) -> object:
+    """A text; of anything else, whose contents nobody wants, something of its kind."""
+    sign = memoryview(raw)[0]
+    return decode_text(raw) if sign == ord('"') else _SAMPLES.get(sign, 0)
+
+
+def _between_quotes(raw: msgspec.Raw) -> memoryview:
+    return memoryview(raw)[1:-1]
+
+
+def _decode_text(raw: msgspec.Raw) -> object:
+    """A text in which signs may be escaped, such as the slash of base64 by some writers."""
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError as exc:
+        raise RequestError(f"images holds a text that is not JSON: {exc}") from exc
+
+
+def _read_small(name: str, raw: msgspec.Raw) -> object:
+    """Anything but images."""
+    size = memoryview(raw).nbytes
+    if size > _MAX_SMALL_BYTES:
+        raise RequestError(f"{name} has {size} bytes; it takes up to {_MAX_SMALL_BYTES}")
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError as exc:  # a text that isn't UTF-8
+        raise RequestError(f"{name} is not JSON: {exc}") from exc
+
+
+def _read_form(content_type: str, body: bytes, max_images: int) -> Mapping[str, object]:
     """Read the parts of `curl -F images=@FILE ...`, and a part `top_k`."""
     _, parameters = parse_options_header(content_type)
     form = _Form(max_images)

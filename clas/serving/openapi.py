@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from ..protocol import OPERATIONS
 from . import VERSION
 from .conduct import PREDICT_PATH, REQUEST_ID_HEADER
 from .inputs import JSON, MULTIPART
@@ -187,9 +188,14 @@ def _schemas() -> Schema:
             {
                 "images": {**text, "format": "byte", "description": "Base64 of the C-order bytes of a batch"},
                 "revert_params": _object({"shape": shape, "dtype": {**text, "example": "float32"}}),
+                "preprocess": {
+                    "type": "array",
+                    "items": {"type": "string", "enum": list(OPERATIONS)},
+                    "description": "What the server is to do to the images, in this order.",
+                },
                 "top_k": _TOP_K,
             },
-            optional=["top_k"],
+            optional=["preprocess", "top_k"],
         ),
         "ImagesRequest": _object(
             {

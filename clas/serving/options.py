@@ -5,16 +5,10 @@ from typing import Any, Final
 
 from ..device import NO_FORKED_GPU, available_cores
 from ..errors import SettingsError
-from ..settings import check_fields, number
+from ..settings import check_fields, choice, number
 
 _MIB: Final = 2**20
 _A_DAY_S: Final = 86_400
-
-
-def _choice(*values: str) -> str:
-    """A dataclass field that holds one of some words, the first by default."""
-    field: str = dataclasses.field(default=values[0], metadata={"choices": values})
-    return field
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,8 +55,8 @@ class ServerOptions:
     token_file: str = ""
     tls_cert_file: str = ""
     tls_key_file: str = ""
-    log_format: str = _choice("text", "json")
-    log_level: str = _choice("info", "debug", "warning", "error", "critical")
+    log_format: str = choice("text", "json")
+    log_level: str = choice("info", "debug", "warning", "error", "critical")
     log_file: str = ""
 
     def __post_init__(self) -> None:

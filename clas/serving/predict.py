@@ -4,9 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -20,7 +19,6 @@ from .inputs import Inputs, check_media_type, read_inputs, read_query
 from .metrics import Metrics
 from .options import ServerOptions
 
-_NO_SCORES: Final = np.empty((0, 0), np.float32)
 _Result = TypeVar("_Result")
 
 
@@ -105,7 +103,7 @@ class Predict:
         start = time.perf_counter()
         prepared = await self._in_thread(prepare)
         elapse_s = time.perf_counter() - start
-        scores = _NO_SCORES
+        scores = None
         if len(prepared.tensor):
             job = self._engine.batcher.submit(prepared.tensor, deadline)
             scores = await asyncio.wrap_future(job.scores)
@@ -142,7 +140,9 @@ class Predict:
 def _prepare(classifier: Classifier, inputs: Inputs, ticket: Ticket) -> Prepared:
     """Decode, once there is room for the images."""
     if not isinstance(inputs.images, list):
-        prepared = classifier.preparation.of_batch(inputs.images, inputs.top_k, field="revert_params.shape")
+        prepared = classifier.preparation.of_batch(
+            inputs.images, inputs.top_k, field="revert_params.shape", operations=inputs.operations
+        )
         ticket.set_images(len(prepared.tensor))
         return prepared
     ticket.set_images(len(inputs.images))

@@ -29,6 +29,10 @@ _LOGGER: Final = logging.getLogger("clas_system")
 _LOAD_TIMEOUT_S: Final = 600.0
 _END_TIMEOUT_S: Final = 5.0
 _PR_SET_PDEATHSIG: Final = 1
+# How long OpenMP's threads spin when there is nothing to do. Its own 200 ms would burn the cores that the
+# HTTP process needs between two batches. 0 makes them sleep within a batch, too: 12.0 ms for one image in
+# place of 8.3 (2 threads, EfficientNet-Lite0, medians).
+_SPIN_MS: Final = "1"
 
 
 class _Facts(NamedTuple):
@@ -176,6 +180,7 @@ def _serve(
     """What the process does: load the model, then answer orders until there are no more."""
     _live_no_longer_than(parent)
     set_up_log(options)
+    os.environ.setdefault("KMP_BLOCKTIME", _SPIN_MS)
     try:
         import_paddle()
         for number in (signal.SIGTERM, signal.SIGINT):  # meant for the server, which ends us when it is done

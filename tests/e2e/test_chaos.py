@@ -23,11 +23,12 @@ import psutil
 import pytest
 import requests
 
-from clas.protocol import encode
 from clas_client.answer import ServiceError
+from clas_client.batches import stacked_body
 from clas_client.sender import Sender
 from serving_process import Running, clas_serving, eventually, tiny_config
 from tiny_models import numbered_batch, solid_batch
+from wire import encode
 
 WORKERS = {"use_multiprocess": True, "workers": 2}
 
@@ -67,7 +68,7 @@ class Load:
                 numbers = generator.integers(0, 1000, generator.integers(1, 9)).tolist()
                 start = time.perf_counter()
                 try:
-                    answer = sender.predict(list(numbered_batch(*numbers)))
+                    answer = sender.predict(list(numbered_batch(*numbers)), stacked_body)
                 except ServiceError as exc:
                     with self._lock:
                         self.failures[str(exc)] += 1

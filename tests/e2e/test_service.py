@@ -16,8 +16,8 @@ import pytest
 import requests
 
 from clas.preprocess import DecodeImage, create_transforms
-from clas.protocol import encode
 from known_answers import PHOTOGRAPHS, assert_right
+from wire import encode
 
 ONLY_HUB = pytest.mark.parametrize("service", ["PaddleHub", "PaddleHub with workers"], indirect=True)
 
@@ -154,7 +154,7 @@ def test_the_start_up_log_says_what_runs(service: Service, installed: dict[str, 
     log = service.log.read_text()
     assert f"code: {home}\n" in log
     assert f"model: {home / 'inference'}, format: pdmodel\n" in log
-    assert re.search(r"device: CPU, MKL-DNN: on, threads: \d+\n", log)
+    assert re.search(r"device: CPU, MKL-DNN: on, precision: fp32, threads: \d+\n", log)
     assert f"top_k: 5, labels: 1000 ({home / 'imagenet1k_label_list.txt'})\n" in log
 
 
@@ -196,7 +196,7 @@ def zeros(*shape: int) -> dict[str, Any]:
         ({"images": []}, "images is an empty list"),
         ({"images": ["AAAA"], "top_k": 0}, "top_k is 0; it takes a whole number from 1 to 1000"),
         ({"images": ["AAAA"], "top_k": 1001}, "top_k is 1001; it takes a whole number from 1 to 1000"),
-        ({"images": ["AAAA"], "topk": 1}, "unknown field 'topk'"),
+        ({"images": ["AAAA"], "topk": 1}, "unknown field"),
         ({"images": ["AAAA"], "use_gpu": True}, "use_gpu"),
     ],
 )

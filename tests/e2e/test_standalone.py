@@ -23,11 +23,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clas.preprocess import create_transforms
-from clas.protocol import encode
+from clas_client.batches import stacked_body
 from clas_client.sender import Sender
 from known_answers import PHOTOGRAPHS, assert_right
 from serving_process import Running, clas_serving, eventually, tiny_config
 from tiny_models import numbered_batch
+from wire import encode
 
 JSON = {"Content-Type": "application/json"}
 
@@ -221,7 +222,7 @@ def test_each_of_many_clients_gets_its_own_answers(numbering: Running) -> None:
         answered = 0
         while take() is not None:
             numbers = random.integers(0, 1000, random.integers(1, 9)).tolist()
-            answer = sender.predict(list(numbered_batch(*numbers)))
+            answer = sender.predict(list(numbered_batch(*numbers)), stacked_body)
             assert [entry["class_ids"] for entry in answer.predictions] == [[number] for number in numbers]
             answered += 1
         sender.close()

@@ -11,7 +11,7 @@ import pytest
 from clas.classifier import Classifier
 from clas.errors import LabelFileError, RequestError
 from clas.model_files import MODULE_DIR
-from clas.preprocess import DecodeImage, create_transforms
+from clas.preprocess import DecodeImage, Normalize, create_transforms
 from clas.settings import load_settings
 from known_answers import PHOTOGRAPHS, assert_right
 from tiny_models import solid_batch, write_model
@@ -167,7 +167,7 @@ def test_the_start_is_logged(tiny_model: Path, tmp_path: Path, caplog: pytest.Lo
     assert [record.getMessage() for record in caplog.records] == [
         f"code: {MODULE_DIR}",
         f"model: {tiny_model}, format: pdmodel",
-        "device: CPU, MKL-DNN: on, threads: 1",
+        "device: CPU, MKL-DNN: on, precision: fp32, threads: 1",
         f"top_k: 2, labels: 6 ({labels})",
     ]
     assert classifier.classify(solid_batch(1))[0]["label_names"] == ["name1", "name0"]
@@ -234,3 +234,22 @@ def test_the_default_model_knows_the_photographs(
         results = classifier.classify(batch)
     assert_right(results, PHOTOGRAPHS)
     assert results[1]["label_names"][0] == "espresso"
+
+
+@pytest.mark.parametrize("operations", [("normalize", "to_chw"), ("to_chw",)])
+def test_pixels_with_operations_left_give_what_a_finished_tensor_gives(
+    tiny_model: Path, operations: tuple[str, ...]
+) -> None:
+    prepare = classifier_of(tiny_model).preparation
+    _, channels, height, width = classifier_of(tiny_model).describe()["input_shape"]
+    assert channels == 3
+    pixels = np.random.default_rng(0).integers(0, 256, (2, height or 8, width or 8, 3), np.uint8)
+    finished = pixels if operations == ("to_chw",) else Normalize()(pixels)
+    expected = prepare.of_batch(finished.transpose(0, 3, 1, 2))
+    tensor = prepare.of_batch(pixels, operations=operations).tensor
+    np.testing.assert_array_equal(tensor, expected.tensor)
+    assert tensor.flags.c_contiguous
+    assert tensor.dtype == np.float32
+    for wrong in (pixels.transpose(0, 3, 1, 2), pixels[:, 1:], pixels[0]):
+        with pytest.raises(RequestError):
+            prepare.of_batch(wrong, operations=operations)

@@ -13,8 +13,8 @@ import pytest
 
 from clas.errors import ModelNotFoundError, RequestError, SettingsError
 from clas.module import ClasSystem, _try_out
-from clas.protocol import encode
 from tiny_models import solid_batch
+from wire import encode
 
 LOGGER = logging.getLogger("clas_system")
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
@@ -19,6 +19,7 @@ from clas.preprocess import (
     Compose,
     DecodeImage,
     Normalize,
+    NormalizeToCHW,
     ResizeShort,
     ToCHW,
     create_transforms,
@@ -104,6 +105,7 @@ def test_a_header_that_pillow_can_not_read_is_refused() -> None:
         DecodeImage(100)(bytes(damaged))
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     ending=st.sampled_from([".png", ".bmp", ".webp", ".jpg"]),
     changes=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=20),
@@ -180,10 +182,11 @@ def test_steps_can_be_left_out() -> None:
 def test_transforms_show_what_they_do() -> None:
     assert repr(create_transforms()) == (
         "Compose([ResizeShort(size=256), CenterCrop(size=224), "
-        "Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), scale=0.00392156862745098), "
-        "ToCHW()])"
+        "NormalizeToCHW(Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), "
+        "scale=0.00392156862745098))])"
     )
-    assert repr(DecodeImage(5)) == "DecodeImage(max_pixels=5)"
+    assert repr(create_transforms(normalize=False)).endswith(", ToCHW()])")
+    assert repr(DecodeImage(5, 6)) == "DecodeImage(max_pixels=5, reduce_to=6)"
     assert repr(Compose([])) == "Compose([])"
 
 
@@ -193,3 +196,23 @@ def test_a_photograph_is_decoded_as_opencv_reads_it(photographs: Path) -> None:
         expected = cv2.imread(str(file))
         assert expected is not None
         np.testing.assert_array_equal(DecodeImage(10**8)(file.read_bytes()), expected[..., ::-1])
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, np.int64])
+def test_one_pass_gives_what_normalize_and_to_chw_give_to_the_last_bit(kind: type) -> None:
+    image: npt.NDArray[Any] = np.random.default_rng(0).integers(0, 256, (9, 7, 3)).astype(kind)
+    expected = ToCHW()(Normalize()(image))
+    out = np.empty((3, 9, 7), np.float32)
+    NormalizeToCHW(Normalize())(image, out)
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(NormalizeToCHW(Normalize())(image[1:, 2:]), expected[:, 1:, 2:])
+
+
+@pytest.mark.parametrize(
+    ("side", "reduced"), [(1600, 200), (1599, 400), (800, 200), (799, 400), (400, 200), (399, 399)]
+)
+def test_a_large_jpeg_is_decoded_at_a_part_of_its_size_if_asked(side: int, reduced: int) -> None:
+    file = encoded(np.zeros((side, side + 8, 3), np.uint8), ".jpg")
+    assert DecodeImage(10**7, reduce_to=100)(file).shape[0] == reduced
+    assert DecodeImage(10**7)(file).shape[0] == side
+    assert DecodeImage(reduce_to=100)(encoded(np.zeros((900, 900, 3), np.uint8))).shape[0] == 900

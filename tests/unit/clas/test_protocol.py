@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from clas.errors import ImageError, RequestError
-from clas.protocol import decode, decode_entry, encode, refuse_unknown_fields
+from clas.protocol import decode, decode_entry, refuse_unknown_fields
+from wire import encode
 
 EIGHT_BYTES = base64.b64encode(bytes(8)).decode()
 JSON_VALUES = st.recursive(
@@ -146,7 +147,8 @@ def test_of_very_many_unknown_fields_the_first_are_named() -> None:
 def test_unknown_fields_are_refused_by_name() -> None:
     refuse_unknown_fields({"images": 1, "revert_params": 2, "top_k": 3})
     with pytest.raises(
-        RequestError, match="unknown field 'topk', 'x'; a request has images, revert_params, top_k"
+        RequestError,
+        match="unknown field 'topk', 'x'; a request has images, revert_params, preprocess, top_k",
     ):
         refuse_unknown_fields({"topk": 5, "x": 1})
 

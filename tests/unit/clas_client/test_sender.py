@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from clas_client.answer import ServiceError
-from clas_client.sender import Answer, Sender, in_batches
+from clas_client.batches import in_batches, stacked_body
+from clas_client.sender import Answer, Sender
 from scripted_service import Reply, envelope, predictions, scripted_service
 
 IMAGE = np.zeros((3, 4, 4), np.float32)
@@ -35,7 +36,7 @@ def answer_late(_: object) -> Reply:
 
 def predict(url: str, images: int = 1, timeout_s: float = 10, retries: int = 0) -> Answer:
     with closing(Sender(url, timeout_s, retries)) as sender:
-        return sender.predict([IMAGE] * images)
+        return sender.predict([IMAGE] * images, stacked_body)
 
 
 @contextmanager
@@ -70,7 +71,7 @@ def test_an_answer_has_its_predictions_and_both_times() -> None:
 def test_one_connection_serves_all_batches() -> None:
     with scripted_service() as service, closing(Sender(service.url, 10, 0)) as sender:
         for _ in range(3):
-            sender.predict([IMAGE])
+            sender.predict([IMAGE], stacked_body)
         assert len(service.connections) == 1
 
 
@@ -221,12 +222,12 @@ def test_images_of_different_shapes_are_refused_before_sending() -> None:
         with pytest.raises(
             ServiceError, match=r"must have one shape; they have \[\(3, 4, 4\), \(3, 5, 5\)\]"
         ):
-            sender.predict([IMAGE, np.zeros((3, 5, 5), np.float32)])
+            sender.predict([IMAGE, np.zeros((3, 5, 5), np.float32)], stacked_body)
         assert service.requests == []
 
 
 def test_uint8_goes_as_it_is() -> None:
     with scripted_service() as service, closing(Sender(service.url, 10, 0)) as sender:
         images: Any = [np.full((2, 2, 3), 200, np.uint8)]
-        sender.predict(images)
+        sender.predict(images, stacked_body)
         assert service.requests[0]["revert_params"] == {"shape": [1, 2, 2, 3], "dtype": "uint8"}

@@ -36,6 +36,7 @@ def test_the_front_page_tells_what_runs_here_without_any_path(service: Served, t
             "top_k": 5,
             "device": "CPU",
             "mkldnn": True,
+            "precision": "fp32",
             "threads": 1,
             "max_batch_size": 32,
         },

@@ -1,4 +1,4 @@
-import orjson
+import msgspec
 import pytest
 
 from clas.errors import (
@@ -23,7 +23,7 @@ def test_an_answer_has_paddlehubs_envelope() -> None:
     assert response.status_code == 200
     assert response.headers["Content-Type"] == "application/json"
     results = {"prediction": prediction, "elapse": 0.5}
-    assert orjson.loads(response.body) == {"status": "000", "msg": "", "results": results}
+    assert msgspec.json.decode(response.body) == {"status": "000", "msg": "", "results": results}
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,6 @@ def test_an_answer_has_paddlehubs_envelope() -> None:
 def test_a_refusal_has_the_same_envelope_under_its_true_code(error: type[ClasError], code: int) -> None:
     response = refusal(error("top_k is 0"))
     assert response.status_code == code
-    assert orjson.loads(response.body) == {"status": "101", "msg": "top_k is 0", "results": ""}
+    assert msgspec.json.decode(response.body) == {"status": "101", "msg": "top_k is 0", "results": ""}
     assert response.headers.get("Retry-After") == ("1" if code == 503 else None)
     assert response.headers.get("WWW-Authenticate") == ("Bearer" if code == 401 else None)

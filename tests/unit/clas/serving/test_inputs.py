@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clas.errors import ClasError, MediaTypeError, RequestError, TooLargeError
-from clas.protocol import encode
 from clas.serving.inputs import JSON, RAW, Inputs, check_media_type, read_inputs, read_query
+from wire import encode
 
 FORM = "multipart/form-data; boundary=limit"
 ENDING = b"--limit--\r\n"
@@ -106,7 +106,9 @@ def test_the_tensor_form_is_read() -> None:
 
 def test_the_encoded_image_form_is_read() -> None:
     entries = [base64.b64encode(b"a file").decode(), "no base64", 5]
-    assert read_json({"images": entries}) == Inputs(entries, None)
+    inputs = read_json({"images": entries})
+    assert [bytes(e).decode() if isinstance(e, memoryview) else e for e in inputs.images] == [*entries[:2], 0]
+    assert (inputs.top_k, inputs.operations, inputs.is_alone) == (None, (), False)
 
 
 @pytest.mark.parametrize(
@@ -115,13 +117,18 @@ def test_the_encoded_image_form_is_read() -> None:
         (b"", "the body is not JSON: "),
         (b'{"images": ', "the body is not JSON: "),
         (b'{"images": NaN}', "the body is not JSON: "),
-        (b'{"images": "\xff"}', "the body is not JSON: "),
-        (b"[" * 1000, "the body is not JSON: "),
-        (b"[" * 2000, "the body has too many values; it takes up to 8 images"),
-        (b'{"images": ' + b"[[]," * 1000, "the body has too many values; it takes up to 8 images"),
+        (b'{"images": "\xff", "revert_params": {"shape": [1], "dtype": "uint8"}}', "images is not base64"),
+        (b'{"images": ' + b"[" * 10**6, "the body is not JSON: "),
+        (b'{"images": [' + b"[]," * 2000 + b"0]}", "the body has too many values; it takes up to 8 images"),
+        (b'{"images": "\\u00"}', "the body is not JSON: "),
+        (
+            b'{"images": "AAAA", "preprocess": ["to_chw", "normalize"]}',
+            "preprocess is ['to_chw',",
+        ),
+        (b'{"images": ["AAAA"], "preprocess": []}', "preprocess goes with a tensor"),
         (b'["AAAA"]', "the body is JSON, but no object; it takes an object with images"),
         (b"null", "the body is JSON, but no object; it takes an object with images"),
-        (b'{"images": ["AAAA"], "topk": 3}', "unknown field 'topk'; a request has images, revert_params"),
+        (b'{"images": ["AAAA"], "topk": 3}', "unknown field `topk`; a request has images, revert_params"),
         (b"{}", "images is missing"),
         (b'{"images": "AAAA"}', "revert_params is missing"),
         (b'{"images": []}', "images is an empty list"),
