@@ -9,7 +9,6 @@ Times depend on the machine and on what else it does: each is taken several time
 """
 
 import argparse
-import base64
 import contextlib
 import http.client
 import multiprocessing
@@ -25,13 +24,12 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import numpy as np
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
-from clas.protocol import tensor_body  # noqa: E402
+from clas.protocol import files_body, tensor_body  # noqa: E402
 from demo import photograph  # noqa: E402
 from server_process import free_port, server_process  # noqa: E402
 
@@ -64,8 +62,7 @@ def tensor_request() -> bytes:
 
 def images_request() -> bytes:
     """8 photographs as they are."""
-    file = photograph("rocket.jpg").read_bytes()
-    return msgspec.json.encode({"images": [base64.b64encode(file).decode()] * _IMAGES})
+    return files_body([photograph("rocket.jpg").read_bytes()] * _IMAGES)
 
 
 def measure_start() -> float:

@@ -58,9 +58,7 @@ class Preparation:
                 "crop_size is %d, but the model takes %s: encoded images will be refused", crop, self._taken()
             )
 
-    def check(
-        self, shape: tuple[int, ...], top_k: object, field: str, operations: Sequence[str] = ()
-    ) -> None:
+    def check(self, shape: tuple[int, ...], top_k: object, field: str, operations: Sequence[str] = ()) -> int:
         """Refuse a batch for what is known of it before it is looked at.
 
         Args:
@@ -69,16 +67,20 @@ class Preparation:
             field: What the caller's users call the shape, for messages.
             operations: What is left to do to each image, of protocol.OPERATIONS.
 
+        Returns:
+            Results per image.
+
         Raises:
             RequestError: The shape isn't the model's, or `top_k` is unfit.
         """
-        self._topk.check(top_k)
+        k = self._topk.check(top_k)
         if "normalize" in operations and (len(shape) != _AXES or shape[-1] != _CHANNELS):
             raise RequestError(f"{field} is {list(shape)}; preprocess takes a batch [N, H, W, 3]")
         if "to_chw" in operations and len(shape) == _AXES:
             shape = (shape[0], shape[3], shape[1], shape[2])
             field += " after to_chw"
         self._check_shape(shape, field)
+        return k
 
     def of_batch(
         self,
@@ -100,8 +102,7 @@ class Preparation:
         Raises:
             RequestError: The shape isn't the model's, a value isn't finite, or `top_k` is unfit.
         """
-        k = self._topk.check(top_k)
-        self.check(batch.shape, top_k, field, operations)
+        k = self.check(batch.shape, top_k, field, operations)
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity, refused below
             tensor = self._finish(batch, operations)
         if not np.isfinite(tensor).all():

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 """Standard deviation to IMAGENET_MEAN."""
 _FORMATS: Final = ("JPEG", "PNG", "BMP", "WEBP")
+_JPEG_START: Final = b"\xff\xd8"
 _LEVELS: Final = 256
 _REDUCED_MARGIN: Final = 2  # nearer to the wanted size, more would be lost
 _REDUCTIONS: Final = (
@@ -59,49 +60,43 @@ class DecodeImage:
             ImageError: It isn't an image, is damaged, or is larger than `max_pixels`.
         """
         flags = cv2.IMREAD_COLOR_RGB
-        if self.max_pixels is not None or self.reduce_to is not None:
-            header = _read_header(data, self.max_pixels)
-            _check_size(header.size, self.max_pixels)
-            if self.reduce_to is not None and header.format == "JPEG":
-                flags |= _reduction(min(header.size), self.reduce_to)
+        is_reducible = self.reduce_to is not None and data.startswith(_JPEG_START)
+        if self.max_pixels is not None or is_reducible:
+            size = _read_size(data, self.max_pixels)
+            if self.reduce_to is not None and is_reducible:
+                flags = _reduction(min(size), self.reduce_to) or flags
         try:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
         except cv2.error as exc:
             raise ImageError(f"the image can't be decoded: {exc.err}") from exc
         if image is None:
             raise ImageError("the image can't be decoded: it is damaged, or of a format OpenCV doesn't know")
+        if flags != cv2.IMREAD_COLOR_RGB:  # OpenCV 5 takes that together with no other kind of colour
+            cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
         return image  # type: ignore[return-value]
 
     def __repr__(self) -> str:
         return f"DecodeImage(max_pixels={self.max_pixels}, reduce_to={self.reduce_to})"
 
 
-class _Header(NamedTuple):
-    """What the first bytes of an image file say."""
-
-    format: str
-    size: tuple[int, int]
-
-
-def _read_header(data: bytes, max_pixels: int | None) -> _Header:
+def _read_size(data: bytes, max_pixels: int | None) -> tuple[int, int]:
+    """Read width and height in the header of an image file, and hold them against `max_pixels`."""
     from PIL import Image as PillowImage  # noqa: PLC0415  # the client has no Pillow, and needs none
     from PIL import UnidentifiedImageError  # noqa: PLC0415
 
     try:
         with PillowImage.open(io.BytesIO(data), formats=_FORMATS) as header:
-            return _Header(header.format or "", header.size)
+            width, height = header.size
     except UnidentifiedImageError as exc:
         raise ImageError(f"the image can't be decoded: it is none of {', '.join(_FORMATS)}") from exc
     except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as exc:
-        raise ImageError(f"the image is too large; max_image_pixels is {max_pixels}") from exc
+        limit = "" if max_pixels is None else f"; max_image_pixels is {max_pixels}"
+        raise ImageError(f"the image is too large{limit}") from exc
     except (OSError, SyntaxError, ValueError, ArithmeticError) as exc:  # what Pillow's readers raise
         raise ImageError(f"the image can't be decoded: its header is damaged ({exc})") from exc
-
-
-def _check_size(size: tuple[int, int], max_pixels: int | None) -> None:
-    width, height = size
     if max_pixels is not None and width * height > max_pixels:
         raise ImageError(f"the image has {width} x {height} pixels; max_image_pixels is {max_pixels}")
+    return width, height
 
 
 def _reduction(short_side: int, reduce_to: int) -> int:

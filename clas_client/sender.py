@@ -20,7 +20,7 @@ from clas.postprocess import Prediction
 
 from .answer import ServiceError, read_results
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 _JSON: Final = {"Content-Type": "application/json"}
 _RETRIED_STATUSES: Final = (429, 503)
@@ -108,7 +108,7 @@ class Sender:
         """Close the connections."""
         self._session.close()
 
-    def predict(self, items: Sequence[Item], make_body: Callable[[Sequence[Item]], bytes]) -> Answer:
+    def predict(self, items: Sequence[_Item], make_body: Callable[[Sequence[_Item]], bytes]) -> Answer:
         """Have one batch classified.
 
         Args:

@@ -1,6 +1,7 @@
 """From the bytes of a request to its images; every form that the server takes."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -20,7 +21,6 @@ _WANTED: Final = f"send {JSON}, {MULTIPART}, or an image as image/jpeg, image/pn
 _INT_DIGITS: Final = 9
 _OTHER_COMMAS: Final = 1000
 _MAX_SMALL_BYTES: Final = 10_000
-_SHOWN_CHARACTERS: Final = 200
 _NULL: Final = msgspec.Raw(b"null")
 _SAMPLES: Final[Mapping[int, object]] = {
     ord("["): [],
@@ -139,11 +139,10 @@ def _read_json(body: bytes, max_images: int) -> Mapping[str, object]:
     try:
         fields = _read_body(body)
     except msgspec.ValidationError as exc:
-        reason = str(exc)[:_SHOWN_CHARACTERS]
-        if "unknown field" not in reason:
-            raise RequestError("the body is JSON, but no object; it takes an object with images") from exc
-        unknown = reason.removeprefix("Object contains ")
-        raise RequestError(f"{unknown}; a request has {', '.join(FIELDS)}") from exc
+        unknown = re.fullmatch("Object contains unknown field `(.*)`", str(exc), re.DOTALL)
+        if unknown:
+            refuse_unknown_fields({unknown[1]: None})
+        raise RequestError("the body is JSON, but no object; it takes an object with images") from exc
     except (msgspec.DecodeError, RecursionError) as exc:
         raise RequestError(f"the body is not JSON: {exc}") from exc
     decode_text = _decode_text if b"\\" in body else _between_quotes

@@ -196,7 +196,7 @@ def zeros(*shape: int) -> dict[str, Any]:
         ({"images": []}, "images is an empty list"),
         ({"images": ["AAAA"], "top_k": 0}, "top_k is 0; it takes a whole number from 1 to 1000"),
         ({"images": ["AAAA"], "top_k": 1001}, "top_k is 1001; it takes a whole number from 1 to 1000"),
-        ({"images": ["AAAA"], "topk": 1}, "unknown field"),
+        ({"images": ["AAAA"], "topk": 1}, "unknown field 'topk'"),
         ({"images": ["AAAA"], "use_gpu": True}, "use_gpu"),
     ],
 )
@@ -238,6 +238,19 @@ def test_what_is_no_json_object_is_refused_by_paddlehub_and_harms_nothing(
     assert response.status_code in (400, 415, 500)
     good = post(service, tensor(pictures, "rocket.jpg"))
     assert_right(good["results"]["prediction"], ["rocket.jpg"])
+
+
+@pytest.mark.parametrize("wire", ["uint8", "encoded"])
+def test_every_form_gets_the_answers_of_the_original_form(
+    service: Service, repository: Path, pictures: Path, wire: str
+) -> None:
+    flags = ["--image_file", str(pictures), "--batch_size", "2"]
+    original, other = (
+        run_client(service.url, repository, *flags, *more)
+        for more in ([], ["--wire", wire, "--concurrency", "3"])
+    )
+    assert (other.returncode, len(other.stdout.splitlines())) == (0, 6), other.stderr
+    assert other.stdout.splitlines()[:3] == original.stdout.splitlines()[:3]
 
 
 def test_the_client_says_in_one_line_what_the_server_refuses(

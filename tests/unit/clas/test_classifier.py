@@ -240,8 +240,9 @@ def test_the_default_model_knows_the_photographs(
 def test_pixels_with_operations_left_give_what_a_finished_tensor_gives(
     tiny_model: Path, operations: tuple[str, ...]
 ) -> None:
-    prepare = classifier_of(tiny_model).preparation
-    _, channels, height, width = classifier_of(tiny_model).describe()["input_shape"]
+    classifier = classifier_of(tiny_model)
+    prepare = classifier.preparation
+    _, channels, height, width = classifier.describe()["input_shape"]
     assert channels == 3
     pixels = np.random.default_rng(0).integers(0, 256, (2, height or 8, width or 8, 3), np.uint8)
     finished = pixels if operations == ("to_chw",) else Normalize()(pixels)

@@ -378,3 +378,34 @@ def test_files_that_vanish_are_refused(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     with pytest.raises(ModelLoadError, match="No such file"):
         Predictor(ModelFiles(tmp_path / "inference.pdmodel", tmp_path / "inference.pdiparams"), settings)
+
+
+def test_bf16_is_asked_of_paddle_only_with_mkldnn(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    # Paddle's Config tells nobody whether it was asked.
+    monkeypatch.setattr(paddle.inference.Config, "enable_mkldnn_bfloat16", lambda _: asked.append(True))
+    settings = settings_for(tiny_model, precision="bf16")
+    build_config(find_model(settings), settings, mkldnn=False, num_threads=1)
+    config_for(tiny_model)
+    assert asked == []
+    config_for(tiny_model, precision="bf16")
+    assert asked == [True]
+
+
+def test_a_cpu_without_bf16_refuses_it_at_the_start(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paddle.base.core, "supports_bfloat16_fast_performance", lambda: False)
+    with pytest.raises(DeviceError, match="this CPU has neither AVX512-BF16 nor AMX: set precision to fp32"):
+        open_model(tiny_model, precision="bf16")
+    open_model(tiny_model, precision="fp32")
+
+
+@pytest.mark.parametrize("kind", ["tiny_model", "tiny_json_model"])
+def test_bf16_gives_nearly_the_scores_of_fp32(kind: str, request: pytest.FixtureRequest) -> None:
+    if not paddle.base.core.supports_bfloat16_fast_performance():
+        pytest.skip("this CPU doesn't compute in bfloat16")
+    model: Path = request.getfixturevalue(kind)
+    batch = solid_batch(1, 2)
+    scores = [open_model(model, precision=precision).run(batch) for precision in ("fp32", "bf16")]
+    np.testing.assert_allclose(scores[1], scores[0], atol=0.02)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
@@ -105,7 +105,6 @@ def test_a_header_that_pillow_can_not_read_is_refused() -> None:
         DecodeImage(100)(bytes(damaged))
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     ending=st.sampled_from([".png", ".bmp", ".webp", ".jpg"]),
     changes=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=20),
@@ -215,4 +214,15 @@ def test_a_large_jpeg_is_decoded_at_a_part_of_its_size_if_asked(side: int, reduc
     file = encoded(np.zeros((side, side + 8, 3), np.uint8), ".jpg")
     assert DecodeImage(10**7, reduce_to=100)(file).shape[0] == reduced
     assert DecodeImage(10**7)(file).shape[0] == side
-    assert DecodeImage(reduce_to=100)(encoded(np.zeros((900, 900, 3), np.uint8))).shape[0] == 900
+
+
+def test_a_reduced_jpeg_is_rgb_too() -> None:
+    file = encoded(np.full((400, 400, 3), (0, 0, 255), np.uint8), ".jpg")  # red, as OpenCV has it
+    image = DecodeImage(reduce_to=100)(file)
+    np.testing.assert_allclose(image, np.full((200, 200, 3), (255, 0, 0)), atol=3)
+
+
+@pytest.mark.parametrize("ending", [".png", ".tiff", ".webp", ".bmp"])
+def test_other_formats_are_never_reduced(ending: str) -> None:
+    file = encoded(np.zeros((900, 900, 3), np.uint8), ending)
+    assert DecodeImage(reduce_to=100)(file).shape[0] == 900

@@ -90,3 +90,12 @@ def test_a_slip_in_params_py_is_reported_as_what_it_is(
 
     with pytest.raises(Exception, match=r"params\.py can't be read: SyntaxError: .*\(params\.py, line 1\)"):
         settings.load_settings({})
+
+
+@pytest.mark.parametrize("other", [{"use_gpu": True}, {"enable_mkldnn": False}])
+def test_bf16_goes_with_mkldnn_on_the_cpu_only(other: dict[str, bool]) -> None:
+    assert load_settings({"precision": "bf16"}).precision == "bf16"
+    with pytest.raises(SettingsError, match="precision is bf16, which is for the CPU with MKL-DNN"):
+        load_settings({"precision": "bf16", **other})
+    with pytest.raises(SettingsError, match="precision is 'fp16'; it takes fp32 or bf16"):
+        load_settings({"precision": "fp16"})

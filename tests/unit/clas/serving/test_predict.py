@@ -156,7 +156,7 @@ def deep(levels: int) -> bytes:
         ({"json": encoded(1), "params": {"top_k": ""}}, "top_k is ''; it takes"),
         ({"json": encoded(1), "params": {"top_k": ["1", "1"]}}, "top_k is in the address twice"),
         ({"json": encoded(1), "params": {"topk": "1"}}, "unknown query parameter 'topk'; the address takes"),
-        ({"json": {**encoded(1), "topk": 1}}, "unknown field `topk`; a request has images, revert_params"),
+        ({"json": {**encoded(1), "topk": 1}}, "unknown field 'topk'; a request has images, revert_params"),
         ({"files": files(picture(1)), "data": {"top_k": "9"}}, "top_k is 9; it takes"),
         ({"files": files(picture(1)), "data": {"top_k": ["1", "2"]}}, "top_k is in the form twice"),
         ({"content": picture(1), "headers": JPEG, "params": {"top_k": "7"}}, "top_k is 7; it takes"),
