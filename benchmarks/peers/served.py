@@ -1,0 +1,179 @@
+"""What the peers' servers share: this repository's predictor, preprocessing and wire, without its HTTP part.
+
+A server of a peer brings the framework: HTTP, queues, batching, processes. All that is computed for an image
+is what `clas.serving` computes, so that a difference in a benchmark comes from the framework. A request is
+either one image file (the body as it is) or the tensor form of `clas.protocol`; which of them is told by the
+first byte, since mosec shows a worker the body only.
+"""
+
+import argparse
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, TypedDict
+
+import msgspec
+import numpy as np
+
+from clas.classifier import Classifier
+from clas.device import available_cores, import_paddle
+from clas.model_files import ModelFiles
+from clas.postprocess import Prediction, Topk
+from clas.predictor import AnyPredictor
+from clas.preparation import Preparation, Prepared
+from clas.protocol import decode
+from clas.settings import Settings
+
+MAX_BATCH_SIZE: Final = 32
+"""Images that go through the model at once, requests that a framework may gather; as in clas/params.py."""
+MAX_BODY_BYTES: Final = 64 * 2**20
+"""Room for 32 images in the tensor form (26 MB), and more."""
+TIMEOUT_S: Final = 60
+"""None of the requests of a benchmark shall fail for waiting."""
+
+
+class _Body(msgspec.Struct):
+    """The tensor form. As in clas/serving/inputs.py, the base64 text isn't made an object of Python's."""
+
+    images: msgspec.Raw
+    revert_params: dict[str, object]
+
+
+_read_body: Final = msgspec.json.Decoder(_Body).decode
+_INPUT_SHAPE: Final = (None, 3, 224, 224)
+_NUM_CLASSES: Final = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """The command line of a peer's server.
+
+    Attributes:
+        port: Where it listens, on 127.0.0.1 only.
+        model_dir: Directory of the model.
+        threads: CPU threads of one predictor.
+        predictors: Processes with a predictor each.
+        wait_ms: How long the framework may wait for more requests to make a batch of.
+    """
+
+    port: int
+    model_dir: Path
+    threads: int
+    predictors: int
+    wait_ms: float
+
+
+class Results(TypedDict):
+    """The `results` of an answer."""
+
+    prediction: list[Prediction]
+    elapse: float
+
+
+class Answer(TypedDict):
+    """The envelope of `clas.serving`."""
+
+    status: str
+    msg: str
+    results: Results
+
+
+def parse_arguments(description: str | None, *, threads: int = 0, wait_ms: float = 0) -> Arguments:
+    """Read the command line; it is the same for all peers.
+
+    However many `threads` a predictor has, all cores are used: there are as many predictors as fill them.
+
+    Args:
+        description: What `--help` says first.
+        threads: Default of `--threads`; 0 stands for all cores. The one that was best for this peer.
+        wait_ms: Default of `--wait_ms`; likewise.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--port", type=int, required=True, help="on 127.0.0.1")
+    parser.add_argument("--model_dir", type=Path, required=True, help="directory of the model")
+    parser.add_argument(
+        "--threads", type=int, default=threads, help="of one predictor; 0: all cores (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--wait_ms", type=float, default=wait_ms, help="for more requests (default: %(default)s)"
+    )
+    args = parser.parse_args()
+    cores = available_cores()
+    per_predictor = args.threads or cores
+    predictors = max(1, cores // per_predictor)
+    return Arguments(args.port, args.model_dir.absolute(), per_predictor, predictors, args.wait_ms)
+
+
+def load_classifier(
+    model_dir: Path,
+    threads: int,
+    open_predictor: Callable[[ModelFiles, Settings], AnyPredictor] | None = None,
+) -> Classifier:
+    """The model, loaded and warmed up, with MKL-DNN; as `clas.serving` loads it.
+
+    Args:
+        model_dir: Directory of the model.
+        threads: CPU threads of one prediction.
+        open_predictor: Another engine than Paddle.
+    """
+    if open_predictor is None:
+        import_paddle()  # takes Paddle's signal handlers away, which would end a worker in the middle
+    settings = Settings(
+        inference_model_dir=str(model_dir),
+        enable_mkldnn=True,
+        cpu_num_threads=threads,
+        max_batch_size=MAX_BATCH_SIZE,
+        overridden=frozenset({"inference_model_dir"}),
+    )
+    return Classifier(settings, open_predictor=open_predictor)
+
+
+def load_preparation() -> Preparation:
+    """What makes a tensor of a request, for a process of its own: without Paddle, without the model."""
+    return Preparation(Settings(), _INPUT_SHAPE, Topk(Settings.topk, _NUM_CLASSES, {}))
+
+
+def prepare(preparation: Preparation, body: bytes | bytearray) -> Prepared:
+    """Decode a request, and make of it what the model takes.
+
+    Args:
+        preparation: That of a classifier, or `load_preparation`.
+        body: Of the request: JSON in the tensor form, or an image file.
+    """
+    if not body.startswith(b"{"):
+        return preparation.of_images([bytes(body)])  # of mosec it is a bytearray
+    fields = _read_body(body)
+    tensor = decode(memoryview(fields.images)[1:-1], fields.revert_params)  # without the quotes
+    if not isinstance(tensor, np.ndarray):
+        raise TypeError("images is a list; a peer takes one tensor, or an image file as the body")
+    return preparation.of_batch(tensor)
+
+
+def classify(classifier: Classifier, requests: Sequence[Prepared]) -> list[Answer]:
+    """Classify the images of all requests together, up to MAX_BATCH_SIZE at once.
+
+    Returns:
+        One answer per request, in order.
+    """
+    start = time.perf_counter()
+    tensors = [request.tensor for request in requests]
+    images = tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
+    pieces = [images[i : i + MAX_BATCH_SIZE] for i in range(0, len(images), MAX_BATCH_SIZE)]
+    scores = [classifier.score(piece) for piece in pieces]
+    rows = (
+        scores[0] if len(scores) == 1 else np.concatenate([*scores, np.empty((0, _NUM_CLASSES), np.float32)])
+    )
+    ends = np.cumsum([len(tensor) for tensor in tensors])
+    elapse = time.perf_counter() - start
+    return [
+        {
+            "status": "000",
+            "msg": "",
+            "results": {
+                "prediction": classifier.results(request, rows[end - len(request.tensor) : end]),
+                "elapse": elapse,
+            },
+        }
+        for request, end in zip(requests, ends, strict=True)
+    ]
