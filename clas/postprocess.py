@@ -90,8 +90,7 @@ class Topk:
 
     def __call__(self, scores: npt.NDArray[np.float32], k: int) -> list[Prediction]:
         """Turn scores [N, num_classes] into N results, best first; of equals, the lower id first."""
-        order = _best(scores, k)
-        best = np.take_along_axis(scores, order, axis=1)
+        order, best = _best(scores, k)
         return [
             {
                 "class_ids": class_ids,
@@ -102,13 +101,15 @@ class Topk:
         ]
 
 
-def _best(scores: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.intp]:
-    """The classes [N, k] of the k best scores, best first; of equals, the lower id first."""
-    candidates = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    # Which of several scores that equal the last of them are in, argpartition leaves open.
-    last = np.take_along_axis(scores, candidates, axis=1).min(axis=1, keepdims=True)
-    if (np.count_nonzero(scores >= last, axis=1) > k).any():
-        return np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    candidates.sort(axis=1)
-    order = np.argsort(-np.take_along_axis(scores, candidates, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(candidates, order, axis=1)
+def _best(scores: npt.NDArray[np.float32], k: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """The classes [N, k] of the k best scores, best first, and these; of equals, the lower id first."""
+    num_classes = scores.shape[1]
+    least = np.partition(scores, num_classes - k, axis=1)[:, num_classes - k :][:, :1]
+    rows, candidates = (scores >= least).nonzero()  # in the order of rows, then of ids
+    if len(rows) == len(scores) * k:
+        best, candidates = scores[rows, candidates].reshape(-1, k), candidates.reshape(-1, k)
+    else:  # several scores equal the last one that is in
+        best, candidates = scores, np.broadcast_to(np.arange(num_classes), scores.shape)
+    order = np.argsort(-best, axis=1, kind="stable")[:, :k]
+    row = np.arange(len(scores))[:, np.newaxis]
+    return candidates[row, order], best[row, order]

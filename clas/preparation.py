@@ -1,5 +1,6 @@
 """From what a request holds to the model's input, checked."""
 
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable, Sequence
@@ -103,9 +104,10 @@ class Preparation:
             RequestError: The shape isn't the model's, a value isn't finite, or `top_k` is unfit.
         """
         k = self.check(batch.shape, top_k, field, operations)
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity, refused below
+        is_whole = batch.dtype.kind in "iu"  # whole numbers are finite, in float32 too
+        with contextlib.nullcontext() if is_whole else np.errstate(over="ignore"):  # float64, refused below
             tensor = self._finish(batch, operations)
-        if not np.isfinite(tensor).all():
+        if not (is_whole or np.isfinite(tensor).all()):
             raise RequestError("images holds NaN or infinity; every value must be a finite float32")
         return Prepared(tensor, k, [None] * len(tensor))
 

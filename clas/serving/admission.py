@@ -102,7 +102,8 @@ class Ticket:
                 f"the request has {images} images; max_queue_images is {self._admission.max_images}: "
                 "send smaller batches"
             )
-        self.grow(images=images - self._images)
+        if images != self._images:  # it counts as one already
+            self.grow(images=images - self._images)
 
     @property
     def is_over(self) -> bool:

@@ -38,6 +38,8 @@ _HELP: Final = {
     "port": "port (default: 8866)",
     "use_multiprocess": "several workers; not on Windows",
     "workers": "how many, with --use_multiprocess only (default: 2 x cores + 1)",
+    "predictors": "model processes that share the requests of one worker (default: one a core, at most 4; "
+    "1 with --use_multiprocess or on a GPU)",
     "gpu": "GPUs to use, such as 0 or 0,1; one worker for each",
     "timeout_s": "longest time for a request, and for one batch in the model (default: 30)",
     "graceful_timeout_s": "how long a stop waits for what is in flight (default: 30)",
@@ -155,7 +157,10 @@ def _build(plan: Plan) -> tuple[Starlette, Engine]:
     options = plan.options
     metrics = Metrics()
     open_predictor = partial(PredictorProcess, options=options)
-    engine = Engine(plan.settings, options.batch_wait_ms / 1000, metrics.batch_size.observe, open_predictor)
+    engine = Engine(
+        *(plan.settings, options.batch_wait_ms / 1000, metrics.batch_size.observe, open_predictor),
+        plan.predictor_threads,
+    )
     tokens = load_tokens(Path(options.token_file)) if options.token_file else None
     return create_app(options, engine, metrics, tokens, max(1, plan.num_workers)), engine
 

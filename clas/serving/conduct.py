@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
+import os
 import re
 import time
-import uuid
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -50,7 +50,7 @@ class Conduct:
             return
         start = time.perf_counter()
         came = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        request_id = came if _GOOD_ID.fullmatch(came) else uuid.uuid4().hex
+        request_id = came if _GOOD_ID.fullmatch(came) else os.urandom(16).hex()
         reset = REQUEST_ID.set(request_id)
         exchange = _Exchange(scope, receive, send, request_id)
         try:

@@ -1,47 +1,32 @@
-"""The predictor's owner: one thread that has the model loaded, and is the only one to use it."""
+"""The model of one process: a queue, and the predictors behind it."""
 
-import logging
+import dataclasses
 import threading
 import time
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
 
 from ..classifier import Classifier
-from ..errors import StartupError, UnavailableError
-from ..model_files import ModelFiles
-from ..predictor import AnyPredictor
+from ..errors import ModelLoadError, UnavailableError
 from ..settings import Settings
 from .batcher import Batcher
-
-_LOGGER: Final = logging.getLogger("clas_system")
-_BACK_OFF_S: Final = 5.0
-
-
-class Replaceable(AnyPredictor, Protocol):
-    """A predictor that may die, and be replaced."""
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it can still be asked."""
-
-    def close(self) -> None:
-        """End it."""
+from .lane import Lane, OpenPredictor
 
 
 class Engine:
-    """A model that is being loaded, then serves; when its process dies or hangs, it is loaded again.
+    """One or more predictors of the same model.
 
     Args:
         settings: What to load, and how to run it.
         batch_wait_s: How long a request may wait for others to join it.
         on_batch: Called with the size of each batch that went through the model.
-        open_predictor: Loads the model, in the owner's thread.
+        open_predictor: Loads the model, in the thread that will use it.
+        threads: CPU threads of each predictor; 0 for what the settings say. If the first has more than the
+            others, it gets the requests that are alone, and the others share all else.
 
     Attributes:
         classifier: What prepares and names; None until the model has been loaded once.
         batcher: The queue in front of the model.
         has_failed: The model couldn't be loaded at the start; the reason is in the log.
-        is_loading: It is being loaded, for the first time or again.
     """
 
     def __init__(
@@ -49,22 +34,33 @@ class Engine:
         settings: Settings,
         batch_wait_s: float,
         on_batch: Callable[[int], None],
-        open_predictor: Callable[[ModelFiles, Settings], Replaceable],
+        open_predictor: OpenPredictor,
+        threads: Sequence[int] = (0,),
     ) -> None:
         self.classifier: Classifier | None = None
         self.batcher = Batcher(batch_wait_s, on_batch)
         self.has_failed = False
-        self.is_loading = True
-        self._settings = settings
-        self._open_predictor = open_predictor
-        self._predictor: Replaceable | None = None
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._main, name="predictor", daemon=True)
+        self._lanes = [
+            Lane(
+                dataclasses.replace(settings, cpu_num_threads=count or settings.cpu_num_threads),
+                self.batcher,
+                open_predictor,
+                self._take_over,
+                self._go_on,
+                is_wide=number == 0 and count > threads[-1],
+            )
+            for number, count in enumerate(threads)
+        ]
+
+    @property
+    def is_loading(self) -> bool:
+        """No predictor serves: they are being loaded, for the first time or again."""
+        return not self.has_failed and not any(lane.is_serving for lane in self._lanes)
 
     def start(self) -> None:
-        """Begin to load the model, in the owner's thread; returns at once."""
-        if self._thread.ident is None:
-            self._thread.start()
+        """Begin to load the first predictor; returns at once. The others follow when that serves."""
+        self._lanes[0].start()
 
     def usable(self) -> Classifier:
         """The loaded model. Requests may be queued for it, even while it is being loaded again.
@@ -79,51 +75,39 @@ class Engine:
         return self.classifier
 
     def close(self, timeout_s: float) -> bool:
-        """Let the owner end when it has done what was asked for.
+        """Let the owners end when they have done what was asked for.
 
         Returns:
-            Whether it ended in time.
+            Whether they ended in time.
         """
         self._closing.set()
+        for lane in self._lanes:
+            lane.close()
         self.batcher.close()
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        until = time.monotonic() + timeout_s
+        have_ended = [lane.join(max(0, until - time.monotonic())) for lane in self._lanes]
+        return all(have_ended)
 
-    def _main(self) -> None:
-        while not self._closing.is_set():
-            classifier = self._load()
-            if classifier is not None:
-                self.classifier, self.is_loading = classifier, False
-                self.batcher.serve(classifier.score, classifier.max_batch_size, self._is_lost)
-                self.is_loading = True
-            elif self.classifier is None:
-                self.has_failed, self.is_loading = True, False
-                return
-            else:
-                self._closing.wait(_BACK_OFF_S)
-        if self._predictor is not None:
-            self._predictor.close()
+    def _take_over(self, classifier: Classifier) -> None:
+        """Called by a lane that has loaded its model, the first one before all others."""
+        is_first = self.classifier is None
+        if self.classifier is not None and len(self._lanes) > 1:
+            loaded, wanted = (_kind(one) for one in (classifier, self.classifier))
+            if loaded != wanted:
+                raise ModelLoadError(f"the model is another one than at the start ({loaded}): restart")
+            return
+        self.classifier = classifier
+        if is_first:
+            for lane in self._lanes[1:]:
+                lane.start()
 
-    def _is_lost(self) -> bool:
-        return self._predictor is not None and not self._predictor.is_alive
+    def _go_on(self) -> bool:
+        """Called by a lane that couldn't load its model."""
+        self.has_failed = self.classifier is None
+        return not self.has_failed
 
-    def _load(self) -> Classifier | None:
-        start = time.perf_counter()
-        try:
-            classifier = Classifier(self._settings, open_predictor=self._open)
-        except StartupError as exc:
-            _LOGGER.critical("%s: %s", type(exc).__name__, exc)
-            return None
-        except Exception:
-            _LOGGER.critical("the model can't be loaded", exc_info=True)
-            return None
-        _LOGGER.info("model loaded and warmed up in %.1f s", time.perf_counter() - start)
-        return classifier
 
-    def _open(self, files: ModelFiles, settings: Settings) -> Replaceable:
-        if self._predictor is not None:
-            self._predictor.close()
-            self._predictor = None
-        self._predictor = self._open_predictor(files, settings)
-        return self._predictor
+def _kind(classifier: Classifier) -> tuple[list[int | None], int]:
+    """What must not change while several predictors of the model are loaded, one after the other."""
+    description = classifier.describe()
+    return description["input_shape"], description["classes"]

@@ -33,6 +33,8 @@ def set_up_log(options: ServerOptions) -> logging.Handler:
     Raises:
         SettingsError: The log file can't be opened.
     """
+    # Facts that no line of ours has, and that would be gathered for each of them.
+    logging.logThreads = logging.logMultiprocessing = False
     handler: logging.Handler = logging.StreamHandler()
     if options.log_file:
         try:  # watched: goes on in a new file after logrotate has moved the old one away

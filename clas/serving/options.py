@@ -9,6 +9,8 @@ from ..settings import check_fields, choice, number
 
 _MIB: Final = 2**20
 _A_DAY_S: Final = 86_400
+MOST_PREDICTORS: Final = 4
+"""More must be asked for: each takes the model's memory once more."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,6 +22,9 @@ class ServerOptions:
         port: TCP port to listen at.
         use_multiprocess: Run `workers` worker processes under a supervisor.
         workers: How many, with use_multiprocess only; 0 stands for 2 x cores + 1, as in PaddleHub.
+        predictors: Model processes that share the requests, in each worker; 0 stands for one a core, at most
+            MOST_PREDICTORS, in a single process on the CPU, and for 1 elsewhere. With more than one, there
+            is one in addition that has all cores, for a request that is alone.
         gpu: Numbers of the GPUs, with commas in between; one worker for each. Empty: CUDA_VISIBLE_DEVICES.
         timeout_s: Longest time from a request's first byte to its answer; also how long one prediction may
             keep a worker busy before it counts as stuck.
@@ -44,6 +49,7 @@ class ServerOptions:
     port: int = number(8866, 1, 65535)
     use_multiprocess: bool = False
     workers: int = number(0, 0, 1024)
+    predictors: int = number(0, 0, 1024)
     gpu: str = ""
     timeout_s: float = number(30.0, 0.1, _A_DAY_S)
     graceful_timeout_s: float = number(30.0, 0.1, _A_DAY_S)
@@ -93,6 +99,19 @@ class ServerOptions:
         if self.use_multiprocess:
             return self.workers or 2 * available_cores() + 1
         return 0
+
+    def predictor_threads(self, cores: int, threads: int, *, is_single: bool) -> tuple[int, ...]:
+        """CPU threads of each predictor of a process; see `Engine`.
+
+        Args:
+            cores: Those that the process is to use.
+            threads: What is asked for, for each predictor; 0 if nothing is.
+            is_single: There is this one process only, on the CPU.
+        """
+        count = self.predictors or (min(cores, MOST_PREDICTORS) if is_single and not threads else 1)
+        if count == 1:
+            return (0,)
+        return (threads,) * count if threads else (cores, *[max(1, cores // count)] * count)
 
 
 NAMES: Final = tuple(field.name for field in dataclasses.fields(ServerOptions))

@@ -31,12 +31,14 @@ class Plan:
         settings: Those of the model in each process.
         devices: Numbers of the GPUs that are used; empty for the CPU.
         num_workers: How many worker processes; 0 for a single process without a supervisor.
+        predictor_threads: CPU threads of each predictor in a process; see `Engine`.
     """
 
     options: ServerOptions
     settings: Settings
     devices: tuple[str, ...]
     num_workers: int
+    predictor_threads: tuple[int, ...]
 
 
 def make_plan(args: argparse.Namespace) -> Plan:
@@ -68,10 +70,14 @@ def make_plan(args: argparse.Namespace) -> Plan:
         _LOGGER.warning("--workers is ignored: it takes --use_multiprocess")
     if options.max_requests and not num_workers:
         raise SettingsError("max_requests replaces workers: it takes use_multiprocess, or several GPUs")
+    if settings.use_gpu and options.predictors > 1:
+        raise SettingsError("predictors is for the CPU: a GPU has one for each process")
+    share = max(1, available_cores() // max(1, num_workers))
+    is_single = not num_workers and not settings.use_gpu
+    threads = options.predictor_threads(share, settings.cpu_num_threads, is_single=is_single)
     if num_workers and not settings.use_gpu and not settings.cpu_num_threads:
-        share = max(1, available_cores() // num_workers)
         settings = dataclasses.replace(settings, cpu_num_threads=share)
-    return Plan(options, settings, devices, num_workers)
+    return Plan(options, settings, devices, num_workers, threads)
 
 
 def _read_file(path: Path) -> dict[str, Any]:

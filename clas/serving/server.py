@@ -25,6 +25,7 @@ DECODER: Final = "decoder"
 _KEEP_ALIVE_S: Final = 60
 _BACKLOG: Final = 2048
 _MAX_HEAD_BYTES: Final = 65_536
+_BODY_BYTES: Final = 2**20  # of a body, that wait here for the application to take them
 _UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _LAST_REQUEST_S: Final = 0.3  # for a request to an idle connection that is on its way when the server stops
 _CLOSING_S: Final = 1.0  # of graceful_timeout_s, for what is to be done when the connections are closed
@@ -37,6 +38,7 @@ class Protocol(HttpToolsProtocol):
     - A wish to upgrade to another protocol is ignored; httptools would take the body for that protocol.
     - A client that doesn't read its answer is cut off.
     - What isn't HTTP is refused in our envelope.
+    - A body up to a certain size comes to the application in one piece.
     - A request that is on its way on an idle connection when the server stops is answered.
     """
 
@@ -62,8 +64,9 @@ class Protocol(HttpToolsProtocol):
             if self._head_bytes > _MAX_HEAD_BYTES:
                 self.send_400_response(f"the head of the request has more than {_MAX_HEAD_BYTES} bytes")
                 return
-            head, end, rest = data.partition(b"\r\n\r\n")
-            data = _UPGRADE.sub(b"\r\nx-ignored:", head) + end + rest
+            end = data.find(b"\r\n\r\n") + 1 or len(data)
+            if _UPGRADE.search(data, 0, end):  # else, what may be much isn't copied
+                data = _UPGRADE.sub(b"\r\nx-ignored:", data[:end]) + data[end:]
         super().data_received(data)
 
     def on_headers_complete(self) -> None:
@@ -79,6 +82,15 @@ class Protocol(HttpToolsProtocol):
         """A line of the head; or of a trailer, which nobody wants, and which has no bound."""
         if not self._is_in_body:
             super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Hand on what has come when it is much, or all of it, not each part for itself."""
+        if self.cycle is None or self.cycle.response_complete:
+            return
+        self.cycle.body += body
+        if len(self.cycle.body) > _BODY_BYTES:
+            self.flow.pause_reading()
+            self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """What comes now is a head again."""

@@ -100,9 +100,11 @@ def test_a_service_that_stops_is_not_ready(tiny_model: Path) -> None:
 
 def test_a_service_whose_model_hangs_is_not_live(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with served(tiny_model, timeout_s=5) as service:
-        monkeypatch.setattr(service.engine.batcher, "_busy_since", time.monotonic() - 14.5)
+        wait_until(lambda: service.engine.batcher.beats)
+        [owner] = service.engine.batcher._owners
+        monkeypatch.setattr(owner, "busy_since", time.monotonic() - 14.5)
         assert service.client.get("/health/live").status_code == 200
-        monkeypatch.setattr(service.engine.batcher, "_busy_since", time.monotonic() - 15.5)
+        monkeypatch.setattr(owner, "busy_since", time.monotonic() - 15.5)
         refused = service.client.get("/health/live")
         assert_refused(refused, 503, "the model has been at one batch for 15 s")
 

@@ -1,3 +1,4 @@
+import contextlib
 import gc
 import random
 import threading
@@ -12,7 +13,8 @@ import pytest
 
 from clas.errors import PredictionError, UnavailableError
 from clas.predictor import Batch, Scores
-from clas.serving.batcher import Batcher, Job, Score
+from clas.serving.batcher import Batcher, Score
+from clas.serving.job import Job
 from gates import PATIENCE_S, Gate, wait_until
 
 BLOCKER_SIDE = 1
@@ -358,3 +360,154 @@ def test_neighbours_of_a_request_that_ended_the_model_get_their_scores_from_the_
     assert [answer_of(job) for job in (jobs[0], jobs[2])] == [[1], [3]]
     with pytest.raises(UnavailableError):
         jobs[1].scores.result(0)
+
+
+# Several predictors
+
+
+class Owners:
+    """A batcher, and several threads that serve it; each model can be held."""
+
+    def __init__(self, *, wide: bool, sharing: int, max_batch_size: int = 8) -> None:
+        self.batcher = Batcher(0, lambda _: None)
+        self.models = [Model() for _ in range(wide + sharing)]
+        self.threads = [
+            threading.Thread(
+                target=self.batcher.serve,
+                args=(model, max_batch_size),
+                kwargs={"is_wide": wide and number == 0},
+                daemon=True,
+            )
+            for number, model in enumerate(self.models)
+        ]
+        for number, thread in enumerate(self.threads, 1):
+            thread.start()
+            wait_until(lambda number=number: len(self.batcher._owners) == number)  # type: ignore[misc]
+
+    def submit(self, *numbers: int) -> Job:
+        images = np.stack([np.full((2, 2, 2), number, np.float32) for number in numbers])
+        return self.batcher.submit(images, time.monotonic() + PATIENCE_S)
+
+    @property
+    def batches(self) -> list[list[list[int]]]:
+        return [model.batches for model in self.models]
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for model in self.models:
+                stack.enter_context(model.gate.closed())
+            yield
+
+    def end(self) -> None:
+        self.batcher.close()
+        for thread in self.threads:
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def owners() -> Iterator[Callable[..., Owners]]:
+    made: list[Owners] = []
+
+    def make(**options: Any) -> Owners:
+        made.append(Owners(**options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        for model in one.models:
+            model.gate.open()
+        one.end()
+
+
+def test_a_request_that_is_alone_goes_to_the_wide_one(owners: Callable[..., Owners]) -> None:
+    several = owners(wide=True, sharing=2)
+    for number in range(3):
+        assert answer_of(several.submit(number)) == [number]
+        wait_until(lambda: several.batcher.busy_s == 0)
+    assert several.batches == [[[0], [1], [2]], [], []]
+
+
+def test_what_comes_while_another_is_computed_goes_to_those_that_share(owners: Callable[..., Owners]) -> None:
+    several = owners(wide=True, sharing=2)
+    with several.held():
+        jobs = [several.submit(0)]
+        several.models[0].gate.wait_for_arrival()
+        for number in (1, 2):
+            jobs.append(several.submit(number))
+            wait_until(lambda number=number: sum(map(len, several.batches)) == number + 1)  # type: ignore[misc]
+        jobs += [several.submit(3), several.submit(4)]
+    assert [answer_of(job) for job in jobs] == [[0], [1], [2], [3], [4]]
+    assert several.batches[0] == [[0]]
+    assert sorted(image for model in several.batches[1:] for batch in model for image in batch) == [
+        1,
+        2,
+        3,
+        4,
+    ]
+
+
+def test_each_takes_its_share_of_what_waits(owners: Callable[..., Owners]) -> None:
+    several = owners(wide=False, sharing=2)
+    with several.held():
+        jobs = [several.submit(0), several.submit(1)]
+        wait_until(lambda: sum(map(len, several.batches)) == 2)
+        jobs += [several.submit(number) for number in range(2, 8)]
+    assert [answer_of(job) for job in jobs] == [[number] for number in range(8)]
+    assert max(len(batch) for model in several.batches for batch in model) == 3
+
+
+def test_the_pieces_of_one_request_are_computed_side_by_side_and_put_in_order(
+    owners: Callable[..., Owners],
+) -> None:
+    several = owners(wide=True, sharing=2, max_batch_size=3)
+    with several.held():
+        job = several.submit(*range(6))
+        wait_until(lambda: sum(map(len, several.batches)) == 2)
+        assert several.batches[0] == []
+    assert answer_of(job) == list(range(6))
+
+
+def test_without_the_wide_one_the_others_take_what_is_alone(owners: Callable[..., Owners]) -> None:
+    several = owners(wide=False, sharing=2)
+    assert answer_of(several.submit(5)) == [5]
+
+
+def test_a_lost_model_leaves_its_work_to_the_others() -> None:
+    batcher, other = Batcher(0, lambda _: None), Model()
+    lost = threading.Event()
+
+    def die(_: Batch) -> Scores:
+        lost.set()
+        raise UnavailableError("the model's process has died")
+
+    threads = [
+        threading.Thread(target=batcher.serve, args=(die, 4, lost.is_set), kwargs={"is_wide": True}),
+        threading.Thread(target=batcher.serve, args=(other, 4)),
+    ]
+    deadline = time.monotonic() + PATIENCE_S
+    threads[0].start()
+    wait_until(lambda: batcher.beats)
+    first = batcher.submit(np.zeros((1, 2, 2, 2), np.float32), deadline)
+    threads[0].join(PATIENCE_S)
+    second = batcher.submit(np.full((1, 2, 2, 2), 7, np.float32), deadline)
+    threads[1].start()
+    assert answer_of(second) == [7]
+    with pytest.raises(UnavailableError):
+        first.scores.result(0)
+    batcher.close()
+    threads[1].join(PATIENCE_S)
+    assert not threads[1].is_alive()
+
+
+def test_beats_tell_of_the_one_that_stands_still(owners: Callable[..., Owners]) -> None:
+    several = owners(wide=False, sharing=2)
+    with several.held():
+        job = several.submit(1)
+        wait_until(lambda: several.batcher.busy_s > 0.05)
+        beats = several.batcher.beats
+        wait_until(lambda: several.batcher.busy_s > 0.5)  # longer than between two beats
+        assert several.batcher.beats <= beats + 1
+    assert answer_of(job) == [1]
+    wait_until(lambda: several.batcher.beats > beats + 1)

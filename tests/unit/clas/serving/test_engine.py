@@ -1,6 +1,6 @@
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,12 +8,12 @@ import pytest
 from clas.errors import UnavailableError
 from clas.model_files import ModelFiles
 from clas.predictor import Batch, Scores
-from clas.serving.batcher import Job
 from clas.serving.engine import Engine
+from clas.serving.job import Job
 from clas.settings import Settings
 from gates import PATIENCE_S, Gate, wait_until
 from served import HeldPredictor, settings_of
-from tiny_models import solid_batch
+from tiny_models import brightest_channel, solid_batch, write_model
 
 
 class MortalPredictor(HeldPredictor):
@@ -55,8 +55,8 @@ def opener() -> Opener:
 def engine_of(opener: Opener) -> Iterator[Callable[..., Engine]]:
     engines: list[Engine] = []
 
-    def make(model: Path, **settings: object) -> Engine:
-        engines.append(Engine(settings_of(model, **settings), 0, lambda _: None, opener))
+    def make(model: Path, threads: Sequence[int] = (0,), **settings: object) -> Engine:
+        engines.append(Engine(settings_of(model, **settings), 0, lambda _: None, opener, threads))
         return engines[-1]
 
     yield make
@@ -166,7 +166,7 @@ def test_a_lost_model_is_loaded_again_and_what_is_queued_is_answered(engine: Eng
 def test_a_model_that_cannot_be_loaded_again_at_once_is_tried_again(
     engine: Engine, opener: Opener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("clas.serving.engine._BACK_OFF_S", 0.01)
+    monkeypatch.setattr("clas.serving.lane._BACK_OFF_S", 0.01)
     opener.faults += [ZeroDivisionError("first"), ZeroDivisionError("second")]
     opener.opened[0].is_doomed = True
     with pytest.raises(UnavailableError):
@@ -219,3 +219,65 @@ def test_an_engine_that_was_never_started_is_closed_at_once(
 ) -> None:
     assert engine_of(tiny_model).close(0)
     assert opener.opened == []
+
+
+def test_the_first_of_several_predictors_serves_before_the_others_are_loaded(
+    engine_of: Callable[..., Engine], opener: Opener, tiny_model: Path
+) -> None:
+    engine = engine_of(tiny_model, threads=(2, 1, 1))
+    engine.start()
+    wait_until(lambda: not engine.is_loading)
+    with opener.gate.closed():
+        assert best(submit(engine, 2)) == [2]
+    wait_until(lambda: len(engine.batcher._owners) == 3)
+    assert [predictor.num_threads for predictor in opener.opened] == [2, 1, 1]
+    assert [owner.is_wide for owner in engine.batcher._owners] == [True, False, False]
+    assert best(submit(engine, 1)) == [1]
+    assert engine.close(PATIENCE_S)
+    assert not any(predictor.is_alive for predictor in opener.opened)
+
+
+def test_predictors_with_equal_threads_share_all_requests(
+    engine_of: Callable[..., Engine], tiny_model: Path
+) -> None:
+    engine = engine_of(tiny_model, threads=(1, 1))
+    engine.start()
+    wait_until(lambda: len(engine.batcher._owners) == 2)
+    assert not any(owner.is_wide for owner in engine.batcher._owners)
+
+
+def test_while_one_predictor_is_replaced_the_others_answer(
+    engine_of: Callable[..., Engine], opener: Opener, tiny_model: Path
+) -> None:
+    engine = engine_of(tiny_model, threads=(2, 1))
+    engine.start()
+    wait_until(lambda: len(engine.batcher._owners) == 2)
+    opener.opened[0].is_doomed = True
+    with opener.gate.closed():
+        with pytest.raises(UnavailableError):
+            submit(engine, 0).scores.result(PATIENCE_S)
+        opener.gate.wait_for_arrival()
+        assert not engine.is_loading
+        assert best(submit(engine, 1)) == [1]
+    wait_until(lambda: len(engine.batcher._owners) == 2)
+    assert len(opener.opened) == 3
+
+
+def test_a_predictor_is_not_replaced_by_one_of_another_model_while_others_serve(
+    engine_of: Callable[..., Engine],
+    opener: Opener,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("clas.serving.lane._BACK_OFF_S", 0.01)
+    engine = engine_of(write_model(tmp_path / "model"), threads=(2, 1))
+    engine.start()
+    wait_until(lambda: len(engine.batcher._owners) == 2)
+    write_model(tmp_path / "model", brightest_channel(7), num_classes=7)
+    opener.opened[0].is_doomed = True
+    with pytest.raises(UnavailableError):
+        submit(engine, 0).scores.result(PATIENCE_S)
+    wait_until(lambda: "the model is another one than at the start" in caplog.text)
+    assert best(submit(engine, 1)) == [1]
+    assert len(engine.batcher._owners) == 1

@@ -261,3 +261,32 @@ def test_max_requests_takes_workers(tmp_path: Path) -> None:
         plan_of(max_requests=100)
     plan = plan_of_file(tmp_path, max_requests=100, use_multiprocess=True, workers=1)
     assert (plan.options.max_requests, plan.num_workers) == (100, 1)
+
+
+@pytest.mark.parametrize(
+    ("cores", "flags", "threads"),
+    [
+        (1, {}, (0,)),
+        (2, {}, (2, 1, 1)),
+        (16, {}, (16, 4, 4, 4, 4)),
+        (16, {"predictors": 1}, (0,)),
+        (16, {"predictors": 8}, (16, *[2] * 8)),
+        (2, {"predictors": 3}, (2, 1, 1, 1)),
+        (16, {"cpu_num_threads": 3}, (0,)),
+        (16, {"cpu_num_threads": 3, "predictors": 2}, (3, 3)),
+        (16, {"use_multiprocess": True, "workers": 4}, (0,)),
+        (16, {"use_multiprocess": True, "workers": 4, "predictors": 2}, (4, 2, 2)),
+        (16, {"gpu": "0"}, (0,)),
+    ],
+)
+def test_the_cores_are_divided_among_the_predictors(
+    monkeypatch: pytest.MonkeyPatch, cores: int, flags: dict[str, object], threads: tuple[int, ...]
+) -> None:
+    for module in ("options", "plan"):
+        monkeypatch.setattr(f"clas.serving.{module}.available_cores", lambda: cores)
+    assert plan_of(**flags).predictor_threads == threads
+
+
+def test_several_predictors_on_a_gpu_are_refused() -> None:
+    with pytest.raises(SettingsError, match="predictors is for the CPU: a GPU has one for each process"):
+        plan_of(gpu="0", predictors=2)
