@@ -1,15 +1,9 @@
-"""Servers that a user would pick instead of this repository's: what they are, how to prepare and run them.
+"""Servers that a user would pick instead of this repository's: what they are, and how to prepare them.
 
-    python benchmarks/peers/peers.py [NAME ...]
-
-prepares each of them (all, if none is named) in build/peers/NAME, starts it on a free port of 127.0.0.1,
-sends it the demo's photographs in each form that it takes, compares its top-1 with what our own Classifier
-says to the same file, and stops it. Packages come from PyPI while it is prepared; nothing is downloaded
-later. A benchmark uses `PEERS`, `prepare` and `serving`.
+`prepare` makes each of them in build/peers/NAME. Packages come from PyPI then; nothing is downloaded later.
+`bench.py` starts them and measures them.
 """
 
-import argparse
-import base64
 import contextlib
 import dataclasses
 import hashlib
@@ -19,50 +13,30 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-import uuid
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final
 
 import cv2
 import msgspec
 import numpy as np
-import numpy.typing as npt
-import psutil
+import pybase64
+from bodies import Body, Form, Picture, make_bodies
+from repository import MODEL, ROOT
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
-
-from clas.classifier import Classifier  # noqa: E402
-from clas.postprocess import load_labels  # noqa: E402
-from clas.preprocess import IMAGENET_MEAN, IMAGENET_STD, DecodeImage, create_transforms  # noqa: E402
-from clas.protocol import tensor_body  # noqa: E402
-from clas.settings import Settings  # noqa: E402
-from demo import PHOTOGRAPHS, photograph  # noqa: E402
-from server_process import free_port, server_process  # noqa: E402
-
-Form = Literal["encoded", "float32"]
+# isort: split
+from clas.postprocess import load_labels
+from clas.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from clas.settings import Settings
 
 HERE: Final = Path(__file__).resolve().parent
 BUILD: Final = ROOT / "build" / "peers"
-MODEL: Final = ROOT / "clas" / "inference"
-"""What `make model` exports."""
 
 _MODEL_FILES: Final = ("inference.pdmodel", "inference.pdiparams")
-_JSON: Final = "application/json"
-_MARK: Final = "CLAS_PEER_RUN"
-"""Environment variable by which the processes of a run are recognised, whatever session they are in."""
+_OURS: Final = r'"class_ids":%s*%[(%d+)'
+_PADDLEX: Final = r'"categories":%s*%[{"id":%s*(%d+)'
 _UP_TIMEOUT_S: Final = 10
-_STOP_TIMEOUT_S: Final = 30
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """What is to be sent to a peer by POST."""
-
-    content_type: str
-    body: bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,11 +46,10 @@ class Peer:
     Attributes:
         name: Its folder here.
         distribution: The package whose version is to be told.
-        forms: What it takes: image files ("encoded"), tensors ("float32").
         path: Of its endpoint.
-        encoded: Makes a request of the bytes of an image file.
-        float32: Makes a request of a batch [N, 3, 224, 224].
-        top1: Reads the best class id of each image from an answer.
+        forms: What it takes: one image file as the body, or our tensor form.
+        pattern: Of Lua: finds the first class of each image in an answer.
+        wrap: Makes its own request of a picture, where it takes no mere file.
         convert: Makes what it needs besides the environment, in its build directory.
         has_own_model: It reads `model/` in its build directory instead of clas/inference.
         env: Environment variables of its own.
@@ -84,11 +57,10 @@ class Peer:
 
     name: str
     distribution: str
-    forms: tuple[Form, ...]
     path: str
-    encoded: Callable[[bytes], Request]
-    float32: Callable[[npt.NDArray[np.float32]], Request] | None
-    top1: Callable[[bytes], list[int]]
+    forms: tuple[Form, ...] = ("file", "float32")
+    pattern: str = _OURS
+    wrap: Callable[[Picture], Body] | None = None
     convert: Callable[[Path], None] | None = None
     has_own_model: bool = False
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -99,6 +71,16 @@ class Peer:
         return HERE / self.name / "requirements.txt"
 
     @property
+    def build_dir(self) -> Path:
+        """Where it is prepared."""
+        return BUILD / self.name
+
+    @property
+    def python(self) -> Path:
+        """That of its environment."""
+        return self.build_dir / ".venv" / "bin" / "python"
+
+    @property
     def version(self) -> str:
         """The release in the pinned set (which may name another one for Windows)."""
         start = f"{self.distribution}=="
@@ -106,66 +88,52 @@ class Peer:
         pins = [line for line in lines if line.startswith(start) and "== 'win32'" not in line]
         return pins[0].removeprefix(start).partition(" ")[0]
 
-    def request(self, form: Form, image: bytes) -> Request:
-        """Make a request with one image of an image file, in one of `forms`."""
-        if form == "encoded":
-            return self.encoded(image)
-        if self.float32 is None:
-            raise ValueError(f"{self.name} doesn't take tensors")
-        return self.float32(preprocess(image)[np.newaxis])
+    def make_bodies(self, form: Form, clear: Sequence[Picture]) -> list[Body]:
+        """Requests with one picture each, in one of `forms`."""
+        return make_bodies(form, clear, 1) if self.wrap is None else [self.wrap(picture) for picture in clear]
 
-    def command(self, port: int, build_dir: Path, options: Sequence[str] = ()) -> list[str]:
+    def command(self, port: int, options: Sequence[str] = ()) -> list[str]:
         """How it is started.
 
         Args:
             port: Where it shall listen.
-            build_dir: What `prepare` was given.
             options: More of its flags: --threads N, --wait_ms X.
         """
-        model = build_dir / "model" if self.has_own_model else MODEL
-        python, server = build_dir / ".venv" / "bin" / "python", HERE / self.name / "server.py"
-        return [str(python), str(server), "--port", str(port), "--model_dir", str(model), *options]
+        model = self.build_dir / "model" if self.has_own_model else MODEL
+        server = HERE / self.name / "server.py"
+        return [str(self.python), str(server), "--port", str(port), "--model_dir", str(model), *options]
 
-    def environment(self, build_dir: Path) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """What it is started with: the repository's code, and a home of its own for what it leaves there."""
-        home = build_dir / "home"
+        home = self.build_dir / "home"
         home.mkdir(exist_ok=True)
         quiet = {"PYTHONWARNINGS": "ignore", "GLOG_minloglevel": "2"}
-        return {**os.environ, **quiet, **self.env, "PYTHONPATH": str(ROOT), "HOME": str(home)}
+        return {
+            **os.environ,
+            **quiet,
+            **self.env,
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'benchmarks'}",
+            "HOME": str(home),
+        }
 
     def is_up(self, port: int) -> bool:
-        """Whether it answers a request with one image."""
+        """Whether it answers a request with one image: a grey one."""
+        grey = cv2.imencode(".png", np.full((256, 256, 3), 128, np.uint8))[1].tobytes()
+        [body] = self.make_bodies("file", [Picture(grey, 0)])
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}{self.path}", body.data, {"Content-Type": body.content_type}
+        )
         try:
-            status, _ = post(port, self.path, self.encoded(_probe()))
+            with urllib.request.urlopen(request, timeout=_UP_TIMEOUT_S) as answer:  # noqa: S310
+                return bool(answer.status == http.client.OK)
         except (OSError, http.client.HTTPException):
             return False
-        return status == http.client.OK
 
 
-def image_file(data: bytes) -> Request:
-    """An image file as the body."""
-    return Request("image/png" if data.startswith(b"\x89PNG") else "image/jpeg", data)
-
-
-def tensor(batch: npt.NDArray[np.float32]) -> Request:
-    """The tensor form of `clas.protocol`."""
-    return Request(_JSON, tensor_body(batch))
-
-
-def top1(answer: bytes) -> list[int]:
-    """Read the envelope of `clas.serving`."""
-    return [prediction["class_ids"][0] for prediction in msgspec.json.decode(answer)["results"]["prediction"]]
-
-
-def paddlex_image(data: bytes) -> Request:
+def paddlex_body(picture: Picture) -> Body:
     """The one form of PaddleX's basic serving."""
-    fields = {"image": base64.b64encode(data).decode(), "visualize": False}
-    return Request(_JSON, msgspec.json.encode(fields))
-
-
-def paddlex_top1(answer: bytes) -> list[int]:
-    """PaddleX answers for one image, the best class first."""
-    return [msgspec.json.decode(answer)["result"]["categories"][0]["id"]]
+    fields = {"image": pybase64.b64encode(picture.file).decode(), "visualize": False}
+    return Body("application/json", msgspec.json.encode(fields), [picture.class_id])
 
 
 def write_paddlex_model(build_dir: Path) -> None:
@@ -219,161 +187,36 @@ def write_onnx_model(build_dir: Path) -> None:
 PEERS: Final = {
     peer.name: peer
     for peer in (
-        # mosec's default route.
-        Peer("mosec", "mosec", ("encoded", "float32"), "/inference", image_file, tensor, top1),
-        Peer("litserve", "litserve", ("encoded", "float32"), "/predict", image_file, tensor, top1),
+        Peer("mosec", "mosec", "/inference"),  # its default route
+        Peer("litserve", "litserve", "/predict"),
+        # It would report to its makers.
+        Peer("ray", "ray", "/predict", env={"RAY_USAGE_STATS_ENABLED": "0"}),
         Peer(
-            *("ray", "ray", ("encoded", "float32"), "/predict", image_file, tensor, top1),
-            env={"RAY_USAGE_STATS_ENABLED": "0"},  # it would report to its makers
+            *("paddlex", "paddlex", "/image-classification", ("file",), _PADDLEX, paddlex_body),
+            *(write_paddlex_model, True),
         ),
-        Peer(
-            *("paddlex", "paddlex", ("encoded",), "/image-classification", paddlex_image, None, paddlex_top1),
-            convert=write_paddlex_model,
-            has_own_model=True,
-        ),
-        Peer(
-            *("onnxruntime", "onnxruntime", ("encoded", "float32"), "/inference", image_file, tensor, top1),
-            convert=write_onnx_model,
-            has_own_model=True,
-        ),
+        Peer("onnxruntime", "onnxruntime", "/inference", convert=write_onnx_model, has_own_model=True),
     )
 }
 
 
-def prepare(name: str, build_dir: Path | None = None) -> Path:
+def prepare(peer: Peer) -> None:
     """Make a peer's environment, and what it needs besides; nothing to do if that has been done.
-
-    Args:
-        name: Of one of PEERS.
-        build_dir: Where; by default build/peers/NAME.
-
-    Returns:
-        `build_dir`.
 
     Raises:
         FileNotFoundError: There is no model, or no Python 3.11.
         RuntimeError: A command failed; shows the end of what it printed.
     """
-    peer, build_dir = PEERS[name], build_dir or BUILD / name
-    venv, model = build_dir / ".venv", [MODEL / file for file in _MODEL_FILES]
+    venv, model = peer.build_dir / ".venv", [MODEL / file for file in _MODEL_FILES]
     if not all(path.is_file() for path in model):
-        raise FileNotFoundError(f"there is no model in {MODEL}: run `make model`")
+        raise FileNotFoundError("there is no model in clas/inference: run `make model`")
     with _once(venv, [peer.requirements]) as is_needed:
         if is_needed:
             _install(venv, peer.requirements)
     if peer.convert:
-        with _once(build_dir / "model", [peer.requirements, Path(__file__), *model]) as is_needed:
+        with _once(peer.build_dir / "model", [peer.requirements, Path(__file__), *model]) as is_needed:
             if is_needed:
-                peer.convert(build_dir)
-    return build_dir
-
-
-@contextlib.contextmanager
-def serving(peer: Peer, build_dir: Path | None = None, options: Sequence[str] = ()) -> Iterator[int]:
-    """Run a prepared peer for the time of a block.
-
-    It is asked to end (SIGTERM) at the end of the block. What is left of its session then is killed, and so
-    is whatever it started in sessions of its own.
-
-    Args:
-        peer: One of PEERS.
-        build_dir: What `prepare` was given.
-        options: More of its flags.
-
-    Yields:
-        The port on 127.0.0.1 where it listens.
-
-    Raises:
-        RuntimeError: It wasn't up in time; shows the end of its log.
-    """
-    build_dir = build_dir or BUILD / peer.name
-    port, mark = free_port(), uuid.uuid4().hex
-    env = {**peer.environment(build_dir), _MARK: mark}
-    command = peer.command(port, build_dir, options)
-    try:
-        is_up = lambda: peer.is_up(port)  # noqa: E731
-        with server_process(command, build_dir / "server.log", env, build_dir, is_up) as server:
-            try:
-                yield port
-            finally:
-                server.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    server.wait(_STOP_TIMEOUT_S)
-    finally:
-        _end_all(mark)
-
-
-def processes(mark: str) -> list[psutil.Process]:
-    """The processes that were started with this value of CLAS_PEER_RUN."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(_MARK) == mark:
-                found.append(process)
-    return found
-
-
-def post(port: int, path: str, request: Request) -> tuple[int, bytes]:
-    """Send a request on a connection of its own.
-
-    Returns:
-        Status and body.
-    """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_UP_TIMEOUT_S)
-    with contextlib.closing(connection):
-        connection.request("POST", path, request.body, {"Content-Type": request.content_type})
-        response = connection.getresponse()
-        return response.status, response.read()
-
-
-def preprocess(image: bytes) -> npt.NDArray[np.float32]:
-    """What the client does to an image file before it sends a tensor."""
-    array: npt.NDArray[np.float32] = create_transforms()(DecodeImage()(image))  # type: ignore[assignment]
-    return array
-
-
-def check(peer: Peer, build_dir: Path, wanted: Mapping[str, int]) -> bool:
-    """Start a peer, have it classify the photographs, and print how that went.
-
-    Args:
-        peer: One of PEERS.
-        build_dir: What `prepare` was given.
-        wanted: Photograph -> class id.
-
-    Returns:
-        Whether all of its answers were right.
-    """
-    start, right = time.perf_counter(), True
-    with serving(peer, build_dir) as port:
-        print(f"{peer.name} {peer.version}: up after {time.perf_counter() - start:.1f} s")
-        for form in peer.forms:
-            for name, class_id in wanted.items():
-                status, answer = post(port, peer.path, peer.request(form, photograph(name).read_bytes()))
-                got = peer.top1(answer) if status == http.client.OK else [f"status {status}"]
-                is_right = got == [class_id]
-                right &= is_right
-                print(f"  {form:8} {name:12} {got} {'right' if is_right else f'WRONG, not [{class_id}]'}")
-    return right
-
-
-def main() -> int:
-    """Prepare and check."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PEERS)} (default: all)")
-    names = parser.parse_args().names or list(PEERS)
-    unknown = [name for name in names if name not in PEERS]
-    if unknown:
-        parser.error(f"there is no peer {', '.join(unknown)}; there are {', '.join(PEERS)}")
-    for name in names:
-        print(f"preparing {name} in {prepare(name).relative_to(ROOT)}: done", flush=True)
-    settings = Settings(inference_model_dir=str(MODEL), overridden=frozenset({"inference_model_dir"}))
-    classifier = Classifier(settings)
-    files = {name: photograph(name).read_bytes() for name in PHOTOGRAPHS}
-    wanted = {name: classifier.classify_images([file])[0]["class_ids"][0] for name, file in files.items()}
-    results = [check(PEERS[name], BUILD / name, wanted) for name in names]
-    return 0 if all(results) else 1
+                peer.convert(peer.build_dir)
 
 
 @contextlib.contextmanager
@@ -413,24 +256,3 @@ def _run(command: Sequence[str], env: Mapping[str, str]) -> None:
     )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-4000:]}")
-
-
-def _end_all(mark: str) -> None:
-    """Give what a peer has left behind a little time to end, then kill it."""
-    _, alive = psutil.wait_procs(processes(mark), timeout=5)
-    while alive:
-        for process in alive:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(alive, timeout=5)
-        alive = processes(mark)  # of one that was killed, another may have taken the place
-
-
-def _probe() -> bytes:
-    """The smallest file that counts: a grey picture."""
-    grey: npt.NDArray[Any] = np.full((256, 256, 3), 128, np.uint8)
-    return cv2.imencode(".png", grey)[1].tobytes()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,9 +5,9 @@ from typing import Annotated
 import litserve
 import orjson
 from fastapi import Depends, Request
+from peers import served
 from starlette.responses import Response
 
-from benchmarks.peers import served
 from clas.preparation import Prepared
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import orjson
 from mosec import Server, Worker
+from peers import served
 
-from benchmarks.peers import served
 from clas.device import available_cores
 from clas.preparation import Prepared
 

@@ -1,8 +1,8 @@
 """ONNX Runtime as the engine, served by mosec: the same server as ../mosec, with another predictor in it."""
 
-from benchmarks.peers import served
-from benchmarks.peers.mosec import server
-from benchmarks.peers.onnxruntime.engine import OnnxPredictor
+from peers import served
+from peers.mosec import server
+from peers.onnxruntime.engine import OnnxPredictor
 
 
 class Predict(server.Predict):

@@ -11,12 +11,12 @@ import threading
 
 import orjson
 import ray
+from peers import served
 from ray import serve
 from ray.serve.config import HTTPOptions
 from starlette.requests import Request
 from starlette.responses import Response
 
-from benchmarks.peers import served
 from clas.device import available_cores
 from clas.preparation import Prepared
 

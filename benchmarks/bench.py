@@ -1,0 +1,188 @@
+"""`make bench`: the limit, the original, our two faces, the peers and the client, side by side.
+
+    python benchmarks/bench.py [--rounds 3] [--seconds 4] [--only GROUP ...] [--output DIRECTORY]
+
+Each round starts every server once and puts it under each of its loads, with the bare predictor before and
+after; medians over the rounds are told, and ratios within a round. Every answer is checked while it is being
+timed. Needs wrk (apt-get install wrk). Writes results.json, table.md and the plots.
+"""
+
+import argparse
+import json
+import logging
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from repository import MODEL, ROOT
+
+# isort: split
+import measure
+import pictures
+import report
+import scenarios
+from bodies import Picture, clear_pictures, make_bodies, write_bodies
+from peers.peers import PEERS, prepare
+from results import Key, Results
+from servers import standalone
+
+from clas.classifier import Classifier
+from clas.device import available_cores, check_bf16, import_paddle
+from clas.errors import DeviceError
+from clas.settings import Settings
+
+GROUPS: Final = ("limit", "original", "hub", "standalone", "pinned", "peers", "client")
+_CLEAR: Final = 32  # pictures that the requests are made of: four for each of eight clients
+_CLIENT_BATCH: Final = 8
+_CLIENT_CONCURRENCY: Final = 4
+
+
+def main() -> int:
+    """Measure, and write what came of it."""
+    args = _parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    import_paddle()
+    clear = _clear_pictures()
+    results = Results(_facts(args))
+    with tempfile.TemporaryDirectory() as directory:
+        work = Path(directory)
+        if "client" in args.only:
+            pictures.write(work / "pictures", args.pictures)
+        for number in range(args.rounds):
+            _say(f"round {number + 1} of {args.rounds}")
+            for key, figures in _round(args, clear, work / str(number), work / "pictures"):
+                results.add(number, key, figures)
+                _say(report.line(key, figures))
+                args.output.mkdir(parents=True, exist_ok=True)
+                (args.output / "results.json").write_text(json.dumps(results.as_dict(), indent=1) + "\n")
+    report.write(results, args.output)
+    print((args.output / "table.md").read_text())
+    return 0
+
+
+def _parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--rounds", type=int, default=3, help="(default: 3)")
+    add("--seconds", type=float, default=4, help="of each load (default: 4)")
+    add("--pictures", type=int, default=2000, help="for the client (default: 2000)")
+    add("--only", nargs="+", choices=GROUPS, default=GROUPS, help="these groups (default: all)")
+    add("--output", type=Path, default=ROOT / "build" / "bench", help="(default: build/bench)")
+    args = parser.parse_args()
+    if "peers" in args.only:
+        for peer in PEERS.values():
+            prepare(peer)
+    return args
+
+
+def _round(
+    args: argparse.Namespace, clear: list[Picture], work: Path, folder: Path
+) -> Iterator[tuple[Key, measure.Figures]]:
+    """All measurements, once."""
+    work.mkdir()
+    yield from _limits(args, [*scenarios.LIMITS, *(scenarios.ONNX if "peers" in args.only else ())])
+    for number, scenario in enumerate(scenarios.SCENARIOS):
+        if scenario.group in args.only:
+            yield from _loads(scenario, clear, work / str(number), args.seconds)
+    if "client" in args.only:
+        yield from _clients(clear, work / "client", folder, args.seconds)
+    # Again: the machine may have been slower at the end than at the start.
+    yield from _limits(args, [limit for limit in scenarios.LIMITS if limit.name in scenarios.REFERENCES])
+
+
+def _limits(
+    args: argparse.Namespace, limits: Sequence[scenarios.Limit]
+) -> Iterator[tuple[Key, measure.Figures]]:
+    for limit in limits:
+        if "bf16" in limit.name and not _has_bf16():
+            continue
+        python = str(PEERS[limit.peer].python) if limit.peer else sys.executable
+        model = PEERS[limit.peer].build_dir / "model" if limit.peer else MODEL
+        options = [*limit.options, "--model_dir", str(model)]
+        yield (
+            Key("limit", "bare predictor", limit.name),
+            measure.bare(options, args.seconds, python=python, cores=limit.cores),
+        )
+
+
+def _loads(
+    scenario: scenarios.Scenario, clear: list[Picture], work: Path, seconds: float
+) -> Iterator[tuple[Key, measure.Figures]]:
+    if "bf16" in scenario.name and not _has_bf16():
+        return
+    peer = PEERS.get(scenario.name.split()[0])
+    with scenario.start() as running:
+        for case in scenario.cases:
+            bodies = peer.make_bodies(case.form, clear) if peer else make_bodies(case.form, clear, case.batch)
+            directory = work / str(case)
+            write_bodies(directory, bodies)
+            yield (
+                Key(scenario.group, scenario.name, str(case)),
+                measure.under_load(running, directory, bodies, case.clients, seconds, scenario.load_cores),
+            )
+
+
+def _clients(
+    clear: list[Picture], work: Path, folder: Path, seconds: float
+) -> Iterator[tuple[Key, measure.Figures]]:
+    """The client on a folder, and the same load with ready-made bodies of the same pictures."""
+    with standalone() as running:
+        for form in ("float32", "uint8", "encoded"):
+            ready = make_bodies(form, clear, _CLIENT_BATCH)
+            write_bodies(work / form, ready)
+            size = f"{_CLIENT_CONCURRENCY} x {_CLIENT_BATCH}"
+            yield (
+                Key("client", "ready-made bodies", f"{form}, {size}"),
+                measure.under_load(running, work / form, ready, _CLIENT_CONCURRENCY, seconds),
+            )
+            flags = ["--wire", form, "--batch_size", str(_CLIENT_BATCH)]
+            flags += ["--concurrency", str(_CLIENT_CONCURRENCY)]
+            yield (
+                Key("client", "test_hubserving.py", f"{form}, {size}"),
+                measure.client(running, folder, flags),
+            )
+
+
+def _clear_pictures() -> list[Picture]:
+    settings = Settings(inference_model_dir=str(MODEL), overridden=frozenset({"inference_model_dir"}))
+    return clear_pictures(Classifier(settings), _CLEAR)
+
+
+def _has_bf16() -> bool:
+    try:
+        check_bf16()
+    except DeviceError:
+        return False
+    return True
+
+
+def _facts(args: argparse.Namespace) -> dict[str, object]:
+    """Where and how it was measured."""
+    import paddle  # noqa: PLC0415  # imported by main
+
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "cores": available_cores(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "paddle": paddle.__version__,
+        "rounds": args.rounds,
+        "seconds": args.seconds,
+        "pictures": args.pictures,
+    }
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""A table, the claims, and the plots, of what was measured."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from measure import Figures
+from results import Key, Results
+from scenarios import LONE, PINNED, REFERENCE
+
+mpl.use("agg")
+from matplotlib import pyplot as plt  # takes the screen, if there is one, unless told before
+
+_COLUMNS: Final = (
+    ("images/s", "images_per_s", "{:.1f}"),
+    ("p50 ms", "p50_ms", "{:.1f}"),
+    ("p99 ms", "p99_ms", "{:.1f}"),
+    ("CPU ms/image", "cpu_ms", "{:.2f}"),
+    ("of it model", "model_cpu_ms", "{:.2f}"),
+    ("load CPU ms", "load_cpu_ms", "{:.2f}"),
+    ("memory MiB", "memory_mib", "{:.0f}"),
+    ("bytes/image", "wire_bytes", "{:.0f}"),
+)
+_LIMIT: Final = Key("limit", "bare predictor", REFERENCE)
+_LONE: Final = Key("limit", "bare predictor", LONE)
+_PINNED: Final = Key("limit", "bare predictor", PINNED)
+_ORIGINAL: Final = Key("original", "PaddleHub as the original", "float32, 1 x 8")
+_CLIENTS: Final = (1, 8, 32)
+
+
+def line(key: Key, figures: Figures) -> str:
+    """One measurement, to be seen while others follow."""
+    shown = [
+        f"{title} {form.format(value)}"
+        for title, field, form in _COLUMNS
+        if (value := getattr(figures, field)) is not None
+    ]
+    return f"{' | '.join(key)}: {', '.join(shown)}"
+
+
+def write(results: Results, output: Path) -> None:
+    """Write table.md and the plots to a folder."""
+    text = "\n".join([*_table(results), "", *_claims(results), ""])
+    (output / "table.md").write_text(text, "utf-8")
+    _plot_rows(results, output / "throughput.png")
+    _plot_peers(results, output / "peers.png")
+
+
+def _table(results: Results) -> list[str]:
+    titles = [title for title, _, _ in _COLUMNS]
+    head = ["", "load: form, clients x images", *titles, "of the limit", "x original"]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for key in results.keys:
+        cells = [_cell(results.median(key, field), form) for _, field, form in _COLUMNS]
+        cells += [_cell(results.ratio(key, _LIMIT), "{:.0%}"), _cell(results.ratio(key, _ORIGINAL), "{:.1f}")]
+        lines.append(f"| {key.name} | {key.case} | {' | '.join(cells)} |")
+    return lines
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "" if value is None else form.format(value)
+
+
+def _claims(results: Results) -> list[str]:
+    """What has to be shown, as far as it was measured."""
+    claims: list[tuple[str, float | None, str, str]] = []
+    standalone, bf16 = "standalone", "standalone, bf16"
+    hub = Key("hub", "PaddleHub, 1 process", "float32, 1 x 8")
+    claims.append(
+        ("PaddleHub face, batch 8, float32, to the original", results.ratio(hub, _ORIGINAL), "{:.1f}", "10")
+    )
+    for form in ("float32", "uint8", "encoded"):
+        for clients in (8, 32):
+            key = Key("standalone", standalone, f"{form}, {clients} x 1")
+            claims.append(
+                (f"standalone, {key.case}, of the limit", results.ratio(key, _LIMIT), "{:.0%}", "95 %")
+            )
+    for form in ("float32", "uint8", "encoded"):
+        key = Key("pinned", "standalone on core 0, load on core 1", f"{form}, 8 x 1")
+        claims.append(
+            (f"on core 0 alone, {key.case}, of that limit", results.ratio(key, _PINNED), "{:.0%}", "95 %")
+        )
+    for form in ("float32", "uint8"):
+        key = Key("standalone", standalone, f"{form}, 1 x 1")
+        claims.append(
+            (f"a lone client, {form}, p50 above the limit's, ms", _above(results, key), "{:.1f}", "2.5")
+        )
+    for form in ("uint8", "encoded"):
+        key = Key("standalone", bf16, f"{form}, 8 x 1")
+        claims.append((f"bf16, {key.case}, to the original", results.ratio(key, _ORIGINAL), "{:.1f}", "20"))
+    for form, wanted in (("uint8", "5 %"), ("float32", "10 %")):
+        key = Key("standalone", standalone, f"{form}, 8 x 1")
+        claims.append(
+            (
+                f"CPU outside the predictor, {key.case}, of the predictor's",
+                _outside(results, key),
+                "{:.0%}",
+                wanted,
+            )
+        )
+    for form in ("float32", "uint8", "encoded"):
+        ours, ready = (
+            Key("client", name, f"{form}, 4 x 8") for name in ("test_hubserving.py", "ready-made bodies")
+        )
+        claims.append(
+            (f"client end to end, {form}, of ready-made bodies", results.ratio(ours, ready), "{:.0%}", "85 %")
+        )
+    lines = ["| claim | measured | wanted |", "|---|---|---|"]
+    return lines + [
+        f"| {what} | {form.format(got)} | {want} |" for what, got, form, want in claims if got is not None
+    ]
+
+
+def _above(results: Results, key: Key) -> float | None:
+    ours, limit = results.median(key, "p50_ms"), results.median(_LONE, "p50_ms")
+    return None if ours is None or limit is None else ours - limit
+
+
+def _outside(results: Results, key: Key) -> float | None:
+    """The CPU time of the process that speaks HTTP, for one image, to the bare predictor's."""
+    total, model = results.median(key, "cpu_ms"), results.median(key, "model_cpu_ms")
+    bare = results.median(_LIMIT, "cpu_ms")
+    return None if total is None or model is None or bare is None else (total - model) / bare
+
+
+def _plot_rows(results: Results, path: Path) -> None:
+    """Images per second of our faces, beside the limit and the original."""
+    chosen = [
+        key
+        for key in results.keys
+        if key.group in ("original", "hub", "standalone")
+        and (key.group != "standalone" or "8 x 1" in key.case)
+    ]
+    limit = results.median(_LIMIT, "images_per_s")
+    if not chosen or limit is None:
+        return
+    figure, axes = plt.subplots(figsize=(9, 0.32 * len(chosen) + 1.4), layout="constrained")
+    _bars(axes, results, chosen)
+    axes.axvline(limit, color="black", linewidth=1, linestyle="--", label=f"bare predictor, {REFERENCE}")
+    axes.set_xlabel("images/s")
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _bars(axes: Axes, results: Results, keys: Sequence[Key]) -> None:
+    values = [results.median(key, "images_per_s") or 0 for key in keys]
+    names = [f"{key.name}: {key.case}" for key in keys]
+    bars = axes.barh(
+        names, values, color=["#8da0cb" if key.group == "original" else "#66a61e" for key in keys]
+    )
+    axes.bar_label(bars, fmt="%.0f", padding=2)
+    axes.invert_yaxis()
+    axes.margins(x=0.1)
+
+
+def _plot_peers(results: Results, path: Path) -> None:
+    """Images per second and p99 of the servers that a user would pick, by the number of clients."""
+    names = list(dict.fromkeys(key.name for key in results.keys if key.group == "peers"))
+    if not names:
+        return
+    figure, rows = plt.subplots(2, 2, figsize=(11, 7), layout="constrained", squeeze=False)
+    for row, form in zip(rows, ("file", "float32"), strict=True):
+        for axes, (field, title) in zip(
+            row,
+            (("images_per_s", "images/s (more is better)"), ("p99_ms", "p99, ms (less is better)")),
+            strict=True,
+        ):
+            for number, name in enumerate(names):
+                values = [results.median(Key("peers", name, f"{form}, {n} x 1"), field) for n in _CLIENTS]
+                places = [place + number * 0.8 / len(names) for place in range(len(_CLIENTS))]
+                axes.bar(places, [value or 0 for value in values], 0.75 / len(names), label=name)
+            axes.set_xticks(
+                [place + 0.35 for place in range(len(_CLIENTS))], [f"{n} clients" for n in _CLIENTS]
+            )
+            axes.set_title(f"{form}: {title}")
+    rows[0][0].legend(fontsize="small")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
