@@ -5,22 +5,31 @@ import re
 import struct
 import subprocess
 import sys
+import threading
 import zlib
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import psutil
 import pytest
 import requests
 
 from clas.preprocess import DecodeImage, create_transforms
-from known_answers import PHOTOGRAPHS, assert_right
+from gates import PATIENCE_S
+from known_answers import PHOTOGRAPHS, TOP_5, assert_right
+from scripted_service import Reply, envelope, scripted_service
 from wire import encode
 
 ONLY_HUB = pytest.mark.parametrize("service", ["PaddleHub", "PaddleHub with workers"], indirect=True)
+ONLY_STANDALONE = pytest.mark.parametrize("service", ["standalone", "standalone with workers"], indirect=True)
 
+OPERATIONS = ["normalize", "to_chw"]
+NUM_PICTURES = 32
+BROKEN = "14.jpg"
 
 ANSWERS: dict[str, Any] = {}
 
@@ -42,9 +51,12 @@ def post(service: Service, body: Any) -> Any:
     return answer
 
 
-def tensor(pictures: Path, *names: str) -> dict[str, Any]:
-    decode, transforms = DecodeImage(), create_transforms()
-    return dict(encode(np.stack([transforms(decode((pictures / name).read_bytes())) for name in names])))
+def tensor(pictures: Path, *names: str, left: Sequence[str] = ()) -> dict[str, Any]:
+    """A request in tensor form, that leaves some operations to the server."""
+    decode = DecodeImage()
+    transforms = create_transforms(normalize="normalize" not in left, to_chw="to_chw" not in left)
+    fields = encode(np.stack([transforms(decode((pictures / name).read_bytes())) for name in names]))
+    return {**fields, "preprocess": list(left)} if left else fields
 
 
 def encoded(pictures: Path, *names: str) -> list[str]:
@@ -62,6 +74,30 @@ def run_client(url: str, repository: Path, *flags: str) -> subprocess.CompletedP
     )
 
 
+def printed(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
+    """The results by the names of the files, in the order of the lines; each is there once."""
+    pattern = r"File:(.+), The result\(s\): class_ids: \[(.+)\], label_names: \[(.+)\], scores: \[(.+)\]"
+    lines = [line for line in done.stdout.splitlines() if line.startswith("File:")]
+    found = [result for result in (re.fullmatch(pattern, line) for line in lines) if result is not None]
+    results = {
+        result[1]: {
+            "class_ids": [int(number) for number in result[2].split(", ")],
+            "label_names": result[3],
+            "scores": [float(number) for number in result[4].split(", ")],
+        }
+        for result in found
+    }
+    assert len(results) == len(lines), done.stdout
+    return results
+
+
+def assert_same(entries: Iterable[Any], others: Iterable[Any], tolerance: float) -> None:
+    for entry, other in zip(entries, others, strict=True):
+        assert entry["class_ids"] == other["class_ids"]
+        assert entry["label_names"] == other["label_names"]
+        assert entry["scores"] == pytest.approx(other["scores"], abs=tolerance)
+
+
 @pytest.mark.parametrize("batch_size", ["1", "2", "3"])
 def test_the_client_prints_the_right_top_5(
     service: Service, repository: Path, pictures: Path, batch_size: str
@@ -69,18 +105,9 @@ def test_the_client_prints_the_right_top_5(
     done = run_client(service.url, repository, "--image_file", str(pictures), "--batch_size", batch_size)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    pattern = r"File:(.+), The result\(s\): class_ids: \[(.+)\], label_names: \[(.+)\], scores: \[(.+)\]"
-    results = [re.fullmatch(pattern, line) for line in lines[:3]]
-    found = [result for result in results if result is not None]
-    entries = [
-        {
-            "class_ids": [int(number) for number in result[2].split(", ")],
-            "scores": [float(number) for number in result[4].split(", ")],
-        }
-        for result in found
-    ]
-    assert [result[1] for result in found] == list(PHOTOGRAPHS), done.stdout
-    assert_right(entries, PHOTOGRAPHS)
+    results = printed(done)
+    assert list(results) == list(PHOTOGRAPHS), done.stdout
+    assert_right(results.values(), PHOTOGRAPHS)
     assert "'espresso', 'cup', 'consomme'" in lines[1]
     assert re.fullmatch(r"The average time of prediction cost: \d+\.\d{3} s/image", lines[3])
     assert re.fullmatch(r"The average time cost: \d+\.\d{3} s/image", lines[4])
@@ -100,14 +127,24 @@ def test_both_forms_give_the_same_results(service: Service, pictures: Path) -> N
     assert as_tensor["results"]["prediction"] == as_images["results"]["prediction"]
 
 
+@pytest.mark.parametrize("left", [OPERATIONS, ["to_chw"]])
+def test_what_preprocess_leaves_to_the_server_is_done_there(
+    service: Service, pictures: Path, left: list[str]
+) -> None:
+    complete = post(service, tensor(pictures, *PHOTOGRAPHS))["results"]["prediction"]
+    request = tensor(pictures, *PHOTOGRAPHS, left=left)
+    assert request["revert_params"]["shape"] == [3, 224, 224, 3]
+    answer = post(service, request)
+    assert (answer["status"], answer["msg"]) == ("000", "")
+    assert_right(answer["results"]["prediction"], PHOTOGRAPHS)
+    assert_same(answer["results"]["prediction"], complete, 1.1e-5)
+
+
 def test_both_servers_give_the_same_results(service: Service, pictures: Path) -> None:
     """PaddleHub's answers come first, and are kept; scores may differ by a unit in the last place."""
     answer = post(service, {"images": encoded(pictures, *PHOTOGRAPHS), "top_k": 20})
     prediction = answer["results"]["prediction"]
-    for entry, first in zip(prediction, ANSWERS.setdefault("first", prediction), strict=True):
-        assert entry["class_ids"] == first["class_ids"]
-        assert entry["label_names"] == first["label_names"]
-        assert entry["scores"] == pytest.approx(first["scores"], abs=2e-5)
+    assert_same(prediction, ANSWERS.setdefault("first", prediction), 2e-5)
 
 
 def test_one_bad_image_does_not_fail_the_others(service: Service, pictures: Path) -> None:
@@ -167,6 +204,11 @@ def huge_png() -> str:
     return base64.b64encode(file).decode()
 
 
+def pixels(*preprocess: str) -> dict[str, Any]:
+    """A black picture, and what is to be done to it."""
+    return {**encode(np.zeros((1, 224, 224, 3), np.uint8)), "preprocess": list(preprocess)}
+
+
 def nan_batch() -> dict[str, Any]:
     return dict(encode(np.full((1, 3, 224, 224), np.nan, np.float32)))
 
@@ -198,12 +240,28 @@ def zeros(*shape: int) -> dict[str, Any]:
         ({"images": ["AAAA"], "top_k": 1001}, "top_k is 1001; it takes a whole number from 1 to 1000"),
         ({"images": ["AAAA"], "topk": 1}, "unknown field 'topk'"),
         ({"images": ["AAAA"], "use_gpu": True}, "use_gpu"),
+        (
+            pixels("to_chw", "normalize"),
+            "preprocess is ['to_chw', 'normalize']; it takes a list of normalize",
+        ),
+        (
+            pixels("normalize", "normalize", "to_chw"),
+            "preprocess is ['normalize', 'normalize', 'to_chw']; it",
+        ),
+        (pixels("normalize", "flip"), "preprocess is ['normalize', 'flip']; it takes a list of normalize"),
+        ({**pixels(), "preprocess": "normalize"}, "preprocess is 'normalize'; it takes a list of normalize"),
+        ({"images": ["AAAA"], "preprocess": OPERATIONS}, "preprocess goes with a tensor in images"),
+        (
+            {**zeros(1, 3, 224, 224), "preprocess": OPERATIONS},
+            "revert_params.shape is [1, 3, 224, 224]; preprocess takes a batch [N, H, W, 3]",
+        ),
     ],
 )
 def test_bad_input_is_refused_and_the_next_good_request_answered(
     service: Service, pictures: Path, body: dict[str, Any], message: str
 ) -> None:
     answer = post(service, body)
+    assert answer.keys() == {"status", "msg", "results"}
     assert answer["status"] == "101"
     assert message in answer["msg"]
     assert answer["results"] == ""
@@ -240,17 +298,129 @@ def test_what_is_no_json_object_is_refused_by_paddlehub_and_harms_nothing(
     assert_right(good["results"]["prediction"], ["rocket.jpg"])
 
 
-@pytest.mark.parametrize("wire", ["uint8", "encoded"])
-def test_every_form_gets_the_answers_of_the_original_form(
-    service: Service, repository: Path, pictures: Path, wire: str
+def test_all_three_forms_of_the_wire_give_the_same_classes(
+    service: Service, repository: Path, pictures: Path
 ) -> None:
-    flags = ["--image_file", str(pictures), "--batch_size", "2"]
-    original, other = (
-        run_client(service.url, repository, *flags, *more)
-        for more in ([], ["--wire", wire, "--concurrency", "3"])
+    """Scores are printed with five decimals, so that to 1e-5 means one unit in the last of them."""
+    results = {}
+    for wire in ("float32", "uint8", "encoded"):
+        flags = ["--image_file", str(pictures), "--batch_size", "2", "--concurrency", "3", "--wire", wire]
+        done = run_client(service.url, repository, *flags)
+        assert done.returncode == 0, done.stderr
+        results[wire] = printed(done)
+        assert list(results[wire]) == list(PHOTOGRAPHS)
+        assert [entry["class_ids"] for entry in results[wire].values()] == [ids for ids, _ in TOP_5.values()]
+    assert_right(results["float32"].values(), PHOTOGRAPHS)
+    assert_same(results["uint8"].values(), results["float32"].values(), 1.1e-5)
+    assert_same(results["encoded"].values(), results["float32"].values(), 1e-4)
+
+
+@pytest.mark.parametrize("service", ["standalone"], indirect=True)
+@pytest.mark.parametrize(
+    ("flags", "described", "more"),
+    [
+        ([], ([3, 3, 224, 224], "float32"), {}),
+        (["--wire", "float32"], ([3, 3, 224, 224], "float32"), {}),
+        (["--wire", "uint8"], ([3, 224, 224, 3], "uint8"), {"preprocess": OPERATIONS}),
+        (["--wire", "uint8", "--normalize", "0"], ([3, 224, 224, 3], "uint8"), {"preprocess": ["to_chw"]}),
+    ],
+)
+def test_the_tensor_forms_of_the_wire_are_what_the_server_gets(
+    service: Service,
+    repository: Path,
+    pictures: Path,
+    flags: list[str],
+    described: tuple[list[int], str],
+    more: dict[str, Any],
+) -> None:
+    sent = request_of_the_client(service, repository, pictures, *flags)
+    assert isinstance(sent.pop("images"), str)
+    assert sent == {"revert_params": {"shape": described[0], "dtype": described[1]}, **more}
+
+
+@pytest.mark.parametrize("service", ["standalone"], indirect=True)
+def test_the_encoded_form_of_the_wire_is_the_files_as_they_are(
+    service: Service, repository: Path, pictures: Path
+) -> None:
+    sent = request_of_the_client(service, repository, pictures, "--wire", "encoded")
+    assert sent == {"images": encoded(pictures, *PHOTOGRAPHS)}
+
+
+def request_of_the_client(service: Service, repository: Path, pictures: Path, *flags: str) -> dict[str, Any]:
+    """What the client sends, looked at on its way to the server."""
+    with scripted_service(lambda request: Reply(post(service, request))) as between:
+        done = run_client(between.url, repository, "--image_file", str(pictures), "--batch_size", "3", *flags)
+    assert (done.returncode, len(printed(done))) == (0, 3), done.stderr
+    [sent] = between.requests
+    return sent
+
+
+@pytest.fixture(scope="session")
+def many_pictures(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with as many different pictures, cut out of three photographs; but one is no picture."""
+    directory = tmp_path_factory.mktemp("many_pictures")
+    images = [cv2.imread(str(photographs / name)) for name in PHOTOGRAPHS]
+    for number in range(NUM_PICTURES):
+        image, left = images[number % len(images)], 5 * (number // len(images))
+        assert image is not None
+        assert cv2.imwrite(str(directory / f"{number:02}.jpg"), image[:, left : left + 350])
+    (directory / BROKEN).write_text("no picture")
+    return directory
+
+
+@ONLY_STANDALONE
+@pytest.mark.parametrize("wire", ["float32", "encoded"])
+def test_concurrent_requests_are_printed_as_those_in_turn_are(
+    service: Service, repository: Path, many_pictures: Path, wire: str
+) -> None:
+    """With float32 the client finds the broken file; with encoded the server does, among good ones."""
+    flags = ["--image_file", str(many_pictures), "--batch_size", "3", "--wire", wire]
+    in_turn, at_once = (
+        run_client(service.url, repository, *flags, "--concurrency", number) for number in ("1", "4")
     )
-    assert (other.returncode, len(other.stdout.splitlines())) == (0, 6), other.stderr
-    assert other.stdout.splitlines()[:3] == original.stdout.splitlines()[:3]
+    names = sorted(path.name for path in many_pictures.iterdir() if path.name != BROKEN)
+    for done in (in_turn, at_once):
+        assert done.returncode == 1
+        assert re.fullmatch(rf"ERROR: {BROKEN}: the image can't be decoded: .+\n", done.stderr), done.stderr
+        results = printed(done)
+        assert list(results) == names
+        assert len({str(entry["scores"]) for entry in results.values()}) == NUM_PICTURES - 1
+    *lines, _, _, top_1 = at_once.stdout.splitlines()
+    assert lines == in_turn.stdout.splitlines()[:-3]
+    assert top_1 == in_turn.stdout.splitlines()[-1]
+
+
+def test_a_late_answer_keeps_its_place_among_four_requests_at_once(repository: Path, tmp_path: Path) -> None:
+    """Of each four requests none is answered before all have come, and then the last one first."""
+    for number in range(8):
+        (tmp_path / f"{number}.jpg").write_text(str(number))
+    all_came = threading.Barrier(4, timeout=PATIENCE_S)
+    answered = [threading.Event() for _ in range(8)]
+    under_way: set[int] = set()
+    at_once: list[int] = []
+    order: list[int] = []
+
+    def answer(request: dict[str, Any]) -> Reply:
+        number = int(base64.b64decode(request["images"][0]))
+        under_way.add(number)
+        at_once.append(len(under_way))
+        all_came.wait()
+        assert number % 4 == 3 or answered[number + 1].wait(PATIENCE_S)
+        order.append(number)
+        under_way.remove(number)
+        answered[number].set()
+        entry = {"class_ids": [number], "scores": [0.5], "label_names": ["name"]}
+        return Reply(envelope({"prediction": [entry], "elapse": 0.1}))
+
+    flags = ["--image_file", str(tmp_path), "--wire", "encoded", "--concurrency", "4", "--retries", "0"]
+    with scripted_service(answer) as service:
+        done = run_client(service.url, repository, *flags)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert order == [3, 2, 1, 0, 7, 6, 5, 4]
+    assert max(at_once) == 4
+    results = printed(done)
+    assert list(results) == [f"{number}.jpg" for number in range(8)]
+    assert [entry["class_ids"] for entry in results.values()] == [[number] for number in range(8)]
 
 
 def test_the_client_says_in_one_line_what_the_server_refuses(

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clas.preprocess import create_transforms
+from clas.protocol import OPERATIONS
 from clas_client.batches import stacked_body
 from clas_client.sender import Sender
 from known_answers import PHOTOGRAPHS, assert_right
@@ -272,6 +273,7 @@ REQUESTS = st.fixed_dictionaries(
         | st.fixed_dictionaries(
             {"shape": JSON_VALUES, "dtype": st.sampled_from(["float32", "int8", "O", "V8"])}
         ),
+        "preprocess": JSON_VALUES | st.lists(st.sampled_from(OPERATIONS), max_size=3),
         "top_k": JSON_VALUES,
     },
 )
