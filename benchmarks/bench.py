@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -37,6 +38,7 @@ from clas.errors import DeviceError
 from clas.settings import Settings
 
 GROUPS: Final = ("limit", "original", "hub", "standalone", "pinned", "peers", "client")
+_JSON_MODEL: Final = ROOT / "build" / "bench" / "json_model"
 _CLEAR: Final = 32  # pictures that the requests are made of: four for each of eight clients
 _CLIENT_BATCH: Final = 8
 _CLIENT_CONCURRENCY: Final = 4
@@ -47,6 +49,8 @@ def main() -> int:
     args = _parse_args()
     logging.basicConfig(level=logging.WARNING)
     import_paddle()
+    export = [sys.executable, "-W", "ignore", "tools/export_efficientnet_lite.py", "--format", "json"]
+    subprocess.run([*export, "--output", str(_JSON_MODEL)], check=True)
     clear = _clear_pictures()
     results = Results(_facts(args))
     with tempfile.TemporaryDirectory() as directory:
@@ -105,6 +109,7 @@ def _limits(
             continue
         python = str(PEERS[limit.peer].python) if limit.peer else sys.executable
         model = PEERS[limit.peer].build_dir / "model" if limit.peer else MODEL
+        model = _JSON_MODEL if limit.is_json else model
         options = [*limit.options, "--model_dir", str(model)]
         yield (
             Key("limit", "bare predictor", limit.name),

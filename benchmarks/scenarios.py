@@ -72,12 +72,14 @@ class Limit:
         options: Of bare.py.
         cores: Where it may run, as taskset has it; empty for everywhere.
         peer: Whose Python runs it; empty for ours.
+        is_json: With the model in Paddle 3's own format.
     """
 
     name: str
     options: Sequence[str]
     cores: str = ""
     peer: str = ""
+    is_json: bool = False
 
 
 def _limits() -> list[Limit]:
@@ -90,6 +92,8 @@ def _limits() -> list[Limit]:
         for batch in (1, 8)
         for threads in (1, 2)
     ]
+    json_options = ("--batch", "8", "--threads", "2")
+    limits.append(Limit("fp32, batch 8, 2 threads, inference.json", json_options, is_json=True))
     limits.append(Limit(PINNED, ("--batch", "8"), cores="0"))
     return limits
 

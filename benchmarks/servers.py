@@ -38,11 +38,13 @@ class Running:
     Attributes:
         url: Where requests go.
         mark: Of its processes; see `usage`.
+        log: What it prints.
         pattern: Of Lua: finds the first class of each image in its answers.
     """
 
     url: str
     mark: str
+    log: Path
     pattern: str = PATTERN
 
 
@@ -76,22 +78,26 @@ def marked(
 
 
 @contextlib.contextmanager
-def standalone(options: Sequence[str] = (), cores: Sequence[int] = ()) -> Iterator[Running]:
+def standalone(
+    options: Sequence[str] = (), cores: Sequence[int] = (), *, whole: bool = True
+) -> Iterator[Running]:
     """The standalone server on the default model.
 
     Args:
         options: More of its flags.
         cores: Where it may run; empty for everywhere.
+        whole: Wait for all of its predictors, not only until it answers.
     """
     port = free_port()
     pinned = ["taskset", "-c", ",".join(map(str, cores))] if cores else []
     command = [*pinned, sys.executable, "-W", "ignore", "-m", "clas.serving", "start", "-m", "clas_system"]
     with tempfile.TemporaryDirectory() as directory:
+        work = Path(directory)
         env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": directory}
         flags = ["-p", str(port), "--inference_model_dir", str(MODEL), *options]
-        is_up = lambda: _is_ready(port)  # noqa: E731
-        with marked([*command, *flags], Path(directory, "log"), env, Path(directory), is_up) as mark:
-            yield Running(f"http://127.0.0.1:{port}{_PATH}", mark)
+        is_up = lambda: bool(_get(port, "/health/ready")) and (not whole or _has_all_predictors(port))  # noqa: E731
+        with marked([*command, *flags], work / "log", env, work, is_up) as mark:
+            yield Running(f"http://127.0.0.1:{port}{_PATH}", mark, work / "log")
 
 
 @contextlib.contextmanager
@@ -112,7 +118,7 @@ def hub(init_args: Mapping[str, object] | None = None, workers: int = 0) -> Iter
         env = {**os.environ, "HUB_HOME": str(_installed_hub())}
         command = [hub_command(), "serving", "start", "-c", "config.json"]
         with marked(command, work / "log", env, work, lambda: is_listening(port)) as mark:
-            yield Running(f"http://127.0.0.1:{port}{_PATH}", mark)
+            yield Running(f"http://127.0.0.1:{port}{_PATH}", mark, work / "log")
 
 
 @contextlib.contextmanager
@@ -127,7 +133,7 @@ def running_peer(peer: Peer, options: Sequence[str] = ()) -> Iterator[Running]:
     port = free_port()
     log, is_up = peer.build_dir / "server.log", lambda: peer.is_up(port)
     with marked(peer.command(port, options), log, peer.environment(), peer.build_dir, is_up) as mark:
-        yield Running(f"http://127.0.0.1:{port}{peer.path}", mark, peer.pattern)
+        yield Running(f"http://127.0.0.1:{port}{peer.path}", mark, log, peer.pattern)
 
 
 @cache
@@ -142,12 +148,20 @@ def _installed_hub() -> Path:
     return home
 
 
-def _is_ready(port: int) -> bool:
+def _has_all_predictors(port: int) -> bool:
+    """Requests are answered before: the first predictor is enough for that."""
+    predictors = json.loads(_get(port, "/") or "{}").get("predictors", {})
+    return bool(predictors and predictors["serving"] == predictors["wanted"])
+
+
+def _get(port: int, path: str) -> bytes:
+    """The body of an answer; empty if there is none, or another status than 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
-        connection.request("GET", "/health/ready")
-        return connection.getresponse().status == http.client.OK
-    return False
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.read() if response.status == http.client.OK else b""
+    return b""
 
 
 def _end_all(mark: str) -> None:

@@ -78,7 +78,7 @@ class Classifier:
     @property
     def max_batch_size(self) -> int:
         """How many images go through the model at once."""
-        return self._predictor.batch_size or self._settings.max_batch_size
+        return self._predictor.batch_size or self._settings.batch_limit
 
     def classify(
         self,

@@ -11,6 +11,9 @@ from .errors import SettingsError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+CPU_BATCH_SIZE: Final = 4
+"""More at once is no faster for each image on a CPU, and takes more memory: benchmarks/README.md."""
+GPU_BATCH_SIZE: Final = 32
 MAX_IMAGE_PIXELS: Final = 89_478_485
 """Default bound on width x height of one image: 256 MiB of RGB (source: Pillow's MAX_IMAGE_PIXELS)."""
 
@@ -43,7 +46,8 @@ class Settings:
         cpu_num_threads: Threads of one prediction; 0 stands for all that the process may use.
         precision: "fp32", or "bf16" for bfloat16 by MKL-DNN on a CPU that has it.
         ir_optim: Let Paddle optimise the graph.
-        max_batch_size: Images that go through the model at once.
+        max_batch_size: Images that go through the model at once; 0 stands for CPU_BATCH_SIZE, or
+            GPU_BATCH_SIZE with use_gpu.
         resize_short: Length of the short side after resizing, in pixels.
         crop_size: Side of the square center crop, in pixels.
         max_image_pixels: Bound on width x height of one encoded image.
@@ -63,7 +67,7 @@ class Settings:
     cpu_num_threads: int = number(0, 0, 1024)
     precision: str = choice("fp32", "bf16")
     ir_optim: bool = True
-    max_batch_size: int = number(32, 1, 65536)
+    max_batch_size: int = number(0, 0, 65536)
     resize_short: int = number(256, 1, 8192)
     crop_size: int = number(224, 1, 8192)
     max_image_pixels: int = number(MAX_IMAGE_PIXELS, 1, 2 * MAX_IMAGE_PIXELS)  # Pillow refuses any beyond
@@ -86,6 +90,11 @@ class Settings:
                 f"resize_short is {self.resize_short} and crop_size {self.crop_size}; "
                 "resize_short must not be smaller"
             )
+
+    @property
+    def batch_limit(self) -> int:
+        """How many images go through the model at once."""
+        return self.max_batch_size or (GPU_BATCH_SIZE if self.use_gpu else CPU_BATCH_SIZE)
 
 
 SETTING_NAMES: Final = tuple(

@@ -40,6 +40,22 @@ class Running:
         """The processes that have a model loaded, or are loading one."""
         return [child for child in self.process.children(recursive=True) if is_spawned(child, "spawn_main")]
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[Callable[[], None]]:
+        """Stop all models, for the time of a block or until what it gives is called."""
+        models = self.models()
+
+        def go_on() -> None:
+            for model in models:
+                model.resume()
+
+        for model in models:
+            model.suspend()
+        try:
+            yield go_on
+        finally:
+            go_on()
+
     def workers(self) -> list[psutil.Process]:
         """The worker processes under the supervisor."""
         return [child for child in self.process.children() if not is_spawned(child, "multiprocessing")]
@@ -55,10 +71,11 @@ class Running:
         return total
 
 
-def tiny_config(model: Path, **top_level: Any) -> dict[str, Any]:
+def tiny_config(model: Path, *, max_batch_size: int = 0, **top_level: Any) -> dict[str, Any]:
     """For one of the tiny models, on one thread; answers the best class of each image, without its name."""
     sizes = {"crop_size": 32, "resize_short": 32, "class_id_map_file": "", "cpu_num_threads": 1}
-    module = {"init_args": {**sizes, "inference_model_dir": str(model)}, "predict_args": {"top_k": 1}}
+    init_args = {**sizes, "max_batch_size": max_batch_size, "inference_model_dir": str(model)}
+    module = {"init_args": init_args, "predict_args": {"top_k": 1}}
     return {"modules_info": {"clas_system": module}, **top_level}
 
 

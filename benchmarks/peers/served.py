@@ -25,8 +25,9 @@ from clas.preparation import Preparation, Prepared
 from clas.protocol import decode
 from clas.settings import Settings
 
-MAX_BATCH_SIZE: Final = 32
-"""Images that go through the model at once, requests that a framework may gather; as in clas/params.py."""
+MAX_BATCH_SIZE: Final = 4
+"""Images that go through the model at once, requests that a framework may gather; as ours on a CPU. With 32
+the peers answered as many or fewer, and later."""
 MAX_BODY_BYTES: Final = 64 * 2**20
 """Room for 32 images in the tensor form (26 MB), and more."""
 TIMEOUT_S: Final = 60

@@ -93,6 +93,7 @@ class _Endpoints:
             name: getattr(options, name)
             for name in ("max_request_bytes", "max_queue_images", "max_queue_bytes", "timeout_s")
         }
+        serving, wanted = self._engine.predictors
         return JsonResponse(
             {
                 "name": "clas_system",
@@ -100,6 +101,7 @@ class _Endpoints:
                 "state": "loading" if self._engine.is_loading else "ready",
                 "model": classifier.describe() if classifier else None,
                 "workers": self._workers,
+                "predictors": {"serving": serving, "wanted": wanted},
                 "limits": limits,
                 "predict": PREDICT_PATH,
                 "docs": "/docs",

@@ -58,6 +58,11 @@ class Engine:
         """No predictor serves: they are being loaded, for the first time or again."""
         return not self.has_failed and not any(lane.is_serving for lane in self._lanes)
 
+    @property
+    def predictors(self) -> tuple[int, int]:
+        """How many predictors serve, and how many there are to be."""
+        return sum(lane.is_serving for lane in self._lanes), len(self._lanes)
+
     def start(self) -> None:
         """Begin to load the first predictor; returns at once. The others follow when that serves."""
         self._lanes[0].start()

@@ -236,7 +236,10 @@ def _schemas() -> Schema:
             {"status": {**text, "enum": ["101"]}, "msg": text, "results": {**text, "enum": [""]}}
         ),
         "State": _object({"status": text}),
-        "Service": {"type": "object", "required": ["name", "version", "state", "model", "workers", "limits"]},
+        "Service": {
+            "type": "object",
+            "required": ["name", "version", "state", "model", "workers", "predictors", "limits"],
+        },
     }
 
 

@@ -145,6 +145,27 @@ def test_a_model_that_hangs_is_replaced_and_clients_that_retry_lose_nothing(
     assert not load.failures
 
 
+def test_of_several_predictors_one_is_replaced_while_the_others_answer(
+    numbering_model: Path, tmp_path: Path
+) -> None:
+    config = tiny_config(numbering_model, predictors=2)
+    with clas_serving(tmp_path, config=config) as running, loaded(running, 8, retries=8) as load:
+        eventually(lambda: len(running.models()) == 2)
+        for _ in range(2):
+            load.goes_on()
+            killed = random.choice(running.models())  # noqa: S311
+            killed.kill()
+            load.goes_on()
+            assert requests.get(f"{running.base}/health/ready", timeout=10).ok
+            eventually(lambda: predictors_of(running) == {"serving": 2, "wanted": 2})
+            assert killed.pid not in [model.pid for model in running.models()]
+    assert not load.failures
+
+
+def predictors_of(running: Running) -> Any:
+    return requests.get(running.base, timeout=10).json()["predictors"]
+
+
 def test_a_worker_whose_event_loop_stands_still_is_replaced_while_the_others_go_on(
     numbering_model: Path, tmp_path: Path
 ) -> None:

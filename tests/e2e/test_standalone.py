@@ -123,34 +123,25 @@ def assert_read_as_imread_does(server: Running, file: Path) -> None:
 
 def test_a_prediction_that_goes_on_does_not_keep_the_event_loop(server: Running, pictures: Path) -> None:
     """The model is stopped in the middle of its work: the rest of the server must not notice."""
-    [model] = server.models()
     data = (pictures / "rocket.jpg").read_bytes()
-    model.suspend()
-    try:
-        with ThreadPoolExecutor(1) as client:
-            waiting = client.submit(classify, server, data, "image/jpeg")
-            eventually(lambda: server.metric("clas_queue_images") == 1)
-            assert not waiting.done()
-            assert requests.get(f"{server.base}/health/live", timeout=1).json() == {"status": "live"}
-            model.resume()
-            assert waiting.result()[0] == 200
-    finally:
-        model.resume()
+    with ThreadPoolExecutor(1) as client, server.held() as go_on:
+        waiting = client.submit(classify, server, data, "image/jpeg")
+        eventually(lambda: server.metric("clas_queue_images") == 1)
+        assert not waiting.done()
+        assert requests.get(f"{server.base}/health/live", timeout=1).json() == {"status": "live"}
+        go_on()
+        assert waiting.result()[0] == 200
 
 
 def test_a_client_that_hangs_up_is_not_waited_for(server: Running, pictures: Path) -> None:
     data = (pictures / "rocket.jpg").read_bytes()
-    [model] = server.models()
-    model.suspend()
-    try:
+    with server.held():
         for _ in range(3):
             connection = http.client.HTTPConnection("127.0.0.1", server.port)
             connection.request("POST", "/predict/clas_system", data, {"Content-Type": "image/jpeg"})
             eventually(lambda: server.metric("clas_queue_images") == 1)
             connection.close()
             eventually(lambda: server.metric("clas_queue_images") == 0)
-    finally:
-        model.resume()
     assert classify(server, data, "image/jpeg")[0] == 200
 
 
@@ -203,7 +194,7 @@ def test_a_body_that_never_ends_is_refused_while_it_comes(tiny_model: Path, tmp_
 @pytest.fixture(scope="module")
 def numbering(numbering_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Two workers in front of a model that tells the images apart."""
-    config = tiny_config(numbering_model, use_multiprocess=True, workers=2)
+    config = tiny_config(numbering_model, use_multiprocess=True, workers=2, max_batch_size=32)
     with clas_serving(tmp_path_factory.mktemp("numbering"), config=config) as running:
         yield running
 

@@ -15,7 +15,7 @@ from peers import served
 from clas.device import available_cores
 from clas.preparation import Prepared
 
-_THREADS = 2
+_THREADS = 1
 _WAIT_MS = 1
 
 

@@ -52,7 +52,7 @@ class Replica:
 
 def main() -> None:
     """Serve until a signal comes."""
-    args = served.parse_arguments(__doc__, threads=2, wait_ms=1)
+    args = served.parse_arguments(__doc__, threads=1, wait_ms=1)
     with tempfile.TemporaryDirectory(prefix="ray-") as directory:  # short: Unix sockets are in there
         ray.init(
             num_cpus=available_cores(),

@@ -38,9 +38,10 @@ def test_the_front_page_tells_what_runs_here_without_any_path(service: Served, t
             "mkldnn": True,
             "precision": "fp32",
             "threads": 1,
-            "max_batch_size": 32,
+            "max_batch_size": 4,
         },
         "workers": 1,
+        "predictors": {"serving": 1, "wanted": 1},
         "limits": {
             "max_request_bytes": options.max_request_bytes,
             "max_queue_images": options.max_queue_images,

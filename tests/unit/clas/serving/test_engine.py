@@ -230,6 +230,7 @@ def test_the_first_of_several_predictors_serves_before_the_others_are_loaded(
     with opener.gate.closed():
         assert best(submit(engine, 2)) == [2]
     wait_until(lambda: len(engine.batcher._owners) == 3)
+    wait_until(lambda: engine.predictors == (3, 3))
     assert [predictor.num_threads for predictor in opener.opened] == [2, 1, 1]
     assert [owner.is_wide for owner in engine.batcher._owners] == [True, False, False]
     assert best(submit(engine, 1)) == [1]

@@ -1,37 +1,28 @@
-"""Two claims about the standalone server, measured on the default model.
+"""While the standalone server is saturated with requests of 8 images, /health/live answers within 100 ms.
 
-    python benchmarks/standalone_server.py
+    python benchmarks/liveness.py
 
-1. From the command to a server that is ready: under 4 s.
-2. While it is saturated with requests of 8 images, in either form, /health/live answers within 100 ms.
-
-Times depend on the machine and on what else it does: each is taken several times, and the median told.
+Measured on the default model, in the tensor form and with image files.
 """
 
 import argparse
-import contextlib
 import http.client
 import multiprocessing
-import os
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from functools import partial
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
-from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import numpy as np
+import repository  # noqa: F401  # lets Python find the rest
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
+# isort: split
+from servers import standalone
 
-from clas.protocol import files_body, tensor_body  # noqa: E402
-from demo import photograph  # noqa: E402
-from server_process import free_port, server_process  # noqa: E402
+from clas.protocol import files_body, tensor_body
+from demo import photograph
 
 _IMAGES: Final = 8
 _PATH: Final = "/predict/clas_system"
@@ -43,13 +34,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--starts", type=int, default=5, help="how often it is started (default: 5)")
     parser.add_argument("--clients", type=int, default=8, help="that send all the time (default: 8)")
     parser.add_argument("--seconds", type=float, default=30, help="of saturation (default: 30)")
     args = parser.parse_args()
-    starts = [measure_start() for _ in range(args.starts)]
-    shown = ", ".join(f"{seconds:.2f}" for seconds in starts)
-    print(f"ready after: median {statistics.median(starts):.2f} s ({shown})")
     for form, body in (("tensor", tensor_request()), ("images", images_request())):
         measure_saturation(form, body, args.clients, args.seconds)
     return 0
@@ -65,29 +52,6 @@ def images_request() -> bytes:
     return files_body([photograph("rocket.jpg").read_bytes()] * _IMAGES)
 
 
-def measure_start() -> float:
-    """Seconds from the command to the first 200 of /health/ready."""
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as directory, serving(Path(directory), free_port()):
-        return time.perf_counter() - start
-
-
-def serving(directory: Path, port: int) -> "contextlib.AbstractContextManager[subprocess.Popen[bytes]]":
-    """The server on the default model, for the time of a block."""
-    command = [sys.executable, "-W", "ignore", "-m", "clas.serving", "start", "-m", "clas_system"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(directory)}
-    is_up = partial(is_ready, port)
-    return server_process([*command, "-p", str(port)], directory / "log", env, directory, is_up)
-
-
-def is_ready(port: int) -> bool:
-    """Whether /health/ready answers 200."""
-    try:
-        return get(port, "/health/ready") == http.client.OK
-    except OSError:
-        return False
-
-
 def get(port: int, path: str) -> int:
     """The status that a GET is answered with, on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -99,10 +63,10 @@ def get(port: int, path: str) -> int:
 
 def measure_saturation(form: str, body: bytes, num_clients: int, seconds: float) -> None:
     """Ask /health/live ten times a second while other processes keep the server busy."""
-    port = free_port()
     stop = multiprocessing.Event()
     answered = multiprocessing.Value("i", 0)
-    with tempfile.TemporaryDirectory() as directory, serving(Path(directory), port):
+    with standalone() as running:
+        port = urlsplit(running.url).port or 0
         clients = [
             multiprocessing.Process(target=keep_busy, args=(port, body, stop, answered))
             for _ in range(num_clients)
