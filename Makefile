@@ -3,7 +3,7 @@
 # make demo      the whole path: model, hub install, hub serving, the client on three photographs
 # make test      all tests, with coverage
 # make serve     the standalone server on the default model, at http://127.0.0.1:8866
-# make bench     the measured claims (about half an hour); BENCH="--rounds 1 --only hub" for a part of them
+# make bench     the measured claims (about half an hour); BENCH="--rounds 1 --only hub" for a part
 # make chaos     MINUTES=5 of killed processes under load; likewise
 # make overload  MINUTES=1 of five times as many clients as there is room for, and
 # make soak      MINUTES=5 of mixed requests, with the slope of the memory in use

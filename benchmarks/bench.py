@@ -29,7 +29,7 @@ import report
 import scenarios
 from bodies import Picture, clear_pictures, make_bodies, write_bodies
 from peers.peers import PEERS, prepare
-from results import Key, Results
+from results import Key, Results, read
 from servers import standalone
 
 from clas.classifier import Classifier
@@ -47,6 +47,9 @@ _CLIENT_CONCURRENCY: Final = 4
 def main() -> int:
     """Measure, and write what came of it."""
     args = _parse_args()
+    if args.report:
+        report.write(read(args.report), args.output)
+        return 0
     logging.basicConfig(level=logging.WARNING)
     import_paddle()
     export = [sys.executable, "-W", "ignore", "tools/export_efficientnet_lite.py", "--format", "json"]
@@ -78,9 +81,10 @@ def _parse_args() -> argparse.Namespace:
     add("--seconds", type=float, default=4, help="of each load (default: 4)")
     add("--pictures", type=int, default=2000, help="for the client (default: 2000)")
     add("--only", nargs="+", choices=GROUPS, default=GROUPS, help="these groups (default: all)")
+    add("--report", type=Path, help="measure nothing: make table and plots of this results.json")
     add("--output", type=Path, default=ROOT / "build" / "bench", help="(default: build/bench)")
     args = parser.parse_args()
-    if "peers" in args.only:
+    if "peers" in args.only and not args.report:
         for peer in PEERS.values():
             prepare(peer)
     return args

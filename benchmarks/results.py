@@ -1,8 +1,10 @@
 """All that was measured, over all rounds."""
 
 import dataclasses
+import json
 import statistics
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from measure import Figures
@@ -49,9 +51,18 @@ class Results:
 
     def ratio(self, key: Key, other: Key, field: str = "images_per_s") -> float | None:
         """The median of the ratio to another key's, taken within each round; None if there is none."""
+        return self._compare(key, other, field, lambda one, two: one / two)
+
+    def difference(self, key: Key, other: Key, field: str) -> float | None:
+        """The median of the difference to another key's, likewise."""
+        return self._compare(key, other, field, lambda one, two: one - two)
+
+    def _compare(
+        self, key: Key, other: Key, field: str, compare: Callable[[float, float], float]
+    ) -> float | None:
         one, two = (self._of_rounds(which, lambda figures: getattr(figures, field)) for which in (key, other))
-        ratios = [one[number] / two[number] for number in one.keys() & two.keys()]
-        return statistics.median(ratios) if ratios else None
+        found = [compare(one[number], two[number]) for number in one.keys() & two.keys()]
+        return statistics.median(found) if found else None
 
     def as_dict(self) -> dict[str, object]:
         """For JSON: the facts, and the figures of each round."""
@@ -64,10 +75,20 @@ class Results:
         return {"facts": dict(self.facts), "rows": rows}
 
     def _of_rounds(self, key: Key, get: Callable[[Figures], float | None]) -> dict[int, float]:
-        """Round -> the median in it."""
+        """Round -> what came in it; of several measurements, which the limit has, the fastest."""
         found: dict[int, float] = {}
         for number, all_figures in self._rounds.get(key, {}).items():
-            values = [value for figures in all_figures if (value := get(figures)) is not None]
-            if values:
-                found[number] = statistics.median(values)
+            value = get(max(all_figures, key=lambda figures: figures.images_per_s))
+            if value is not None:
+                found[number] = value
         return found
+
+
+def read(path: Path) -> Results:
+    """Read what `as_dict` gave."""
+    content = json.loads(path.read_text("ascii"))
+    results = Results(content["facts"])
+    for row in content["rows"]:
+        key = Key(*(row.pop(name) for name in Key._fields))
+        results.add(row.pop("round"), key, Figures(**row))
+    return results

@@ -2,8 +2,9 @@
 
     python benchmarks/startup.py [--starts 5]
 
-The parts are told by the time stamps of the server's own log, and by what Python takes to import a package
-alone. Medians; the machine's caches are warm.
+The parts of a start are told by the time stamps of the server's own log. What takes most of them is measured
+alone, too, each in a Python of its own, without that one's start and end. Medians; caches are warm: what is
+measured is done once before.
 """
 
 import argparse
@@ -28,11 +29,23 @@ from servers import Running, hub, standalone
 Serve = Callable[[], AbstractContextManager[Running]]
 
 _STAMP: Final = r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\]"
-_IMPORTS: Final = {
-    "python -c pass": "pass",
-    "import paddle, alone": "from clas.device import import_paddle; import_paddle()",
-    "import paddlehub, alone": "import paddlehub",
+_PADDLE: Final = "from clas.device import import_paddle; import_paddle()"
+_LOAD: Final = """
+from clas.device import available_cores
+from clas.model_files import find_model
+from clas.predictor import Predictor
+from clas.settings import load_settings
+settings = load_settings({"cpu_num_threads": available_cores()})
+"""
+_ALONE: Final = {
+    "import of the HTTP process' modules": ("", "import clas.serving.cli"),
+    "import of the model's process' modules, but Paddle": ("", "import clas.serving.predictor_process"),
+    "import paddle, after them": ("import clas.serving.predictor_process", _PADDLE),
+    "load and warm-up": (_PADDLE + _LOAD, "Predictor(find_model(settings), settings)"),
+    "import paddlehub": ("", "import paddlehub"),
 }
+"""What is measured alone: what is done before, and what is timed."""
+
 _MARKS: Final = {
     "standalone": {
         "HTTP process: Python and its imports": "listening at ",
@@ -55,11 +68,12 @@ def main() -> int:
     parser.add_argument("--starts", type=int, default=5, help="of each (default: 5)")
     starts: int = parser.parse_args().starts
     print("| what | median s |\n|---|---|")
-    for name, code in _IMPORTS.items():
-        _print_row(name, [_run(code) for _ in range(starts)])
+    _print_row("python -c pass", [_run("pass")[0] for _ in range(starts + 1)][1:])
+    for name, (before, timed) in _ALONE.items():
+        _print_row(f"alone: {name}", [_time(before, timed) for _ in range(starts + 1)][1:])
     faces: dict[str, Serve] = {"standalone": partial(standalone, whole=False), "PaddleHub": hub}
     for face, serve in faces.items():
-        measured = [_start(serve, _MARKS[face]) for _ in range(starts)]
+        measured = [_start(serve, _MARKS[face]) for _ in range(starts + 1)][1:]  # the first installs, too
         for name in measured[0]:
             _print_row(f"{face}: {name}", [parts[name] for parts in measured])
     return 0
@@ -69,14 +83,24 @@ def _print_row(name: str, seconds: Sequence[float]) -> None:
     print(f"| {name} | {statistics.median(seconds):.2f} |", flush=True)
 
 
-def _run(code: str) -> float:
-    """Seconds that a Python takes which does no more than this."""
-    start = time.perf_counter()
+def _run(code: str) -> tuple[float, str]:
+    """Run a Python that does no more than this; returns the seconds it took, and what it printed."""
     with tempfile.TemporaryDirectory() as home:
         env = {**os.environ, "HUB_HOME": home, "GLOG_minloglevel": "2"}
+        start = time.perf_counter()
         command = [sys.executable, "-W", "ignore", "-c", code]
-        subprocess.run(command, check=True, cwd=ROOT, env=env, capture_output=True)
-    return time.perf_counter() - start
+        done = subprocess.run(command, check=True, cwd=ROOT, env=env, capture_output=True, text=True)
+        return time.perf_counter() - start, done.stdout
+
+
+def _time(before: str, timed: str) -> float:
+    """Seconds that a piece of code takes, after another; Python's own start and end are not in them."""
+    lines = (
+        *("import os, time", before, "start = time.perf_counter()", timed),
+        "print(time.perf_counter() - start, flush=True)",
+        "os._exit(0)",  # Paddle takes its time to end
+    )
+    return float(_run("\n".join(lines))[1].split()[-1])
 
 
 def _start(serve: Serve, marks: dict[str, str]) -> dict[str, float]:

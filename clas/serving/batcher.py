@@ -207,7 +207,6 @@ class Batcher:
     def _run(self, owner: _Owner, pieces: Sequence[Piece], score: Score, is_lost: Callable[[], bool]) -> None:
         for piece in pieces:
             piece.job.queued_s = piece.job.queued_s or piece.job.waited_s
-        start = time.perf_counter()
         try:
             scores = score(_joined(pieces))
             wanted = sum(len(piece.tensor) for piece in pieces)
@@ -216,14 +215,13 @@ class Batcher:
         except Exception as exc:  # noqa: BLE001  # handed on to the requests, and raised there
             self._fail_or_run_apart(owner, pieces, exc, score, is_lost)
             return
-        seconds = time.perf_counter() - start
         self._on_batch(wanted)
         row = 0
         for piece in pieces:
             rows = scores[row : row + len(piece.tensor)]
             row += len(piece.tensor)
             with self._lock:
-                piece.job.add(piece.number, rows, seconds)
+                piece.job.add(piece.number, rows)
 
     def _fail_or_run_apart(
         self,

@@ -15,7 +15,7 @@ class Job:
     Attributes:
         scores: Becomes the scores [n, num_classes], or the error.
         queued_s: Seconds spent waiting, once it has started.
-        compute_s: Seconds spent in the model so far, shared with its neighbours.
+        compute_s: Seconds from then until the scores were there.
     """
 
     def __init__(self, deadline: float, num_pieces: int) -> None:
@@ -39,10 +39,10 @@ class Job:
             self.fail(UnavailableError("the time for this request is over: it was not computed"))
         return not self.scores.done()
 
-    def add(self, number: int, scores: Scores, seconds: float) -> None:
+    def add(self, number: int, scores: Scores) -> None:
         """Take the scores of one piece; not from two threads at once."""
         self._done[number] = scores
-        self.compute_s += seconds
+        self.compute_s = self.waited_s - self.queued_s
         if len(self._done) == self._num_pieces and self.scores.set_running_or_notify_cancel():
             rows = [self._done[number] for number in range(self._num_pieces)]
             self.scores.set_result(np.concatenate(rows) if len(rows) > 1 else scores)

@@ -1,4 +1,4 @@
-"""The endpoint that classifies: receive, decode in a thread, go through the model, answer."""
+"""The endpoint that classifies: receive, prepare (mostly in a thread), go through the model, answer."""
 
 import asyncio
 import time
