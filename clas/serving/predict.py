@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import partial
 from typing import Final, TypeVar
@@ -74,7 +74,8 @@ class Predict:
                 patience.watch(request)
                 read = partial(read_inputs, content_type, body, top_k, self._options.max_queue_images)
                 is_small = content_type == JSON and len(body) <= _SMALL_BYTES
-                return await self._classify(classifier, read, ticket, deadline, is_small=is_small)
+                preparing = self._prepare(classifier, read, ticket, deadline, is_small=is_small)
+                return await self._classify(classifier, preparing, deadline)
 
     def _check_length(self, length: int) -> None:
         if length > self._options.max_request_bytes:
@@ -95,16 +96,10 @@ class Predict:
         return b"".join(parts)
 
     async def _classify(
-        self,
-        classifier: Classifier,
-        read: Callable[[], Inputs],
-        ticket: Ticket,
-        deadline: float,
-        *,
-        is_small: bool,
+        self, classifier: Classifier, preparing: Awaitable[Prepared], deadline: float
     ) -> Response:
         start = time.perf_counter()
-        prepared = await self._prepare(classifier, read, ticket, deadline, is_small=is_small)
+        prepared = await preparing
         elapse_s = time.perf_counter() - start
         scores = None
         if len(prepared.tensor):
