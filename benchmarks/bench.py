@@ -47,6 +47,7 @@ _CLIENT_CONCURRENCY: Final = 4
 def main() -> int:
     """Measure, and write what came of it."""
     args = _parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
     if args.report:
         report.write(read(args.report), args.output)
         return 0
@@ -65,7 +66,6 @@ def main() -> int:
             for key, figures in _round(args, clear, work / str(number), work / "pictures"):
                 results.add(number, key, figures)
                 _say(report.line(key, figures))
-                args.output.mkdir(parents=True, exist_ok=True)
                 (args.output / "results.json").write_text(json.dumps(results.as_dict(), indent=1) + "\n")
     report.write(results, args.output)
     print((args.output / "table.md").read_text())

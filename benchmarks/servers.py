@@ -16,16 +16,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
-from peers.peers import Peer, prepare
+from peers.peers import OURS, Peer, prepare
 from repository import MODEL, ROOT
 from usage import MARK, processes
 
 # isort: split
 from hub_server import hub_command, run_hub
 from server_process import free_port, is_listening, server_process
-
-PATTERN: Final = r'"class_ids":%s*%[(%d+)'
-"""Of Lua: finds the first class of each image in our answers."""
 
 _STOP_TIMEOUT_S: Final = 30
 _PATH: Final = "/predict/clas_system"
@@ -45,7 +42,7 @@ class Running:
     url: str
     mark: str
     log: Path
-    pattern: str = PATTERN
+    pattern: str = OURS
 
 
 @contextlib.contextmanager

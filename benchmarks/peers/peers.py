@@ -32,9 +32,10 @@ from clas.settings import Settings
 
 HERE: Final = Path(__file__).resolve().parent
 BUILD: Final = ROOT / "build" / "peers"
+OURS: Final = r'"class_ids":%s*%[(%d+)'
+"""Of Lua: finds the first class of each image in an answer of ours."""
 
 _MODEL_FILES: Final = ("inference.pdmodel", "inference.pdiparams")
-_OURS: Final = r'"class_ids":%s*%[(%d+)'
 _PADDLEX: Final = r'"categories":%s*%[{"id":%s*(%d+)'
 _UP_TIMEOUT_S: Final = 10
 
@@ -59,7 +60,7 @@ class Peer:
     distribution: str
     path: str
     forms: tuple[Form, ...] = ("file", "float32")
-    pattern: str = _OURS
+    pattern: str = OURS
     wrap: Callable[[Picture], Body] | None = None
     convert: Callable[[Path], None] | None = None
     has_own_model: bool = False

@@ -119,7 +119,7 @@ class Batcher:
             self._owners.append(owner)
         try:
             while pieces := self._next_batch(owner, is_lost):
-                self._run(owner, pieces, score, is_lost)
+                self._run(pieces, score, is_lost)
                 del pieces  # or the last images would stay until the next ones come
         finally:
             with self._lock:
@@ -204,7 +204,7 @@ class Batcher:
         sharing = max(1, sum(not owner.is_wide for owner in self._owners))
         return min(self._max_batch_size, math.ceil(images / sharing))
 
-    def _run(self, owner: _Owner, pieces: Sequence[Piece], score: Score, is_lost: Callable[[], bool]) -> None:
+    def _run(self, pieces: Sequence[Piece], score: Score, is_lost: Callable[[], bool]) -> None:
         for piece in pieces:
             piece.job.queued_s = piece.job.queued_s or piece.job.waited_s
         try:
@@ -213,7 +213,7 @@ class Batcher:
             if len(scores) != wanted:
                 raise PredictionError(f"the model answered {len(scores)} results to {wanted} images")  # noqa: TRY301
         except Exception as exc:  # noqa: BLE001  # handed on to the requests, and raised there
-            self._fail_or_run_apart(owner, pieces, exc, score, is_lost)
+            self._fail_or_run_apart(pieces, exc, score, is_lost)
             return
         self._on_batch(wanted)
         row = 0
@@ -225,7 +225,6 @@ class Batcher:
 
     def _fail_or_run_apart(
         self,
-        owner: _Owner,
         pieces: Sequence[Piece],
         exc: Exception,
         score: Score,
@@ -240,7 +239,7 @@ class Batcher:
             if is_lost():
                 self._put_back(pieces[number:])
                 return
-            self._run(owner, [piece], score, is_lost)
+            self._run([piece], score, is_lost)
 
     def _put_back(self, pieces: Sequence[Piece]) -> None:
         """Let the model that comes next run these one by one: one of them may have ended the last one."""
