@@ -28,6 +28,7 @@ _MAX_HEAD_BYTES: Final = 65_536
 _BODY_BYTES: Final = 2**20  # of a body, that wait here for the application to take them
 _UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _LAST_REQUEST_S: Final = 0.3  # for a request to an idle connection that is on its way when the server stops
+_LINGER_S: Final = 2.0  # for a client that is still sending to read why it is refused
 _CLOSING_S: Final = 1.0  # of graceful_timeout_s, for what is to be done when the connections are closed
 
 
@@ -50,6 +51,7 @@ class Protocol(HttpToolsProtocol):
         self._is_last_request = False
         self._head_bytes = 0
         self._is_in_body = False
+        self._is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -58,6 +60,8 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Look at what may be a head before the parser does."""
+        if self._is_refused:
+            return
         if not self._is_in_body:
             self._wait_for_head()
             self._head_bytes += min(len(data), data.find(b"\r\n\r\n") + 1 or len(data))
@@ -98,11 +102,18 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what isn't HTTP."""
+        """Refuse what isn't HTTP.
+
+        The kernel resets a connection that is closed before all that came was read, and what was sent is lost
+        then. So the end is told, and what still comes is thrown away for a while.
+        """
+        self._is_refused = True
         body = refusal(RequestError(msg)).body
         head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
         self.transport.write(head.encode() + b"\r\nConnection: close\r\n\r\n" + bytes(body))
-        self.transport.close()
+        if self.transport.can_write_eof():  # not with TLS
+            self.transport.write_eof()
+        self.loop.call_later(_LINGER_S, self.transport.close)
 
     def timeout_keep_alive_handler(self) -> None:
         """The client has sent nothing for a while; or it doesn't read what it was sent."""
