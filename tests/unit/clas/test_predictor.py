@@ -1,3 +1,4 @@
+import gc
 import logging
 import os
 import signal
@@ -45,6 +46,7 @@ def pixels_in_rows(image: Any) -> Any:
 
 def run_in_fork(function: Any) -> None:
     """Call `function` in a forked process, and make sure that it came to its end there."""
+    gc.collect()  # the executors that wrote the models would crash if they were torn down in the child
     pid = os.fork()
     if pid == 0:
         signal.alarm(60)  # a deadlock is a failure, too
