@@ -90,6 +90,16 @@ def hub_run(classifier: Classifier, argv: Sequence[str]) -> str:
         SystemExit: A flag is unfit, or not every picture has a result.
     """
     show_any_text()
+    args = _hub_parser().parse_args(argv)
+    tally = _end_well(
+        partial(_print_results, classifier, args.input_path, FORMATS["text"], args.batch_size, args.top_k)
+    )
+    if tally.status:
+        sys.exit(tally.status)
+    return f"pictures classified: {tally.answered}"
+
+
+def _hub_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="hub run clas_system", description="Classify pictures without a server.", allow_abbrev=False
     )
@@ -97,13 +107,7 @@ def hub_run(classifier: Classifier, argv: Sequence[str]) -> str:
     add("--input_path", nargs="+", required=True, type=_existing, metavar="PATH", help=what)
     add("--top_k", type=_positive, help="results per picture (default: topk of params.py)")
     add("--batch_size", type=_positive, default=_HUB_BATCH_SIZE, help="pictures read at once (default: 8)")
-    args = parser.parse_args(argv)
-    tally = _end_well(
-        partial(_print_results, classifier, args.input_path, FORMATS["text"], args.batch_size, args.top_k)
-    )
-    if tally.status:
-        sys.exit(tally.status)
-    return f"pictures classified: {tally.answered}"
+    return parser
 
 
 def _classify(args: argparse.Namespace, tally: Tally) -> None:
