@@ -18,7 +18,7 @@ import psutil
 from starlette.applications import Starlette
 
 from ..errors import ClasError, SettingsError
-from ..settings import Settings
+from ..flags import add_setting_flags
 from .app import create_app
 from .engine import Engine
 from .log import set_up_log
@@ -84,20 +84,10 @@ def _parser() -> argparse.ArgumentParser:
             start.add_argument(*names, action="store_true", default=None, help=_HELP[field.name])
         else:
             start.add_argument(*names, type=field.type, help=_HELP[field.name])
-    leaves = start.add_argument_group("settings of the model", "any key of params.py, which they beat")
-    for leaf in dataclasses.fields(Settings):
-        if leaf.name in SETTING_FLAGS:
-            kind = _to_bool if leaf.type is bool else int if leaf.type is int else str
-            leaves.add_argument(f"--{leaf.name}", type=kind, metavar="VALUE")
+    add_setting_flags(start, SETTING_FLAGS)
     stop = commands.add_parser("stop", help="stop the server at a port", allow_abbrev=False)
     stop.add_argument("--port", "-p", type=int, default=ServerOptions.port, help=_HELP["port"])
     return parser
-
-
-def _to_bool(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return text == "true"
 
 
 def _start(plan: Plan) -> int:

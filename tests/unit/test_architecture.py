@@ -11,14 +11,16 @@ import pytest
 from clas.serving import VERSION
 
 LAYERS = [
-    {"errors"},
-    {"params", "settings"},
-    {"model_files", "forking"},
+    {"errors", "console"},
+    {"params", "settings", "image_files"},
+    {"model_files", "forking", "flags"},
     {"program", "device"},
     {"protocol", "preprocess", "postprocess", "predictor"},
-    {"preparation"},
+    {"preparation", "output"},
     {"classifier"},
-    {"module"},
+    {"pictures"},
+    {"command"},
+    {"module", "__main__"},
 ]
 """Modules of clas/: each imports from earlier rows only; settings reads params when it is called."""
 
