@@ -24,6 +24,9 @@ export class Card {
     this.#url = URL.createObjectURL(file);
     const image = this.#find("img");
     image.addEventListener("error", () => this.element.classList.add("unseen"));
+    image.addEventListener("load", () => {
+      this.#find(".frame").style.setProperty("--ratio", image.naturalWidth / image.naturalHeight || 1);
+    });
     image.src = this.#url;
     this.#find("h3").textContent = file.name;
     this.#find("h3").title = file.name;

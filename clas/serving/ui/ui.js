@@ -32,7 +32,8 @@ async function connect() {
   } catch (error) {
     state = error.kind === "unauthorized" ? "Locked" : "Unreachable";
   }
-  if (state === "Loading" || state === "Unreachable") {
+  const isWhole = state === "Ready" && info.predictors.serving >= info.predictors.wanted;
+  if (!isWhole && state !== "Locked") {
     timer = setTimeout(connect, ASK_AGAIN_MS);
   }
   renderService();
@@ -71,8 +72,8 @@ function facts() {
   const rows = [];
   if (model) {
     const shape = model.input_shape.map((size) => size ?? "N").join(" × ");
-    rows.push(["modelName", model.name], ["modelFormat", model.format]);
-    rows.push(["modelClasses", formatNumber(model.classes)], ["modelInput", shape]);
+    rows.push(["modelName", `${model.name} (${model.format})`], ["modelInput", shape]);
+    rows.push(["modelClasses", formatNumber(model.classes)]);
     rows.push(["device", model.device], ["precision", model.precision], ["threads", model.threads]);
   }
   rows.push(["predictors", `${predictors.serving} / ${predictors.wanted}`], ["workers", info.workers]);
