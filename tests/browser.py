@@ -28,7 +28,9 @@ _MISSING = "the tests of the page need Chromium: apt-get install chromium chromi
 
 
 @contextlib.contextmanager
-def browser(profile: Path, *, language: str = "en-US", width: int = 1200, height: int = 900) -> Iterator[Chrome]:
+def browser(
+    profile: Path, *, language: str = "en-US", width: int = 1200, height: int = 900
+) -> Iterator[Chrome]:
     """A browser with a window of its own, for the time of a block.
 
     Args:
