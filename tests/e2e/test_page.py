@@ -11,103 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium.webdriver import ActionChains, Chrome, Keys
+from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
 
 from browser import browser
 from known_answers import PHOTOGRAPHS, TOP_5
 from serving_process import Running, clas_serving, eventually, tiny_config
+from visitor import LEAST_CONTRAST, NOTE_VIOLATIONS, Page
 
-TOKEN = "a-token-for-the-page-0123456789"
-NOTE_VIOLATIONS = """
-window.violations = [];
-document.addEventListener("securitypolicyviolation", (event) => violations.push(event.violatedDirective));
-"""
-LEAST_CONTRAST = """
-const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
-const light = ([red, green, blue]) => [red, green, blue].map((value) => value / 255)
-  .map((value) => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
-  .reduce((sum, value, place) => sum + value * [0.2126, 0.7152, 0.0722][place], 0);
-const ground = (element) => {
-  const [red, green, blue, alpha = 1] = numbers(getComputedStyle(element).backgroundColor);
-  return alpha === 1 ? [red, green, blue] : ground(element.parentElement);
-};
-const found = [];
-const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-while (walker.nextNode()) {
-  const element = walker.currentNode.parentElement;
-  if (walker.currentNode.data.trim() && element.checkVisibility({visibilityProperty: true})) {
-    const both = [light(numbers(getComputedStyle(element).color)), light(ground(element))];
-    const [low, high] = both.sort((one, other) => one - other);
-    found.push([(high + 0.05) / (low + 0.05), walker.currentNode.data.trim()]);
-  }
-}
-return found.sort((one, other) => one[0] - other[0]);
-"""
-
-
-class Page:
-    """What a visitor sees and does."""
-
-    def __init__(self, driver: Chrome, base: str) -> None:
-        self.driver = driver
-        self.base = base
-
-    def open(self, *, ready: bool = True) -> "Page":
-        """As in a new tab of a new visitor."""
-        self.driver.get(f"{self.base}/ui")
-        self.driver.execute_script("localStorage.clear(); sessionStorage.clear()")
-        self.driver.get_log("browser")
-        self.driver.refresh()
-        if ready:
-            eventually(lambda: self.one("#state").get_attribute("data-state") == "Ready")
-            eventually(lambda: self.one("#top-k-field").get_attribute("hidden") is None)
-        return self
-
-    def one(self, selector: str) -> WebElement:
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
-
-    def all(self, selector: str) -> list[WebElement]:
-        return self.driver.find_elements(By.CSS_SELECTOR, selector)
-
-    def texts(self, selector: str) -> list[str]:
-        return [element.text for element in self.all(selector)]
-
-    def upload(self, *files: Path) -> None:
-        self.one("#files").send_keys("\n".join(map(str, files)))
-
-    def cards(self, state: str, count: int) -> list[WebElement]:
-        """All cards, once there are so many in this state."""
-        selector = (
-            f'.card[data-state="{state}"]:not([aria-busy="{str(state in ("done", "failed")).lower()}"])'
-        )
-        eventually(lambda: len(self.all(selector)) == count)
-        return self.all(".card")
-
-    def labels(self, card: WebElement) -> list[str]:
-        return [label.text for label in card.find_elements(By.CSS_SELECTOR, ".label")]
-
-    def run(self, script: str, *arguments: object) -> Any:
-        return self.driver.execute_script(script, *arguments)
-
-    def press(self, *keys: str) -> None:
-        ActionChains(self.driver).send_keys(*keys).perform()
-
-    def focused(self) -> WebElement:
-        return self.driver.switch_to.active_element
-
-    def violations(self) -> list[str]:
-        """Of the Content-Security-Policy."""
-        noted: list[str] = self.run("return violations")
-        logged = [entry["message"] for entry in self.driver.get_log("browser")]
-        return noted + [line for line in logged if "Content Security Policy" in line]
-
-    def set_slider(self, value: int) -> None:
-        """By keyboard, as it stands at some other value."""
-        slider = self.one("#top-k")
-        step = value - int(slider.get_property("value"))  # type: ignore[arg-type]
-        slider.send_keys(*[Keys.RIGHT if step > 0 else Keys.LEFT] * abs(step))
+TOKEN = "a-token-for-the-page-0123456789"  # noqa: S105
 
 
 @pytest.fixture(scope="module")
@@ -152,16 +64,6 @@ def broken(tmp_path: Path) -> Path:
     file = tmp_path / "broken.jpg"
     file.write_bytes(b"no image")
     return file
-
-
-def resize(page: Page, width: int, height: int = 800) -> None:
-    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-
-
-def prefer(page: Page, scheme: str) -> None:
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
 # Pictures and their results
@@ -259,21 +161,15 @@ def test_a_file_that_is_too_large_is_not_sent(page: Page, server: Running, tmp_p
 
 
 def test_pictures_can_be_dropped_with_their_folder(page: Page, pictures: Path) -> None:
-    data = {"items": [], "files": [str(pictures)], "dragOperationsMask": 1}
-    for kind in ("dragEnter", "dragOver", "drop"):
-        event = {"type": kind, "x": 400, "y": 300, "data": data}
-        page.driver.execute_cdp_cmd("Input.dispatchDragEvent", event)
+    page.drag(pictures, "dragEnter", "dragOver", "drop")
     page.cards("done", 3)
     assert sorted(page.texts(".card h3")) == sorted(PHOTOGRAPHS)
 
 
 def test_a_file_can_be_dropped(page: Page, pictures: Path, names: dict[int, str]) -> None:
-    data = {"items": [], "files": [str(pictures / "coffee.png")], "dragOperationsMask": 1}
-    for kind in ("dragEnter", "dragOver"):
-        event = {"type": kind, "x": 400, "y": 300, "data": data}
-        page.driver.execute_cdp_cmd("Input.dispatchDragEvent", event)
+    page.drag(pictures / "coffee.png", "dragEnter", "dragOver")
     eventually(lambda: page.run("return document.body.classList.contains('dragging')"))
-    page.driver.execute_cdp_cmd("Input.dispatchDragEvent", {"type": "drop", "x": 400, "y": 300, "data": data})
+    page.drag(pictures / "coffee.png", "drop")
     [card] = page.cards("done", 1)
     assert page.labels(card)[0] == names[967]
     assert not page.run("return document.body.classList.contains('dragging')")
@@ -314,10 +210,6 @@ def test_a_camera_that_cannot_be_used_says_why(page: Page) -> None:
 # The request by program
 
 
-def codes(page: Page) -> list[str]:
-    return [str(page.one(f"#{name}").get_property("textContent")) for name in ("curl", "python")]
-
-
 @pytest.mark.parametrize("name", ["rocket.jpg", 'it\'s "$HOME" `é` 火箭.jpg'])
 def test_the_shown_commands_get_what_the_page_got(
     page: Page, pictures: Path, tmp_path: Path, names: dict[int, str], name: str
@@ -327,7 +219,7 @@ def test_the_shown_commands_get_what_the_page_got(
     [card] = page.cards("done", 1)
     page.set_slider(3)
     card.find_element(By.CSS_SELECTOR, ".show-request").click()
-    curl, python = codes(page)
+    curl, python = page.codes()
     for command in (["bash", "-c", curl], [sys.executable, "-c", python]):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
         answer = ast.literal_eval(done.stdout)
@@ -341,9 +233,11 @@ def test_the_shown_commands_can_be_copied(page: Page, pictures: Path) -> None:
     page.upload(pictures / "rocket.jpg")
     [card] = page.cards("done", 1)
     card.find_element(By.CSS_SELECTOR, ".show-request").click()
-    for button, code in zip(page.all(".copy"), codes(page), strict=True):
+    for wanted, button, code in zip(
+        (["Copied", "Copy"], ["Copy", "Copied"]), page.all(".copy"), page.codes(), strict=True
+    ):
         button.click()
-        eventually(lambda button=button: button.text == "Copied")
+        eventually(lambda texts=wanted: page.texts(".copy") == texts)
         assert page.driver.execute_async_script("navigator.clipboard.readText().then(arguments[0])") == code
 
 
@@ -403,7 +297,7 @@ def test_nothing_is_wider_than_the_window(
     shutil.copy(pictures / "rocket.jpg", long_name)
     bad = tmp_path / f"{'bad' * 60}.jpg"
     bad.write_bytes(b"no image")
-    resize(page, width)
+    page.resize(width)
     try:
         for files in ((), (long_name,), (bad, pictures / "chelsea.png")):
             if files:
@@ -425,12 +319,12 @@ def test_nothing_is_wider_than_the_window(
         assert dialog["x"] >= 0
         assert dialog["x"] + dialog["width"] <= width
     finally:
-        resize(page, 1200)
+        page.resize(1200)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_stands_out_from_its_ground(page: Page, pictures: Path, broken: Path, scheme: str) -> None:
-    prefer(page, scheme)
+    page.prefer(scheme)
     page.upload(pictures / "coffee.png", broken)
     page.cards("failed", 1)
     page.cards("done", 1)
@@ -448,15 +342,16 @@ def test_the_colours_follow_the_system_until_they_are_chosen(page: Page) -> None
             page.run("return Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0])")
         )
 
-    prefer(page, "dark")
+    page.prefer("dark")
     dark = brightness()
-    prefer(page, "light")
-    assert dark < 40 < 220 < brightness()
-    page.one("#theme").click()
-    prefer(page, "dark")
+    page.prefer("light")
+    assert dark < 40
     assert brightness() > 220
     page.one("#theme").click()
-    prefer(page, "light")
+    page.prefer("dark")
+    assert brightness() > 220
+    page.one("#theme").click()
+    page.prefer("light")
     assert brightness() == dark
     page.driver.refresh()
     eventually(lambda: brightness() == dark)
@@ -470,7 +365,7 @@ def test_the_keyboard_reaches_everything(page: Page, pictures: Path) -> None:
     for _ in range(9):
         page.press(Keys.TAB)
         focused = page.focused()
-        reached.append(focused.get_attribute("id") or focused.get_attribute("class").split()[0])
+        reached.append(focused.get_attribute("id") or str(focused.get_attribute("class")).split()[0])
         outline = page.run("return getComputedStyle(arguments[0]).outlineStyle", focused)
         assert outline == "solid", reached
     wanted = ["quiet", "theme", "language", "choose", "camera", "top-k", "clear", "remove", "show-request"]
@@ -516,20 +411,22 @@ def test_all_comes_from_the_server_itself(page: Page, pictures: Path) -> None:
 @pytest.mark.parametrize(
     ("act", "directive"),
     [
-        ("const script = document.createElement('script'); script.src = 'data:text/javascript,0';", None),
-        ("document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/x.png'}));", "img-src"),
-        ("fetch('http://127.0.0.1:9/').catch(() => 0);", "connect-src"),
-        ("document.body.insertAdjacentHTML('beforeend', '<b>');", "require-trusted-types-for"),
-        ("document.body.setAttribute('style', 'color: red');", "style-src-attr"),
+        ("document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/x.png'}))", "img-src"),
+        ("fetch('http://127.0.0.1:9/').catch(() => 0)", "connect-src"),
+        ("document.body.setAttribute('style', 'color: red')", "style-src-attr"),
+        ("document.body.append(document.createElement('style'))", "style-src-elem"),
+        ("document.body.setAttribute('onclick', '0')", "require-trusted-types-for"),
+        ("document.body.insertAdjacentHTML('beforeend', '<b>')", "require-trusted-types-for"),
+        ("document.createElement('script').src = 'ui/assets/ui.js'", "require-trusted-types-for"),
     ],
 )
 def test_what_the_policy_forbids_is_stopped_and_noted(
-    server: Running, drivers: dict[str, Chrome], act: str, directive: str | None
+    server: Running, drivers: dict[str, Chrome], act: str, directive: str
 ) -> None:
     page = Page(drivers["en"], server.base).open()
     page.run(f"try {{ {act} }} catch (error) {{}}")
-    eventually(lambda: page.run("return violations").count(directive or "require-trusted-types-for"))
-    page.driver.get_log("browser")
+    eventually(lambda: page.run("return violations") == [directive])
+    assert page.violations()
 
 
 # A server that wants a token
@@ -544,26 +441,20 @@ def locked(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield running
 
 
-def give_token(page: Page, token: str) -> None:
-    eventually(page.one("#token-dialog").is_displayed)
-    page.one("#token-input").clear()
-    page.one("#token-input").send_keys(token, Keys.ENTER)
-
-
 def test_a_token_is_asked_for_until_it_is_right_and_kept_for_the_tab_only(
     locked: Running, drivers: dict[str, Chrome], pictures: Path
 ) -> None:
     page = Page(drivers["en"], locked.base).open(ready=False)
-    give_token(page, "two words")
+    page.give_token("two words")
     assert page.one("#token-note").text == "A token has no blanks and only ASCII characters."
-    give_token(page, "some-other-token-0123456789")
+    page.give_token("some-other-token-0123456789")
     eventually(lambda: page.one("#token-note").text == "The server doesn't accept this token.")
-    give_token(page, TOKEN)
+    page.give_token(TOKEN)
     eventually(lambda: page.one("#state").text == "Ready")
     page.upload(pictures / "coffee.png")
     [card] = page.cards("done", 1)
     card.find_element(By.CSS_SELECTOR, ".show-request").click()
-    assert all("Bearer TOKEN" in code and TOKEN not in code for code in codes(page))
+    assert all("Bearer TOKEN" in code and TOKEN not in code for code in page.codes())
     assert TOKEN not in page.run("return JSON.stringify(localStorage) + document.cookie + location.href")
     page.driver.refresh()
     eventually(lambda: page.one("#state").text == "Ready")
@@ -594,7 +485,7 @@ def test_without_a_token_pictures_say_so_and_can_be_sent_again_with_one(
     assert not page.one("#token-dialog").is_displayed()  # asked once, not for each
     assert page.texts(".failure strong") == ["A valid token is needed"] * 3
     page.all(".again")[0].click()
-    give_token(page, TOKEN)
+    page.give_token(TOKEN)
     page.cards("done", 1)
     for button in page.all(".again"):
         if button.is_displayed():

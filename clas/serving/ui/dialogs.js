@@ -1,6 +1,6 @@
 // The dialogs but for the camera's: the token, and the request as a program.
 
-import { t } from "./i18n.js";
+import { t, translate } from "./i18n.js";
 import { token } from "./service.js";
 import { curl, python } from "./snippets.js";
 
@@ -57,6 +57,7 @@ export function showRequest(file, topK) {
   $("curl").textContent = curl(file, topK);
   $("python").textContent = python(file, topK);
   $("request-token").hidden = !token();
+  translate($("request-dialog"));
   $("request-dialog").showModal();
 }
 
@@ -68,8 +69,8 @@ async function copy(button) {
     select(code); // plain HTTP: browsers lend the clipboard to HTTPS and localhost only
     document.execCommand("copy");
   }
+  translate($("request-dialog"));
   button.textContent = t("copied");
-  setTimeout(() => (button.textContent = t("copy")), 1500);
 }
 
 function select(element) {
