@@ -39,7 +39,7 @@ demo: $(MODEL)
 browser:
 	@{ test -x /usr/bin/chromium && test -x /usr/bin/chromedriver; } || \
 	{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
 	  chromium chromium-driver >/dev/null; } || \
 	echo "make: the tests of the web page need Chromium: sudo apt-get install chromium chromium-driver"
 
