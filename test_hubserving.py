@@ -7,7 +7,6 @@ Exit status: 0 if every image was answered, 1 if any wasn't, 2 for wrong argumen
 
 import argparse
 import importlib.util
-import io
 import logging
 import math
 import os
@@ -22,15 +21,17 @@ from urllib.parse import urlsplit
 
 import cv2
 
+from clas.console import INTERRUPTED, let_go_of_stdout, show_any_text
 from clas.errors import ClasError, ImageError
+from clas.flags import existing, number_from, positive
+from clas.image_files import find_images, read_file
 from clas.preprocess import Compose, create_transforms
 from clas.protocol import OPERATIONS, files_body
 from clas_client.batches import in_batches, map_ahead, stacked_body
-from clas_client.images import find_images, read_file, read_image
+from clas_client.images import read_image
 from clas_client.report import LOGGER, Report
 from clas_client.sender import Answer, Sender
 
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _PREPROCESSING = ("resize_short", "crop_size", "normalize", "to_chw", "reduced_decode")
 _WIRE_HELP = (
     "what is sent: float32, the original's (default); uint8, pixels, a quarter of it; encoded, the files"
@@ -85,12 +86,12 @@ def main(argv: list[str] | None = None) -> int:
         report.close()
         if args.concurrency > 1:  # Python would wait for what the threads are at
             sys.stdout.flush()
-            os._exit(_INTERRUPTED)
-        return _INTERRUPTED
+            os._exit(INTERRUPTED)
+        return INTERRUPTED
     except OSError as exc:  # of our own output: all others are reported where they are met
         if not isinstance(exc, BrokenPipeError):  # there, whoever read it has seen enough
             LOGGER.error("the results can't be written: %s", exc.strerror)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go_of_stdout()
         return 1
     return int(report.num_failed > 0 or report.num_answered == 0)
 
@@ -124,9 +125,7 @@ def _send_all(args: argparse.Namespace, sender: Sender, report: Report) -> None:
 
 def _set_up_output() -> None:
     """Results to stdout, our log to stderr, and no chatter of the libraries in between."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # file names and labels that it can't show
+    show_any_text()
     if not LOGGER.handlers:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
@@ -169,17 +168,22 @@ def _parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Send images to a clas_system service.")
     add = parser.add_argument
     add("--server_url", required=True, type=_url, help="http://HOST:PORT/predict/clas_system")
-    add("--image_file", "--image_path", required=True, type=_existing, help="an image, or a folder of images")
-    add("--batch_size", type=_positive, default=1, help="images per request (default: 1)")
-    add("--resize_short", type=_positive, default=256, help="short side after resizing (default: 256)")
-    add("--crop_size", type=_positive, default=224, help="side of the center crop (default: 224)")
+    add("--image_file", "--image_path", required=True, type=existing, help="an image, or a folder of images")
+    add("--batch_size", type=positive, default=1, help="images per request (default: 1)")
+    add("--resize_short", type=positive, default=256, help="short side after resizing (default: 256)")
+    add("--crop_size", type=positive, default=224, help="side of the center crop (default: 224)")
     add("--normalize", type=_bool, default=True, help="by ImageNet's mean and std (default: True)")
     add("--to_chw", type=_bool, default=True, help="channels first (default: True)")
     add("--wire", choices=("float32", "uint8", "encoded"), default="float32", help=_WIRE_HELP)
-    add("--concurrency", type=_positive, default=1, help="requests at once (default: 1)")
+    add("--concurrency", type=positive, default=1, help="requests at once (default: 1)")
     add("--reduced_decode", type=_bool, default=False, help="decode large JPEGs at a part of their size")
     add("--timeout", type=_seconds, default=60.0, help="seconds to wait for an answer (default: 60)")
-    add("--retries", type=_not_negative, default=3, help="after a connection error, 429 or 503 (default: 3)")
+    add(
+        "--retries",
+        type=partial(number_from, 0),
+        default=3,
+        help="after a connection error, 429 or 503 (default: 3)",
+    )
     add("--token_file", type=_token, help="file with the service's bearer token in its first line")
     args = parser.parse_args(argv)
     if args.resize_short < args.crop_size:
@@ -201,12 +205,6 @@ def _url(text: str) -> str:
     return text
 
 
-def _existing(text: str) -> Path:
-    if not text or not Path(text).exists():
-        raise argparse.ArgumentTypeError(f"there is no file or folder {text!r}")
-    return Path(text)
-
-
 def _token(path: str) -> str:
     try:
         token = Path(path).read_text(encoding="ascii").partition("\n")[0].strip()
@@ -215,20 +213,6 @@ def _token(path: str) -> str:
     if not token:
         raise argparse.ArgumentTypeError(f"the token file {path!r} has no token in its first line")
     return token
-
-
-def _positive(text: str) -> int:
-    return _number_from(1, text)
-
-
-def _not_negative(text: str) -> int:
-    return _number_from(0, text)
-
-
-def _number_from(minimum: int, text: str) -> int:
-    if not text.isdecimal() or int(text) < minimum:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {minimum}")
-    return int(text)
 
 
 def _seconds(text: str) -> float:

@@ -2,6 +2,8 @@
 
 import sys
 
+from .console import INTERRUPTED
+
 
 def main() -> int:
     """Run the command line and return its exit status."""
@@ -10,7 +12,7 @@ def main() -> int:
 
         return run()
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -12,15 +11,14 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from .classifier import Classifier
-from .console import LOGGER, show_any_text, show_log
+from .console import INTERRUPTED, LOGGER, let_go_of_stdout, show_any_text, show_log
 from .errors import ClasError
-from .flags import add_setting_flags
+from .flags import add_setting_flags, existing, positive
 from .image_files import find_images
 from .output import FORMATS, Format
 from .pictures import Picture, classify_pictures, from_file
 from .settings import SETTING_NAMES, load_settings
 
-_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 _OWN_FLAGS: Final = ("use_gpu", "topk")  # the settings that are spelled as people know them
 _SETTING_FLAGS: Final = tuple(name for name in SETTING_NAMES if name not in _OWN_FLAGS)
 _HUB_BATCH_SIZE: Final = 8
@@ -67,8 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m clas", description="Classify pictures without a server.", allow_abbrev=False
     )
     add = parser.add_argument
-    add("paths", nargs="+", type=_existing, metavar="PATH", help="a picture, or a folder of pictures")
-    add("--top_k", "--topk", type=_positive, help="results per picture (default: topk of params.py)")
+    add("paths", nargs="+", type=existing, metavar="PATH", help="a picture, or a folder of pictures")
+    add("--top_k", "--topk", type=positive, help="results per picture (default: topk of params.py)")
     add("--use_gpu", action="store_true", default=None, help="predict on the GPU")
     add("--format", choices=tuple(FORMATS), default="text", help="of the results (default: text)")
     add("--verbose", action="store_true", help="log what is loaded, and how it runs")
@@ -104,9 +102,9 @@ def _hub_parser() -> argparse.ArgumentParser:
         prog="hub run clas_system", description="Classify pictures without a server.", allow_abbrev=False
     )
     add, what = parser.add_argument, "a picture, or a folder of pictures; or several"
-    add("--input_path", nargs="+", required=True, type=_existing, metavar="PATH", help=what)
-    add("--top_k", type=_positive, help="results per picture (default: topk of params.py)")
-    add("--batch_size", type=_positive, default=_HUB_BATCH_SIZE, help="pictures read at once (default: 8)")
+    add("--input_path", nargs="+", required=True, type=existing, metavar="PATH", help=what)
+    add("--top_k", type=positive, help="results per picture (default: topk of params.py)")
+    add("--batch_size", type=positive, default=_HUB_BATCH_SIZE, help="pictures read at once (default: 8)")
     return parser
 
 
@@ -153,22 +151,14 @@ def _end_well(work: Callable[[Tally], None]) -> Tally:
         LOGGER.critical("%s: %s", type(exc).__name__, exc)
         tally.cut_short = 1
     except KeyboardInterrupt:
-        tally.cut_short = _INTERRUPTED
-        _let_go_of_stdout()
+        tally.cut_short = INTERRUPTED
+        let_go_of_stdout()
     except OSError as exc:  # of our own output: all others are reported where they are met
         if not isinstance(exc, BrokenPipeError):  # there, whoever read it has seen enough
             LOGGER.critical("the results can't be written: %s", exc.strerror)
         tally.cut_short = 1
-        _let_go_of_stdout()
+        let_go_of_stdout()
     return tally
-
-
-def _let_go_of_stdout() -> None:
-    """Write what is left in it; where nobody reads it, Python must not try again at its end."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _found(paths: Sequence[Path], tally: Tally) -> Iterator[Picture]:
@@ -180,20 +170,3 @@ def _found(paths: Sequence[Path], tally: Tally) -> Iterator[Picture]:
 def _fail(tally: Tally, name: str, reason: object) -> None:
     tally.failed += 1
     LOGGER.error("%s: %s", name, reason)
-
-
-def _existing(text: str) -> Path:
-    path = Path(text)
-    try:
-        is_there = bool(text) and path.exists()
-    except OSError as exc:  # no permission, a name too long
-        raise argparse.ArgumentTypeError(f"{text!r} can't be looked up: {exc.strerror}") from exc
-    if not is_there:
-        raise argparse.ArgumentTypeError(f"there is no file or folder {text!r}")
-    return path
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
-    return int(text)

@@ -2,10 +2,13 @@
 
 import io
 import logging
+import os
 import sys
 from typing import Final
 
 LOGGER: Final = logging.getLogger("clas_system")
+INTERRUPTED: Final = 130
+"""The exit status after Ctrl-C: 128 + SIGINT, as shells have it."""
 
 
 def show_log(
@@ -31,3 +34,11 @@ def show_any_text() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def let_go_of_stdout() -> None:
+    """Write what is left in it; where nobody reads it, Python must not try again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

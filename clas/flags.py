@@ -1,8 +1,9 @@
-"""The keys of params.py as flags of a command line."""
+"""Flags of the command lines: the keys of params.py, and what the values of others may be."""
 
 import argparse
 import dataclasses
 from collections.abc import Collection
+from pathlib import Path
 
 from .settings import Settings
 
@@ -19,6 +20,30 @@ def add_setting_flags(parser: argparse.ArgumentParser, names: Collection[str]) -
         if leaf.name in names:
             kind = _to_bool if leaf.type is bool else int if leaf.type is int else str
             leaves.add_argument(f"--{leaf.name}", type=kind, metavar="VALUE")
+
+
+def existing(text: str) -> Path:
+    """A file or folder that is there."""
+    path = Path(text)
+    try:
+        is_there = bool(text) and path.exists()
+    except OSError as exc:  # no permission, a name too long
+        raise argparse.ArgumentTypeError(f"{text!r} can't be looked up: {exc.strerror}") from exc
+    if not is_there:
+        raise argparse.ArgumentTypeError(f"there is no file or folder {text!r}")
+    return path
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    return number_from(1, text)
+
+
+def number_from(minimum: int, text: str) -> int:
+    """A whole number from `minimum`, which isn't negative."""
+    if not text.isdecimal() or int(text) < minimum:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {minimum}")
+    return int(text)
 
 
 def _to_bool(text: str) -> bool:

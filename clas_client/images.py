@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from clas.image_files import IMAGE_SUFFIXES, find_images, read_file
+from clas.image_files import read_file
 from clas.preprocess import DecodeImage, Image
-
-__all__ = ["IMAGE_SUFFIXES", "find_images", "read_file", "read_image"]
 
 
 def read_image(path: Path, reduce_to: int | None = None) -> Image:
