@@ -115,7 +115,8 @@ class Classifier:
 
         Args:
             entries: JPEG, PNG, BMP or WebP files: their bytes, or base64 texts of them; or images that are
-                decoded already, [H, W, 3] uint8, RGB.
+                decoded already, [H, W, 3] uint8, RGB; or functions that give either of these when their
+                turn comes, or raise ImageError.
             top_k: Results per image; None for the setting.
 
         Returns:

@@ -16,12 +16,11 @@ from .errors import ClasError
 from .flags import add_setting_flags, existing, positive
 from .image_files import find_images
 from .output import FORMATS, Format
-from .pictures import Picture, classify_pictures, from_file
+from .pictures import BATCH_SIZE, Picture, classify_pictures, from_file
 from .settings import SETTING_NAMES, load_settings
 
 _OWN_FLAGS: Final = ("use_gpu", "topk")  # the settings that are spelled as people know them
 _SETTING_FLAGS: Final = tuple(name for name in SETTING_NAMES if name not in _OWN_FLAGS)
-_HUB_BATCH_SIZE: Final = 8
 
 
 @dataclasses.dataclass
@@ -104,7 +103,7 @@ def _hub_parser() -> argparse.ArgumentParser:
     add, what = parser.add_argument, "a picture, or a folder of pictures; or several"
     add("--input_path", nargs="+", required=True, type=existing, metavar="PATH", help=what)
     add("--top_k", type=positive, help="results per picture (default: topk of params.py)")
-    add("--batch_size", type=positive, default=_HUB_BATCH_SIZE, help="pictures read at once (default: 8)")
+    add("--batch_size", type=positive, default=BATCH_SIZE, help=f"at a time (default: {BATCH_SIZE})")
     return parser
 
 

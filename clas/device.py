@@ -71,7 +71,7 @@ def keep_freed_memory() -> None:
 
     Paddle 3's executor of .json models asks for the memory between the layers anew at each run. By default
     much of it goes back to the system in between, and each page costs a fault when it is used again: a
-    quarter more time (4,700 faults and 13.1 in place of 10.6 ms an image; benchmarks/README.md, the log).
+    third more time (benchmarks/README.md, the log: 4,700 faults in each run of four images).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

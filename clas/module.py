@@ -27,7 +27,7 @@ from .command import hub_run
 from .console import show_any_text, show_log
 from .errors import ClasError, RequestError
 from .output import text_lines
-from .pictures import classify_pictures, given_pictures
+from .pictures import BATCH_SIZE, classify_pictures, given_pictures
 from .postprocess import Prediction
 from .protocol import decode, parse_preprocess, refuse_unknown_fields
 from .settings import load_settings
@@ -91,7 +91,7 @@ class ClasSystem:
         self,
         images: object = None,
         paths: object = None,
-        batch_size: int = 8,
+        batch_size: int = BATCH_SIZE,
         top_k: int | None = None,
     ) -> list[Prediction]:
         """Classify pictures, as PaddleHub's image modules do.
@@ -99,8 +99,8 @@ class ClasSystem:
         Args:
             images: A list of arrays [H, W, 3] uint8, BGR, as cv2.imread gives them.
             paths: A list of names of JPEG, PNG, BMP or WebP files.
-            batch_size: How many pictures are read at once; the setting max_batch_size says how many of them
-                go through the model at once.
+            batch_size: How many pictures are taken at a time; the setting max_batch_size says how many of
+                them go through the model at once.
             top_k: Results per picture; None for the setting.
 
         Returns:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -14,8 +14,11 @@ import numpy as np
 from .classifier import Classifier
 from .errors import ImageError, RequestError
 from .image_files import read_file
-from .postprocess import Prediction, failed_prediction
+from .postprocess import Prediction
 from .preprocess import Image
+
+BATCH_SIZE: Final = 8
+"""Pictures that are classified at a time where nothing else is asked for."""
 
 
 class Picture(NamedTuple):
@@ -67,13 +70,13 @@ def given_pictures(images: object, paths: object) -> list[Picture]:
 def classify_pictures(
     classifier: Classifier, pictures: Iterable[Picture], batch_size: int, top_k: object = None
 ) -> Iterator[list[Answered]]:
-    """Read and classify pictures, a batch at a time; one that can't be read or decoded fails alone.
+    """Classify pictures, a batch at a time; one that can't be read or decoded fails alone.
 
     Args:
         classifier: The model.
         pictures: Taken one by one, no more than a batch ahead of the results, so that there may be any
             number of them.
-        batch_size: How many are read before they are classified.
+        batch_size: How many are classified before their results are given.
         top_k: Results per picture; None for the setting.
 
     Yields:
@@ -89,23 +92,10 @@ def classify_pictures(
         raise RequestError(f"batch_size is {reprlib.repr(batch_size)}; it takes a whole number from 1")
     remaining = iter(pictures)
     while batch := list(islice(remaining, batch_size)):
-        loaded = [_try_load(picture) for picture in batch]
-        readable = [item for item in loaded if not isinstance(item, ImageError)]
-        answers = iter(classifier.classify_images(readable, top_k))
+        predictions = classifier.classify_images([picture.load for picture in batch], top_k)
         yield [
-            Answered(
-                picture.name,
-                failed_prediction(str(item)) if isinstance(item, ImageError) else next(answers),
-            )
-            for picture, item in zip(batch, loaded, strict=True)
+            Answered(picture.name, prediction) for picture, prediction in zip(batch, predictions, strict=True)
         ]
-
-
-def _try_load(picture: Picture) -> bytes | Image | ImageError:
-    try:
-        return picture.load()
-    except ImageError as exc:
-        return exc
 
 
 def _items(field: str, given: object, wanted: str) -> Sequence[object]:

@@ -121,7 +121,8 @@ class Preparation:
 
         Args:
             entries: JPEG, PNG, BMP or WebP files: their bytes, or base64 texts of them; or images that are
-                decoded already, [H, W, 3] uint8, RGB.
+                decoded already, [H, W, 3] uint8, RGB; or functions that give either of these when their
+                turn comes, or raise ImageError.
             top_k: Results per image; None for the setting.
             is_wanted: Asked before each image; tells whether anybody still waits for the result.
 
@@ -159,6 +160,8 @@ class Preparation:
 
     def _try_prepare(self, entry: object) -> Batch | Prediction:
         try:
+            if callable(entry):
+                entry = entry()
             if not isinstance(entry, np.ndarray):
                 entry = self._decode(entry if isinstance(entry, bytes) else decode_entry(entry))
             image: Batch = self._transforms(entry)  # type: ignore[assignment]
