@@ -67,11 +67,16 @@ class Page:
         self.one("#files").send_keys("\n".join(map(str, files)))
 
     def cards(self, state: str, count: int) -> list[WebElement]:
-        """All cards, once there are so many in this state."""
+        """All cards, once there are so many in this state, and all have come into sight."""
         selector = (
             f'.card[data-state="{state}"]:not([aria-busy="{str(state in ("done", "failed")).lower()}"])'
         )
         eventually(lambda: len(self.all(selector)) == count)
+        # A card appears from full transparency, in which WebDriver sees no text.
+        appearing = (
+            "return [...document.querySelectorAll('.card')].some((card) => card.getAnimations().length)"
+        )
+        eventually(lambda: not self.run(appearing))
         return self.all(".card")
 
     def labels(self, card: WebElement) -> list[str]:
