@@ -15,6 +15,7 @@ LAYERS = [
     {"params", "settings"},
     {"model_files", "forking"},
     {"program", "device"},
+    {"resize", "inference_yml"},
     {"protocol", "preprocess", "postprocess", "predictor"},
     {"preparation"},
     {"classifier"},
