@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from .inference_yml import ModelConfig, read_inference_yml
 from .model_files import MODULE_DIR, ModelFiles, find_label_file, find_model
-from .postprocess import Prediction, Topk, load_labels
+from .postprocess import Prediction, load_labels
 from .predictor import AnyPredictor, Batch, Predictor, Scores
 from .preparation import Preparation, Prepared
 from .settings import PREPROCESS_NAMES, Settings
+from .threshold import make_output
 
 _LOGGER: Final = logging.getLogger("clas_system")
 
@@ -28,6 +29,8 @@ class Description(TypedDict):
     input_shape: list[int | None]
     classes: int
     labels: int
+    main_indicator: str
+    threshold: float | None
     top_k: int
     preprocess: dict[str, object]
     inference_yml: bool
@@ -69,7 +72,7 @@ class Classifier:
         labels, label_file = _find_labels(settings, self._config, module_dir)
         self._settings = settings
         self._predictor = (open_predictor or Predictor)(self._files, settings)
-        self._topk = Topk(self._fitting_topk(), self._predictor.num_classes, labels)
+        self._topk = make_output(settings, self._predictor.num_classes, labels)
         self._log_start(label_file)
         if self._config:
             self._log_config(self._config, kept)
@@ -174,8 +177,10 @@ class Classifier:
             "name": self._files.program.parent.name,
             "format": self._files.program.suffix[1:],
             "input_shape": list(predictor.input_shape),
-            "classes": predictor.num_classes,
+            "classes": self._topk.num_classes,
             "labels": len(self._topk.labels),
+            "main_indicator": self._settings.main_indicator,
+            "threshold": None if self._settings.main_indicator == "Topk" else self._settings.threshold,
             "top_k": self._topk.k,
             "preprocess": self._preprocess(),
             "inference_yml": self._config is not None,
@@ -200,14 +205,8 @@ class Classifier:
         """What is computed in; MKL-DNN may have turned out not to fit the model."""
         return self._settings.precision if self._predictor.mkldnn else "fp32"
 
-    def _fitting_topk(self) -> int:
-        topk, num_classes = self._settings.topk, self._predictor.num_classes
-        if topk > num_classes:
-            _LOGGER.warning("topk is %d, but the model has %d classes: lowered to that", topk, num_classes)
-        return min(topk, num_classes)
-
     def _log_start(self, label_file: Path | None) -> None:
-        predictor, labels, files = self._predictor, self._topk.labels, self._files
+        predictor, files = self._predictor, self._files
         _LOGGER.info("model: %s, format: %s", files.program.parent, files.program.suffix[1:])
         if self._settings.use_gpu:
             if self._settings.enable_mkldnn:
@@ -219,11 +218,21 @@ class Classifier:
                 "device: CPU, MKL-DNN: %s, precision: %s, threads: %d",
                 *(mkldnn, self._precision, predictor.num_threads),
             )
+        self._log_output(label_file)
+
+    def _log_output(self, label_file: Path | None) -> None:
+        settings, labels, num_classes = self._settings, self._topk.labels, self._topk.num_classes
+        if settings.main_indicator == "Topk" and settings.topk > num_classes:
+            _LOGGER.warning(
+                "topk is %d, but the model has %d classes: lowered to that", settings.topk, num_classes
+            )
+        if settings.main_indicator != "Topk":
+            _LOGGER.info("main_indicator: %s, threshold: %g", settings.main_indicator, settings.threshold)
         _LOGGER.info("top_k: %d, labels: %d (%s)", self._topk.k, len(labels), label_file or "no file")
-        if labels and labels.keys() != set(range(predictor.num_classes)):
+        if labels and labels.keys() != set(range(num_classes)):
             _LOGGER.warning(
                 "%d labels with ids %d to %d, but the model has %d classes, 0 to %d",
-                *(len(labels), min(labels), max(labels), predictor.num_classes, predictor.num_classes - 1),
+                *(len(labels), min(labels), max(labels), num_classes, num_classes - 1),
             )
 
     def _log_config(self, config: ModelConfig, kept: Sequence[str]) -> None:
@@ -244,6 +253,8 @@ def _find_labels(
     settings: Settings, config: ModelConfig | None, module_dir: Path
 ) -> tuple[Mapping[int, str], Path | None]:
     """The labels and their file: the one given for this start, else the model's, else that of params.py."""
+    if settings.main_indicator == "ThreshOutput":
+        return {0: settings.label_0, 1: settings.label_1}, None
     is_given = "class_id_map_file" in settings.overridden
     if config and config.labels and not is_given:
         return config.labels, config.path

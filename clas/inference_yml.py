@@ -233,22 +233,37 @@ _READERS: Final[Mapping[str, Callable[[_Options], _Values]]] = {
 }
 
 
+_OUTPUTS: Final = {
+    "Topk": ("topk", "class_id_map_file"),
+    "ThreshOutput": ("threshold", "label_0", "label_1"),
+    "MultiLabelThreshOutput": ("threshold", "class_id_map_file"),
+}
+"""What PostProcess may name, with those of its options that are settings."""
+
+
 def _read_postprocess(section: Mapping[str, Any]) -> tuple[_Values, dict[int, str]]:
-    """The settings and the labels that PostProcess holds."""
-    options = section.get("Topk")
-    if options is None:
-        if section:
-            raise _UnfitError(f"PostProcess has {next(iter(section))!r}, which isn't known here")
+    """The settings and the labels that PostProcess holds; what main_indicator doesn't name isn't used."""
+    outputs = {name: options for name, options in section.items() if name != "main_indicator"}
+    name = section.get("main_indicator") or (next(iter(outputs)) if len(outputs) == 1 else None)
+    if name is None:
+        if outputs:
+            raise _UnfitError(f"PostProcess has {', '.join(outputs)}; main_indicator must name one of them")
         return {}, {}
+    if name not in _OUTPUTS:
+        raise _UnfitError(f"PostProcess has {name!r}, which isn't known here")
+    options = outputs.get(name) or {}
     if not isinstance(options, Mapping):
-        raise _UnfitError(f"Topk is {options!r:.80}; it takes an object")
+        raise _UnfitError(f"{name} is {options!r:.80}; it takes an object")
     options = dict(options)
-    _take(options, "Topk", delimiter=(None, " "))
-    values = {name: options.pop(name) for name in ("topk", "class_id_map_file") if name in options}
-    labels = _labels(options.pop("label_list", None))
+    _take(options, name, delimiter=(None, " "))
+    values = {key: options.pop(key) for key in _OUTPUTS[name] if key in options}
+    for key in ("label_0", "label_1"):
+        if type(values.get(key)) is int:
+            values[key] = str(values[key])
+    labels = {} if name == "ThreshOutput" else _labels(options.pop("label_list", None))
     if options:
-        raise _UnfitError(f"Topk has an option {next(iter(options))!r}, which isn't known here")
-    return values, labels
+        raise _UnfitError(f"{name} has an option {next(iter(options))!r}, which isn't known here")
+    return {"main_indicator": name, **values}, labels
 
 
 def _labels(names: object) -> dict[int, str]:

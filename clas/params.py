@@ -39,8 +39,15 @@ PARAMS: dict[str, dict[str, object]] = {
         # a little.
         "reduced_decode": False,
     },
+    # Beaten by an inference.yml, too.
     "PostProcess": {
+        # "Topk"; "ThreshOutput" for two classes: yes if the score of the second reaches the threshold;
+        # "MultiLabelThreshOutput" for several labels at once: all that reach the threshold.
+        "main_indicator": "Topk",
         "topk": 5,
+        "threshold": 0.5,  # 0 to 1; not with Topk
+        "label_0": "0",  # names of the two classes, with ThreshOutput only
+        "label_1": "1",
         # "<id> <name>" a line, UTF-8; looked for where the service is started, then beside this file.
         # "" means no labels: label_names stays empty.
         "class_id_map_file": "imagenet1k_label_list.txt",

@@ -92,13 +92,16 @@ class Topk:
         """Turn scores [N, num_classes] into N results, best first; of equals, the lower id first."""
         order, best = _best(scores, k)
         return [
-            {
-                "class_ids": class_ids,
-                "scores": [round(score, _SCORE_DECIMALS) for score in row],
-                "label_names": [self.labels.get(i, "") for i in class_ids] if self.labels else [],
-            }
-            for class_ids, row in zip(order.tolist(), best.tolist(), strict=True)
+            self._entry(class_ids, row) for class_ids, row in zip(order.tolist(), best.tolist(), strict=True)
         ]
+
+    def _entry(self, class_ids: list[int], scores: list[float]) -> Prediction:
+        """The result for one image."""
+        return {
+            "class_ids": class_ids,
+            "scores": [round(score, _SCORE_DECIMALS) for score in scores],
+            "label_names": [self.labels.get(i, "") for i in class_ids] if self.labels else [],
+        }
 
 
 def _best(scores: npt.NDArray[np.float32], k: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:

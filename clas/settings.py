@@ -84,7 +84,10 @@ class Settings:
         mean, std, scale: (pixel * scale - mean) / std is what the model takes, for R, G and B.
         max_image_pixels: Bound on width x height of one encoded image.
         reduced_decode: Decode JPEGs at a part of their size where that is still twice resize_short.
-        topk: Results per image, unless a request asks for another number.
+        main_indicator: What is made of the scores: the best classes, one of two, or all above a threshold.
+        topk: Results per image, unless a request asks for another number; with Topk only.
+        threshold: Score from which on a class counts; not with Topk.
+        label_0, label_1: Names of the two classes, with ThreshOutput only.
         class_id_map_file: Label file; empty or None for no labels.
         overridden: Names that came from init_args or a flag rather than from params.py.
 
@@ -110,7 +113,11 @@ class Settings:
     scale: float = number(1 / 255, _TINY, _LARGE)
     max_image_pixels: int = number(MAX_IMAGE_PIXELS, 1, 2 * MAX_IMAGE_PIXELS)  # Pillow refuses any beyond
     reduced_decode: bool = False
+    main_indicator: str = choice("Topk", "ThreshOutput", "MultiLabelThreshOutput")
     topk: int = number(5, 1, 2**31 - 1)
+    threshold: float = number(0.5, 0, 1)
+    label_0: str = "0"
+    label_1: str = "1"
     class_id_map_file: str | None = "imagenet1k_label_list.txt"
     overridden: frozenset[str] = frozenset()
 

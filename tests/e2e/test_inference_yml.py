@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import requests
 import yaml
@@ -14,7 +15,8 @@ from hub_server import hub_serving, run_hub
 from known_answers import PHOTOGRAPHS
 from server_process import free_port
 from serving_process import clas_serving, run
-from tiny_models import write_model
+from tiny_models import bright_channels, solid_batch, write_model
+from wire import encode
 
 OPERATIONS = [
     {"ResizeImage": {"resize_short": 48, "interpolation": "bicubic", "backend": "pil"}},
@@ -95,6 +97,52 @@ def test_paddlehub_follows_the_file_and_a_client_that_asks_it_is_told_what_to_do
     assert asked.returncode == 1
     assert "it doesn't tell its preprocessing, as PaddleHub's server never does: leave out" in asked.stderr
     assert "preprocess: resize_short: 48, crop_size: 32" in (tmp_path / "log").read_text()
+
+
+TWO_CLASSES: dict[str, object] = {
+    "main_indicator": "ThreshOutput",
+    "Topk": {"topk": 5},
+    "ThreshOutput": {"threshold": 0.9, "label_0": "不蓝", "label_1": "蓝"},
+}
+SEVERAL_LABELS: dict[str, object] = {
+    "MultiLabelThreshOutput": {"threshold": 0.9, "label_list": ["红", "绿", "蓝"]}
+}
+
+
+def write_postprocess(directory: Path, num_outputs: int, postprocess: dict[str, object]) -> Path:
+    write_model(directory, bright_channels(num_outputs))
+    (directory / "inference.yml").write_text(yaml.safe_dump({"PostProcess": postprocess}), encoding="utf-8")
+    return directory
+
+
+def classify_solid(url: str) -> list[dict[str, object]]:
+    """What the service makes of a blue image and a black one."""
+    batch = np.concatenate([solid_batch(2), np.zeros((1, 3, 32, 32), np.float32)])
+    answer = requests.post(url, json=encode(batch), timeout=60).json()
+    assert answer["status"] == "000", answer
+    found: list[dict[str, object]] = answer["results"]["prediction"]
+    return found
+
+
+def test_the_standalone_server_answers_several_labels(tmp_path: Path) -> None:
+    config = config_of(write_postprocess(tmp_path / "model", 3, SEVERAL_LABELS))
+    with clas_serving(tmp_path, config=config) as running:
+        assert classify_solid(running.url) == [
+            {"class_ids": [2], "scores": [0.99331], "label_names": ["蓝"]},
+            {"class_ids": [], "scores": [], "label_names": []},
+        ]
+
+
+def test_paddlehub_answers_one_of_two_classes(installed: dict[str, str], tmp_path: Path) -> None:
+    port = free_port()
+    model = write_postprocess(tmp_path / "model", 1, TWO_CLASSES)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(config_of(model, port=port, use_multiprocess=False, workers=1)))
+    with hub_serving(["-c", str(config)], port, tmp_path / "log", installed, tmp_path):
+        assert classify_solid(f"http://127.0.0.1:{port}/predict/clas_system") == [
+            {"class_ids": [1], "scores": [0.99331], "label_names": ["蓝"]},
+            {"class_ids": [0], "scores": [0.99331], "label_names": ["不蓝"]},
+        ]
 
 
 def test_an_operation_that_is_not_known_ends_the_start_of_both_with_its_name(

@@ -17,7 +17,7 @@ LAYERS = [
     {"program", "device"},
     {"resize", "inference_yml"},
     {"protocol", "preprocess", "postprocess", "predictor"},
-    {"preparation"},
+    {"preparation", "threshold"},
     {"classifier"},
     {"module"},
 ]

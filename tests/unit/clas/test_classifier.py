@@ -14,7 +14,7 @@ from clas.model_files import MODULE_DIR
 from clas.preprocess import DecodeImage, Normalize, create_transforms
 from clas.settings import load_settings
 from known_answers import PHOTOGRAPHS, assert_right
-from tiny_models import solid_batch, write_model
+from tiny_models import bright_channels, solid_batch, write_model
 
 
 def classifier_of(model: Path, **overrides: object) -> Classifier:
@@ -327,3 +327,30 @@ def test_a_resize_size_that_is_not_the_models_is_warned_of(
 ) -> None:
     classifier_of(tiny_model, resize_size=[40, 24])
     assert "resize_size is [40, 24], but the model takes [N, 3, 32, 32]" in caplog.text
+
+
+@pytest.mark.parametrize("num_outputs", [1, 2])
+def test_a_two_class_model_names_one_of_its_two_labels(
+    tmp_path: Path, num_outputs: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = write_model(tmp_path, bright_channels(num_outputs))
+    labels = {"label_0": "else", "label_1": "blue", "class_id_map_file": "nowhere.txt"}
+    with caplog.at_level(logging.INFO):
+        classifier = classifier_of(model, main_indicator="ThreshOutput", threshold=0.9, **labels)
+    assert classifier.classify(solid_batch(2, 0)) == [
+        {"class_ids": [1], "scores": [0.99331], "label_names": ["blue"]},
+        {"class_ids": [0], "scores": [0.99331], "label_names": ["else"]},
+    ]
+    told = classifier.describe()
+    assert (told["main_indicator"], told["threshold"], told["classes"]) == ("ThreshOutput", 0.9, 2)
+    assert "main_indicator: ThreshOutput, threshold: 0.9" in caplog.text
+    assert "but the model has" not in caplog.text
+
+
+def test_a_multi_label_model_names_all_labels_above_the_threshold(tmp_path: Path) -> None:
+    classifier = classifier_of(
+        write_model(tmp_path, bright_channels(3)), main_indicator="MultiLabelThreshOutput", threshold=0.9
+    )
+    batch = np.concatenate([np.maximum(solid_batch(0), solid_batch(2)), solid_batch(1), 0 * solid_batch(0)])
+    assert [entry["class_ids"] for entry in classifier.classify(batch)] == [[0, 2], [1], []]
+    assert [entry["class_ids"] for entry in classifier.classify(batch, 1)] == [[0], [1], []]

@@ -166,6 +166,20 @@ def test_a_file_without_both_parts_changes_nothing(tmp_path: Path) -> None:
         ({"PostProcess": {"Topk": {"label_list": "cat"}}}, "label_list takes a list of names"),
         ({"PostProcess": {"Topk": {"k": 5}}}, "Topk has an option 'k', which isn't known here"),
         ({"PostProcess": {"Rotate": None}}, "PostProcess has 'Rotate', which isn't known here"),
+        (
+            {"PostProcess": {"main_indicator": "Rotate", "Topk": None}},
+            "PostProcess has 'Rotate', which isn't",
+        ),
+        (
+            {"PostProcess": {"Topk": None, "SavePreLabel": {}}},
+            "PostProcess has SavePreLabel, Topk; main_indicator must name one of them",
+        ),
+        (
+            {"PostProcess": {"ThreshOutput": {"threshold": 2}}},
+            "threshold is 2; it takes a number from 0 to 1",
+        ),
+        ({"PostProcess": {"ThreshOutput": {"topk": 2}}}, "ThreshOutput has an option 'topk', which isn't"),
+        ({"PostProcess": {"MultiLabelThreshOutput": {"delimiter": ","}}}, "delimiter is ','; only None"),
         ([1], "holds no object"),
         ("a: [", "is no YAML: while parsing"),
         ("a: !!python/object:os.system {}", "is no YAML: could not determine a constructor"),
@@ -184,3 +198,25 @@ def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "inference.yml").write_bytes("a: 公鸡".encode("gbk"))
     with pytest.raises(ModelConfigError, match="is no YAML: 'utf-8' codec can't decode"):
         read_inference_yml(tmp_path)
+
+
+def test_the_main_indicator_says_what_is_made_of_the_scores(tmp_path: Path) -> None:
+    outputs = {
+        "Topk": {"topk": 3},
+        "SavePreLabel": {"save_dir": "./pre_label/"},
+        "ThreshOutput": {"threshold": 0.9, "label_0": "nobody", "label_1": 1},
+        "MultiLabelThreshOutput": {"threshold": 0.4, "class_id_map_file": "names.txt", "delimiter": " "},
+    }
+    content = {"PostProcess": {"main_indicator": "ThreshOutput", **outputs}}
+    assert applied(tmp_path, content) == Settings(
+        main_indicator="ThreshOutput", threshold=0.9, label_0="nobody", label_1="1"
+    )
+    content = {"PostProcess": {"main_indicator": "MultiLabelThreshOutput", **outputs}}
+    assert applied(tmp_path, content) == Settings(
+        main_indicator="MultiLabelThreshOutput", threshold=0.4, class_id_map_file="names.txt"
+    )
+    alone = {"PostProcess": {"MultiLabelThreshOutput": {"threshold": 0.4, "label_list": ["hat", "bag"]}}}
+    config = read_inference_yml(write(tmp_path, alone))
+    assert config
+    assert config.values == {"main_indicator": "MultiLabelThreshOutput", "threshold": 0.4}
+    assert config.labels == {0: "hat", 1: "bag"}

@@ -33,6 +33,8 @@ def test_the_front_page_tells_what_runs_here_without_any_path(service: Served, t
             "input_shape": [None, 3, 32, 32],
             "classes": 6,
             "labels": 0,
+            "main_indicator": "Topk",
+            "threshold": None,
             "top_k": 5,
             "preprocess": {
                 "resize_short": 32,
