@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .inference_yml import ModelConfig, read_inference_yml
+from .labels import load_labels
 from .model_files import MODULE_DIR, ModelFiles, find_label_file, find_model
-from .postprocess import Prediction, load_labels
+from .postprocess import Prediction
 from .predictor import AnyPredictor, Batch, Predictor, Scores
 from .preparation import Preparation, Prepared
 from .settings import PREPROCESS_NAMES, Settings

@@ -13,7 +13,7 @@ from clas.serving import VERSION
 LAYERS = [
     {"errors"},
     {"params", "settings"},
-    {"model_files", "forking"},
+    {"model_files", "forking", "labels"},
     {"program", "device"},
     {"resize", "inference_yml"},
     {"protocol", "preprocess", "postprocess", "predictor"},
