@@ -134,7 +134,7 @@ def test_a_file_without_both_parts_changes_nothing(tmp_path: Path) -> None:
             operations({"ResizeImage": {"size": 40}}, CROP, TO_CHW),
             "CropImage after ResizeImage.size must have",
         ),
-        (operations(RESIZE, {"CropImage": {"size": [32, 24]}}, TO_CHW), "crop_size is [32, 24]; it takes"),
+        (operations(RESIZE, {"CropImage": {"size": [32, 24]}}, TO_CHW), "crop_size is (32, 24); it takes"),
         (operations(RESIZE, {"CropImage": {}}, TO_CHW), "crop_size is None; it takes a whole number"),
         (operations(RESIZE, CROP, TO_CHW, {"KeepKeys": {"keep_keys": ["x"]}}), "KeepKeys.keep_keys is ['x']"),
         (
@@ -159,6 +159,17 @@ def test_a_file_without_both_parts_changes_nothing(tmp_path: Path) -> None:
             operations({"ResizeImage": {"resize_short": 24}}, CROP, TO_CHW),
             "resize_short is 24 and crop_size 32",
         ),
+        (operations({"ResizeImage": {"size": []}}, TO_CHW), "ResizeImage.size is []; it takes a number, or"),
+        (
+            operations({"ResizeImage": {"size": [40, 24]}}, {"CropImage": {"size": 40}}, TO_CHW),
+            "the same size",
+        ),
+        (
+            operations(RESIZE, {"CropImage": {"size": []}}, TO_CHW),
+            "CropImage.size is []; it takes a number, or",
+        ),
+        ({"PostProcess": {"main_indicator": ["Topk"]}}, "PostProcess has ['Topk'], which isn't known here"),
+        ({"PostProcess": {1: None, 2: None}}, "PostProcess has 1, 2; main_indicator must name one of them"),
         ({"PreProcess": 5}, "PreProcess is 5; it takes an object"),
         ({"PreProcess": {"transform_ops": {}}}, "transform_ops is {}; it takes a list of operations"),
         ({"PostProcess": {"Topk": [5]}}, "Topk is [5]; it takes an object"),
