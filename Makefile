@@ -16,7 +16,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3 python,\
 BIN := .venv/bin
 MODEL := clas/inference/inference.pdmodel
 
-.PHONY: venv model demo test serve chaos overload soak bench check clean
+.PHONY: venv model demo browser test serve chaos overload soak bench check clean
 venv: .venv/.complete
 
 .venv/.complete: constraints/dev.txt
@@ -35,7 +35,15 @@ model: $(MODEL)
 demo: $(MODEL)
 	$(BIN)/python tools/demo.py
 
-test: $(MODEL)
+# Debian's Chromium and its driver, for the tests of the web page; nothing to do when they are there.
+browser:
+	@{ test -x /usr/bin/chromium && test -x /usr/bin/chromedriver; } || \
+	{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+	  chromium chromium-driver >/dev/null; } || \
+	echo "make: the tests of the web page need Chromium: sudo apt-get install chromium chromium-driver"
+
+test: $(MODEL) browser
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet

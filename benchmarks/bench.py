@@ -126,7 +126,7 @@ def _loads(
 ) -> Iterator[tuple[Key, measure.Figures]]:
     if "bf16" in scenario.name and not _has_bf16():
         return
-    peer = PEERS.get(scenario.name.split()[0])
+    peer = PEERS.get(scenario.peer)
     with scenario.start() as running:
         for case in scenario.cases:
             bodies = peer.make_bodies(case.form, clear) if peer else make_bodies(case.form, clear, case.batch)

@@ -1,8 +1,9 @@
 """A table, the claims, and the plots, of what was measured."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -27,6 +28,7 @@ _LIMIT: Final = Key("limit", "bare predictor", REFERENCE)
 _LONE: Final = Key("limit", "bare predictor", LONE)
 _PINNED: Final = Key("limit", "bare predictor", PINNED)
 _ORIGINAL: Final = Key("original", "PaddleHub as the original", "float32, 1 x 8")
+_STANDALONE: Final = "standalone"
 _CLIENTS: Final = (1, 8, 32)
 
 
@@ -63,59 +65,59 @@ def _cell(value: float | None, form: str) -> str:
     return "" if value is None else form.format(value)
 
 
+class _Claim(NamedTuple):
+    """What has to be shown: what was measured (None: it wasn't), how it is written, what is wanted."""
+
+    what: str
+    measured: float | None
+    form: str
+    wanted: str
+
+
 def _claims(results: Results) -> list[str]:
     """What has to be shown, as far as it was measured."""
-    claims: list[tuple[str, float | None, str, str]] = []
-    standalone, bf16 = "standalone", "standalone, bf16"
-    hub = Key("hub", "PaddleHub, 1 process", "float32, 1 x 8")
-    claims.append(
-        ("PaddleHub face, batch 8, float32, to the original", results.ratio(hub, _ORIGINAL), "{:.1f}", "10")
-    )
-    for form in ("float32", "uint8", "encoded"):
-        for clients in (8, 32):
-            key = Key("standalone", standalone, f"{form}, {clients} x 1")
-            claims.append(
-                (f"standalone, {key.case}, of the limit", results.ratio(key, _LIMIT), "{:.0%}", "95 %")
-            )
+    claims = (*_claims_of_throughput(results), *_claims_of_cost(results), *_claims_of_client(results))
+    lines = ["| claim | measured | wanted |", "|---|---|---|"]
+    return lines + [
+        f"| {claim.what} | {claim.form.format(claim.measured)} | {claim.wanted} |"
+        for claim in claims
+        if claim.measured is not None
+    ]
+
+
+def _claims_of_throughput(results: Results) -> Iterator[_Claim]:
+    hub = results.ratio(Key("hub", "PaddleHub, 1 process", "float32, 1 x 8"), _ORIGINAL)
+    yield _Claim("PaddleHub face, batch 8, float32, to the original", hub, "{:.1f}", "10")
+    for form, clients in itertools.product(("float32", "uint8", "encoded"), (8, 32)):
+        key = Key("standalone", _STANDALONE, f"{form}, {clients} x 1")
+        share = results.ratio(key, _LIMIT)
+        yield _Claim(f"standalone, {key.case}, of the limit", share, "{:.0%}", "95 %")
     for form in ("float32", "uint8", "encoded"):
         key = Key("pinned", "standalone on core 0, load on core 1", f"{form}, 8 x 1")
-        claims.append(
-            (f"on core 0 alone, {key.case}, of that limit", results.ratio(key, _PINNED), "{:.0%}", "95 %")
-        )
-    for form in ("float32", "uint8"):
-        key = Key("standalone", standalone, f"{form}, 1 x 1")
-        claims.append(
-            (
-                f"a lone client, {form}, p50 above the limit's, ms",
-                results.difference(key, _LONE, "p50_ms"),
-                "{:.1f}",
-                "2.5",
-            )
-        )
+        share = results.ratio(key, _PINNED)
+        yield _Claim(f"on core 0 alone, {key.case}, of that limit", share, "{:.0%}", "95 %")
     for form in ("uint8", "encoded"):
-        key = Key("standalone", bf16, f"{form}, 8 x 1")
-        claims.append((f"bf16, {key.case}, to the original", results.ratio(key, _ORIGINAL), "{:.1f}", "20"))
+        key = Key("standalone", f"{_STANDALONE}, bf16", f"{form}, 8 x 1")
+        yield _Claim(f"bf16, {key.case}, to the original", results.ratio(key, _ORIGINAL), "{:.1f}", "20")
+
+
+def _claims_of_cost(results: Results) -> Iterator[_Claim]:
+    for form in ("float32", "uint8"):
+        above_ms = results.difference(Key("standalone", _STANDALONE, f"{form}, 1 x 1"), _LONE, "p50_ms")
+        yield _Claim(f"a lone client, {form}, p50 above the limit's, ms", above_ms, "{:.1f}", "2.5")
     for form, wanted in (("uint8", "5 %"), ("float32", "10 %")):
-        key = Key("standalone", standalone, f"{form}, 8 x 1")
-        claims.append(
-            (
-                f"CPU outside the predictor, {key.case}, of the predictor's",
-                _outside(results, key),
-                "{:.0%}",
-                wanted,
-            )
-        )
+        key = Key("standalone", _STANDALONE, f"{form}, 8 x 1")
+        what = f"CPU outside the predictor, {key.case}, of the predictor's"
+        yield _Claim(what, _outside(results, key), "{:.0%}", wanted)
+
+
+def _claims_of_client(results: Results) -> Iterator[_Claim]:
     for form in ("float32", "uint8", "encoded"):
         ours, ready = (
             Key("client", name, f"{form}, 4 x 8") for name in ("test_hubserving.py", "ready-made bodies")
         )
-        claims.append(
-            (f"client end to end, {form}, of ready-made bodies", results.ratio(ours, ready), "{:.0%}", "85 %")
-        )
-    lines = ["| claim | measured | wanted |", "|---|---|---|"]
-    return lines + [
-        f"| {what} | {form.format(got)} | {want} |" for what, got, form, want in claims if got is not None
-    ]
+        what = f"client end to end, {form}, of ready-made bodies"
+        yield _Claim(what, results.ratio(ours, ready), "{:.0%}", "85 %")
 
 
 def _outside(results: Results, key: Key) -> float | None:

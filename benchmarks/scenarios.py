@@ -54,6 +54,7 @@ class Scenario:
         start: Runs it for the time of a block.
         cases: Its loads.
         load_cores: Where the load generator may run; empty for everywhere.
+        peer: Whose server it is; empty for ours.
     """
 
     group: str
@@ -61,6 +62,7 @@ class Scenario:
     start: Callable[[], AbstractContextManager[Running]]
     cases: Sequence[Case]
     load_cores: tuple[int, ...] = ()
+    peer: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +146,7 @@ SCENARIOS: Final = (
         Scenario(
             *("peers", f"{peer.name} {peer.version}", partial(running_peer, peer)),
             [Case(form, clients) for form in peer.forms for clients in (1, 8, 32)],
+            peer=peer.name,
         )
         for peer in PEERS.values()
     ),

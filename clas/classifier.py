@@ -127,7 +127,8 @@ class Classifier:
         """Decode, preprocess and classify whole image files; one that can't be decoded fails alone.
 
         Args:
-            entries: JPEG, PNG, BMP or WebP files: their bytes, or base64 texts of them.
+            entries: JPEG, PNG, BMP or WebP files: their bytes, or base64 texts of them; or images that are
+                decoded already, [H, W, 3] uint8, RGB.
             top_k: Results per image; None for the setting.
 
         Returns:

@@ -8,28 +8,29 @@ is imported where it is used.
 
 import argparse
 import base64
-import io
-import logging
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, TypedDict
+from typing import Any, TypedDict
 
 import cv2
 import numpy as np
-from paddlehub.module.module import moduleinfo, serving
+from paddlehub.module.module import moduleinfo, runnable, serving
 
 if __name__ == "__main__":  # PEP 366: relative imports work in a script, too
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     __package__ = Path(__file__).resolve().parent.name
 
 from .classifier import Classifier
+from .command import hub_run
+from .console import show_any_text, show_log
 from .errors import ClasError, RequestError
+from .output import text_lines
+from .pictures import classify_pictures, given_pictures
 from .postprocess import Prediction
 from .protocol import decode, parse_preprocess, refuse_unknown_fields
 from .settings import load_settings
-
-_LOGGER: Final = logging.getLogger("clas_system")
 
 
 class Results(TypedDict):
@@ -58,7 +59,7 @@ class ClasSystem:
     """
 
     def __init__(self, /, **init_args: object) -> None:
-        _log_to_stderr()
+        show_log()
         self._classifier = Classifier(load_settings(init_args))
 
     def predict(self, inputs: Any, top_k: int | None = None) -> Results:  # noqa: ANN401  # anything array-like
@@ -85,6 +86,51 @@ class ClasSystem:
             raise RequestError(f"inputs is of type {batch.dtype}; it takes arrays of numbers")
         prediction = self._classifier.classify(batch, top_k, field="inputs")
         return {"prediction": prediction, "elapse": time.perf_counter() - start}
+
+    def classification(
+        self,
+        images: object = None,
+        paths: object = None,
+        batch_size: int = 8,
+        top_k: int | None = None,
+    ) -> list[Prediction]:
+        """Classify pictures, as PaddleHub's image modules do.
+
+        Args:
+            images: A list of arrays [H, W, 3] uint8, BGR, as cv2.imread gives them.
+            paths: A list of names of JPEG, PNG, BMP or WebP files.
+            batch_size: How many pictures are read at once; the setting max_batch_size says how many of them
+                go through the model at once.
+            top_k: Results per picture; None for the setting.
+
+        Returns:
+            An entry for each picture, in the order of `images`, then of `paths`, as in `prediction` of
+            `predict`; that of a picture that can't be read or decoded has empty lists and an `error`.
+
+        Raises:
+            RequestError: Neither images nor paths is given, or an argument is unfit.
+            PredictionError: The model failed.
+        """
+        self._classifier.ensure_open()
+        pictures = given_pictures(images, paths)
+        batches = classify_pictures(self._classifier, pictures, batch_size, top_k)
+        return [answered.prediction for batch in batches for answered in batch]
+
+    @runnable  # type: ignore[untyped-decorator]  # PaddleHub has no types
+    def run(self, argv: Sequence[str]) -> str:
+        """Answer `hub run clas_system --input_path PATH`: print the results of files and folders.
+
+        Args:
+            argv: The flags, see command.py.
+
+        Returns:
+            How many pictures have a result; PaddleHub prints it.
+
+        Raises:
+            SystemExit: A flag is unfit, or not every picture has a result.
+        """
+        self._classifier.ensure_open()
+        return hub_run(self._classifier, argv)
 
     @serving  # type: ignore[untyped-decorator]  # PaddleHub has no types
     def serving_method(
@@ -132,24 +178,12 @@ class ClasSystem:
         return {"prediction": prediction, "elapse": time.perf_counter() - start}
 
 
-def _log_to_stderr() -> None:
-    """Show our log, from INFO up, unless the program around us has set it up already."""
-    if _LOGGER.handlers:
-        return
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("[%(asctime)s] [%(levelname)8s] - %(name)s: %(message)s"))
-    _LOGGER.addHandler(handler)
-    _LOGGER.setLevel(logging.INFO)
-    _LOGGER.propagate = False  # paddle puts a handler of its own on the root logger
-
-
 def _try_out(argv: list[str] | None = None) -> int:
     """Classify the given files, or a plain grey picture, with the code and params.py of this folder."""
     parser = argparse.ArgumentParser(description="Try the code and params.py of this folder, uninstalled.")
     parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE", help="default: a plain grey picture")
     args = parser.parse_args(argv)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # file names and labels that it can't show
+    show_any_text()
     try:
         module = ClasSystem()
         files = [path.read_bytes() for path in args.images] or [_grey_picture()]
@@ -158,10 +192,8 @@ def _try_out(argv: list[str] | None = None) -> int:
         print(f"{type(exc).__name__}: {exc}", file=sys.stderr)
         return 1
     for name, entry in zip(args.images or ["(a plain grey picture)"], results["prediction"], strict=True):
-        print(f"{name}:" + (f" {entry['error']}" if "error" in entry else ""))
-        labels = entry["label_names"] or [""] * len(entry["class_ids"])
-        for class_id, label, score in zip(entry["class_ids"], labels, entry["scores"], strict=True):
-            print(f"  {score:.5f}  {class_id:>4}  {label}")
+        lines = [f"{name}: {entry['error']}"] if "error" in entry else text_lines(str(name), entry)
+        print(*lines, sep="\n")
     return int(any("error" in entry for entry in results["prediction"]))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .device import NO_FORKED_GPU, available_cores, build_config, check_bf16, check_gpu
+from .device import NO_FORKED_GPU, available_cores, build_config, check_bf16, check_gpu, keep_freed_memory
 from .errors import DeviceError, ModelLoadError, PredictionError
 from .forking import carry_over_forks
 from .model_files import ModelFiles
@@ -139,6 +139,8 @@ class Predictor:
     def _open(self) -> "paddle.inference.Predictor":
         from paddle.inference import create_predictor  # noqa: PLC0415  # see module.py on late imports
 
+        if self._files.is_json:
+            keep_freed_memory()
         try:
             return create_predictor(
                 build_config(self._files, self._settings, mkldnn=self.mkldnn, num_threads=self.num_threads)

@@ -121,7 +121,8 @@ class Preparation:
         """Decode and preprocess whole image files; one that can't be decoded fails alone.
 
         Args:
-            entries: JPEG, PNG, BMP or WebP files: their bytes, or base64 texts of them.
+            entries: JPEG, PNG, BMP or WebP files: their bytes, or base64 texts of them; or images that are
+                decoded already, [H, W, 3] uint8, RGB.
             top_k: Results per image; None for the setting.
             is_wanted: Asked before each image; tells whether anybody still waits for the result.
 
@@ -159,8 +160,9 @@ class Preparation:
 
     def _try_prepare(self, entry: object) -> Batch | Prediction:
         try:
-            data = entry if isinstance(entry, bytes) else decode_entry(entry)
-            image: Batch = self._transforms(self._decode(data))  # type: ignore[assignment]
+            if not isinstance(entry, np.ndarray):
+                entry = self._decode(entry if isinstance(entry, bytes) else decode_entry(entry))
+            image: Batch = self._transforms(entry)  # type: ignore[assignment]
         except ImageError as exc:
             return failed_prediction(str(exc))
         return image

@@ -1,3 +1,5 @@
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,13 @@ def tiny_json_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def numbering_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """[N, 3, 32, 32] -> 1000 classes, of which an image names its own; see `numbered_batch`."""
     return write_model(tmp_path_factory.mktemp("numbering"), hidden_number)
+
+
+@pytest.fixture
+def logger_as_it_was() -> Iterator[None]:
+    """Take back what a program does to the log, so that other tests can see it in caplog."""
+    yield
+    logger = logging.getLogger("clas_system")
+    logger.handlers.clear()
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)

@@ -27,6 +27,7 @@ from .envelope import JsonResponse, refusal
 from .metrics import Metrics
 from .openapi import DOCS_PAGE, describe_api
 from .options import ServerOptions
+from .page import ASSETS_PATH, UI_PATH, Assets, page
 from .predict import Predict
 from .server import DECODER
 from .tokens import Tokens
@@ -70,6 +71,8 @@ def create_app(
             Route("/openapi.json", endpoints.openapi),
             Route("/docs", endpoints.docs),
             Mount("/docs/assets", StaticFiles(directory=swagger_ui_path)),
+            Route(UI_PATH, page),
+            Mount(ASSETS_PATH, Assets()),
         ],
         middleware=[Middleware(Conduct, metrics=metrics, tokens=tokens)],
         exception_handlers={HTTPException: _refuse_path},
@@ -105,6 +108,7 @@ class _Endpoints:
                 "limits": limits,
                 "predict": PREDICT_PATH,
                 "docs": "/docs",
+                "ui": UI_PATH,
             }
         )
 

@@ -18,7 +18,7 @@ import psutil
 from starlette.applications import Starlette
 
 from ..errors import ClasError, SettingsError
-from ..settings import Settings
+from ..flags import add_setting_flags
 from .app import create_app
 from .engine import Engine
 from .log import set_up_log
@@ -84,30 +84,10 @@ def _parser() -> argparse.ArgumentParser:
             start.add_argument(*names, action="store_true", default=None, help=_HELP[field.name])
         else:
             start.add_argument(*names, type=field.type, help=_HELP[field.name])
-    leaves = start.add_argument_group("settings of the model", "any key of params.py, which they beat")
-    for leaf in dataclasses.fields(Settings):
-        if leaf.name in SETTING_FLAGS:
-            kind = _to_bool if leaf.type is bool else leaf.type if leaf.type in (int, float) else str
-            if "counts" in leaf.metadata:
-                kind = partial(_to_numbers, leaf.metadata["kind"])
-            leaves.add_argument(f"--{leaf.name}", type=kind, metavar="VALUE")
+    add_setting_flags(start, SETTING_FLAGS)
     stop = commands.add_parser("stop", help="stop the server at a port", allow_abbrev=False)
     stop.add_argument("--port", "-p", type=int, default=ServerOptions.port, help=_HELP["port"])
     return parser
-
-
-def _to_bool(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return text == "true"
-
-
-def _to_numbers(kind: type[float], text: str) -> list[float]:
-    """Numbers with commas in between; an empty text has none."""
-    try:
-        return [kind(item) for item in text.split(",") if text]
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers such as 1,2,3") from exc
 
 
 def _start(plan: Plan) -> int:

@@ -15,13 +15,15 @@ from ..errors import ClasError, PredictionError, UnavailableError
 from .envelope import refusal
 from .log import REQUEST_ID
 from .metrics import Metrics
+from .page import UI_PATH
 from .tokens import Tokens
 
 PREDICT_PATH: Final = "/predict/clas_system"
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 
 _LOGGER: Final = logging.getLogger("clas_system")
-_OPEN: Final = ("/health/live", "/health/ready", "/docs", "/openapi.json")  # need no token
+_OPEN: Final = ("/health/live", "/health/ready", "/docs", "/openapi.json", UI_PATH)  # need no token
+_OPEN_BELOW: Final = ("/docs/", f"{UI_PATH}/")
 _COUNTED: Final = (PREDICT_PATH, "/", "/metrics", *_OPEN)
 _GONE: Final = 499  # what nginx logs for a client that hung up
 _SHOWN_CHARACTERS: Final = 500
@@ -86,7 +88,7 @@ class Conduct:
                 raise  # too late for another answer: uvicorn breaks this one off
 
     def _check_token(self, scope: Scope) -> None:
-        is_open = scope["path"] in _OPEN or scope["path"].startswith("/docs/")
+        is_open = scope["path"] in _OPEN or scope["path"].startswith(_OPEN_BELOW)
         if self._tokens and not is_open:
             self._tokens.check(Headers(scope=scope).get("Authorization", ""))
 

@@ -21,10 +21,17 @@ class JsonResponse(Response):
         return msgspec.json.encode(content)
 
 
-def answer(prediction: list[Prediction], elapse_s: float) -> Response:
-    """The envelope of a success."""
+def answer(prediction: list[Prediction], elapse_s: float, timing: str = "") -> Response:
+    """The envelope of a success.
+
+    Args:
+        prediction: An entry for each image.
+        elapse_s: Seconds spent predicting.
+        timing: Where they went, as the header Server-Timing has it; empty for no such header.
+    """
     results = {"prediction": prediction, "elapse": elapse_s}
-    return JsonResponse({"status": "000", "msg": "", "results": results})
+    headers = {"Server-Timing": timing} if timing else None
+    return JsonResponse({"status": "000", "msg": "", "results": results}, headers=headers)
 
 
 def refusal(exc: ClasError) -> Response:

@@ -120,7 +120,14 @@ def _predict() -> Schema:
     answers: Schema = {
         "200": {
             "description": "There are results; an image that can't be decoded has an `error` instead",
-            "headers": {REQUEST_ID_HEADER: {"schema": {"type": "string"}}},
+            "headers": {
+                REQUEST_ID_HEADER: {"schema": {"type": "string"}},
+                "Server-Timing": {
+                    "description": "Milliseconds: to prepare, in the queue, in the model",
+                    "schema": {"type": "string"},
+                    "example": "prepare;dur=3.1, queue;dur=0.2, predict;dur=12.6",
+                },
+            },
             "content": {
                 JSON: {
                     "schema": {"$ref": f"{_REF}Answer"},

@@ -101,16 +101,18 @@ class Predict:
         start = time.perf_counter()
         prepared = await preparing
         elapse_s = time.perf_counter() - start
+        timing = f"prepare;dur={elapse_s * 1000:.1f}"
         scores = None
         if len(prepared.tensor):
             job = self._engine.batcher.submit(prepared.tensor, deadline)
             scores = await asyncio.wrap_future(job.scores)
             self._metrics.queue_time.observe(job.queued_s)
             elapse_s += job.compute_s
+            timing += f", queue;dur={job.queued_s * 1000:.1f}, predict;dur={job.compute_s * 1000:.1f}"
         self._metrics.images.inc(len(prepared.failures))
         name = partial(classifier.results, prepared, scores)
         is_short = len(prepared.failures) <= _SHORT_IMAGES
-        return answer(name() if is_short else await self._in_thread(name), elapse_s)
+        return answer(name() if is_short else await self._in_thread(name), elapse_s, timing)
 
     async def _prepare(
         self,

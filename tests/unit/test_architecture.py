@@ -11,16 +11,18 @@ import pytest
 from clas.serving import VERSION
 
 LAYERS = [
-    {"errors"},
-    {"params", "settings"},
-    {"model_files", "forking", "labels"},
+    {"errors", "console"},
+    {"params", "settings", "image_files"},
+    {"model_files", "forking", "flags", "labels"},
     {"program", "device"},
     {"resize", "transform_ops"},
     {"inference_yml"},
     {"protocol", "preprocess", "postprocess", "predictor"},
-    {"preparation", "threshold"},
+    {"preparation", "threshold", "output"},
     {"classifier"},
-    {"module"},
+    {"pictures"},
+    {"command"},
+    {"module", "__main__"},
 ]
 """Modules of clas/: each imports from earlier rows only; settings reads params when it is called."""
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import paddlehub
 import pytest
 
+from clas import command
 from clas.serving import cli
 from clas.serving.metrics import Metrics
 from clas.serving.options import ServerOptions, load_options
@@ -117,6 +118,19 @@ def test_hub_commands_and_flags_exist(document: str) -> None:
         if words[0] == "serving":
             assert words[1] in ("start", "stop")
             assert flags(words) <= serving_flags, words
+
+
+def test_flags_of_the_ways_without_a_server_exist_and_are_described(document: str) -> None:
+    known = set(command._parser()._option_string_actions)
+    used = [words for words in commands(document) if words[:3] == ["python", "-m", "clas"]]
+    assert used
+    assert set().union(*(flags(words[3:]) for words in used)) <= known
+    settings = {f"--{name}" for name in command._SETTING_FLAGS}
+    for flag in known - settings - {"-h", "--help"}:
+        assert f"`{flag}`" in document, flag
+    runs = [words for words in commands(document) if words[:3] == ["hub", "run", "clas_system"]]
+    assert runs
+    assert set().union(*(flags(words) for words in runs)) <= set(command._hub_parser()._option_string_actions)
 
 
 def test_scripts_and_their_flags_exist(document: str, repository: Path) -> None:

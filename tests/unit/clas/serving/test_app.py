@@ -63,6 +63,7 @@ def test_the_front_page_tells_what_runs_here_without_any_path(service: Served, t
         },
         "predict": PREDICT_PATH,
         "docs": "/docs",
+        "ui": "/ui",
     }
     assert str(tiny_model.parent) not in response.text
 

@@ -24,6 +24,8 @@ def test_an_answer_has_paddlehubs_envelope() -> None:
     assert response.headers["Content-Type"] == "application/json"
     results = {"prediction": prediction, "elapse": 0.5}
     assert msgspec.json.decode(response.body) == {"status": "000", "msg": "", "results": results}
+    assert "Server-Timing" not in response.headers
+    assert answer(prediction, 0.5, "queue;dur=1.0").headers["Server-Timing"] == "queue;dur=1.0"
 
 
 @pytest.mark.parametrize(

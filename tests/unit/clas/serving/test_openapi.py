@@ -169,7 +169,8 @@ def test_true_answers_fit_the_document(service: Served, code: int, request_: dic
     answer = DOCUMENT["paths"][PREDICT_PATH]["post"]["responses"][str(code)]
     content = answer["content"][response.headers["Content-Type"]]
     assert fits(response.json(), content["schema"])
-    assert set(answer.get("headers", {})) <= {"X-Request-ID"}
+    assert set(answer.get("headers", {})) <= {"X-Request-ID", "Server-Timing"}
+    assert all(name in response.headers for name in answer.get("headers", {}))
 
 
 @pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready"])

@@ -45,6 +45,12 @@ def entries(response: Any) -> list[dict[str, Any]]:
     return prediction
 
 
+def timing_of(response: Any) -> dict[str, float]:
+    """Milliseconds by name, from the header Server-Timing."""
+    pairs = [entry.split(";dur=") for entry in response.headers["Server-Timing"].split(", ")]
+    return {name: float(duration) for name, duration in pairs}
+
+
 # The forms of a request
 
 
@@ -502,3 +508,31 @@ def test_every_answer_belongs_to_its_pictures(numbering_model: Path, pool: Threa
         assert sum(pool.map(ask, range(12))) == 96
         assert max(service.predictor.sizes) == 4
         assert service.queued_images() == 0
+
+
+# Where the time goes
+
+
+def test_an_answer_tells_where_its_time_went(service: Served) -> None:
+    response = service.post(json=encoded(0))
+    timing = timing_of(response)
+    assert list(timing) == ["prepare", "queue", "predict"]
+    elapse_ms = response.json()["results"]["elapse"] * 1000
+    assert timing["prepare"] + timing["predict"] == pytest.approx(elapse_ms, abs=0.11)
+    broken = service.post(json={"images": ["AAAA"]})
+    assert list(timing_of(broken)) == ["prepare"]
+
+
+def test_waiting_counts_as_time_in_the_queue(tiny_model: Path, pool: ThreadPoolExecutor) -> None:
+    with served(tiny_model) as service, service.predictor.gate.closed() as gate:
+        first = pool.submit(service.post, json=encoded(0))
+        gate.wait_for_arrival()
+        begun = time.monotonic()
+        second = pool.submit(service.post, json=encoded(1))
+        wait_until(lambda: service.engine.batcher._queue)
+        wait_until(lambda: time.monotonic() > begun + 0.05)
+        queued = service.engine.batcher._queue[0].job
+        waited_ms = queued.waited_s * 1000
+        gate.open()
+        assert timing_of(second.result(10))["queue"] >= waited_ms - 0.1
+        assert timing_of(first.result(10))["queue"] < waited_ms

@@ -1,0 +1,17 @@
+"""`python -m clas PATH [PATH ...]`: classify files and folders without a server."""
+
+import sys
+
+
+def main() -> int:
+    """Run the command line and return its exit status."""
+    try:
+        from .command import main as run  # noqa: PLC0415  # here, so that Ctrl-C ends quietly meanwhile, too
+
+        return run()
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+// The words of the page in both languages, and which of them is in use.
+
+const LANGUAGE_KEY = "clas_system_language";
+
+export const TEXTS = {
+  en: {
+    title: "Image classification",
+    switchLanguage: "中文",
+    switchLanguageLabel: "切换到中文",
+    themeAuto: "Colours: as the system",
+    themeLight: "Colours: light",
+    themeDark: "Colours: dark",
+    api: "API",
+    stateConnecting: "Connecting",
+    stateReady: "Ready",
+    stateLoading: "The model is loading",
+    stateLocked: "Needs a token",
+    stateUnreachable: "Server out of reach",
+    add: "Add pictures",
+    dropHint: "Drop them here, or paste them with Ctrl+V.",
+    formats: "JPEG, PNG, BMP or WebP, one or many.",
+    choose: "Choose pictures",
+    camera: "Camera",
+    privacy: "Pictures go to this server and nowhere else.",
+    perPicture: "Results per picture",
+    clear: "Remove all",
+    summaryDone: "{done} of {all} done",
+    summaryFailed: "{failed} failed",
+    waiting: "Waiting for its turn",
+    sending: "Being classified",
+    retrying: "The server is busy; trying again",
+    remove: "Remove {name}",
+    request: "Request",
+    requestLabel: "Request of {name}",
+    requestTitle: "The same request by program",
+    requestToken: "TOKEN stands for your token.",
+    copy: "Copy",
+    copied: "Copied",
+    close: "Close",
+    again: "Try again",
+    resultsOf: "Results for {name}",
+    classNumber: "Class {id}",
+    noResults: "The model names no class for this picture.",
+    total: "{ms} ms",
+    phase_prepare: "decode",
+    phase_queue: "queue",
+    phase_predict: "predict",
+    phase_rest: "transfer",
+    error_input: "The server can't use this file",
+    error_unauthorized: "A valid token is needed",
+    error_large: "The file is too large",
+    error_largeDetail: "It has {size}; the server takes up to {limit}.",
+    error_unavailable: "The server is too busy",
+    error_server: "The server failed",
+    error_unreachable: "The server can't be reached",
+    error_unreachableDetail: "Check the network, or whether the file can still be read.",
+    noPictures: "There is no picture in what was dropped.",
+    tokenTitle: "This server wants a token",
+    tokenText: "It is kept for this tab only and forgotten when the tab is closed.",
+    tokenField: "Bearer token",
+    tokenRefused: "The server doesn't accept this token.",
+    tokenUnfit: "A token has no blanks and only ASCII characters.",
+    tokenUse: "Use token",
+    tokenForget: "Forget token",
+    cancel: "Cancel",
+    cameraTitle: "Take a picture",
+    cameraTake: "Take picture",
+    cameraFailed: "The camera can't be used: {reason}",
+    about: "What runs here",
+    modelName: "Model",
+    modelClasses: "Classes",
+    modelInput: "Input",
+    device: "Device",
+    precision: "Precision",
+    threads: "Threads",
+    predictors: "Predictors",
+    workers: "Workers",
+    largest: "Largest request",
+    timeout: "Longest wait",
+    queue: "Images at once",
+    version: "Version",
+    seconds: "{n} s",
+    images: "{n} images",
+  },
+  zh: {
+    title: "图像分类",
+    switchLanguage: "English",
+    switchLanguageLabel: "Switch to English",
+    themeAuto: "颜色：跟随系统",
+    themeLight: "颜色：浅色",
+    themeDark: "颜色：深色",
+    api: "接口",
+    stateConnecting: "正在连接",
+    stateReady: "就绪",
+    stateLoading: "模型加载中",
+    stateLocked: "需要令牌",
+    stateUnreachable: "无法连接服务器",
+    add: "添加图片",
+    dropHint: "拖到这里，或按 Ctrl+V 粘贴。",
+    formats: "支持 JPEG、PNG、BMP、WebP，一张或多张。",
+    choose: "选择图片",
+    camera: "拍照",
+    privacy: "图片只发送到本服务器。",
+    perPicture: "每张图片的结果数",
+    clear: "全部移除",
+    summaryDone: "已完成 {done} / {all}",
+    summaryFailed: "失败 {failed}",
+    waiting: "排队等待发送",
+    sending: "正在分类",
+    retrying: "服务器繁忙，正在重试",
+    remove: "移除 {name}",
+    request: "请求代码",
+    requestLabel: "{name} 的请求代码",
+    requestTitle: "用程序发送同样的请求",
+    requestToken: "TOKEN 处请换成您的令牌。",
+    copy: "复制",
+    copied: "已复制",
+    close: "关闭",
+    again: "重试",
+    resultsOf: "{name} 的结果",
+    classNumber: "类别 {id}",
+    noResults: "模型没有为这张图片给出类别。",
+    total: "{ms} 毫秒",
+    phase_prepare: "解码",
+    phase_queue: "排队",
+    phase_predict: "预测",
+    phase_rest: "传输",
+    error_input: "服务器无法使用这个文件",
+    error_unauthorized: "需要有效的令牌",
+    error_large: "文件太大",
+    error_largeDetail: "文件有 {size}，服务器最多接收 {limit}。",
+    error_unavailable: "服务器太忙",
+    error_server: "服务器出错",
+    error_unreachable: "无法连接服务器",
+    error_unreachableDetail: "请检查网络，或文件是否仍可读取。",
+    noPictures: "拖入的内容里没有图片。",
+    tokenTitle: "此服务器需要令牌",
+    tokenText: "令牌只为当前标签页保存，关闭标签页后即清除。",
+    tokenField: "Bearer 令牌",
+    tokenRefused: "服务器不接受这个令牌。",
+    tokenUnfit: "令牌只含 ASCII 字符，且没有空格。",
+    tokenUse: "使用令牌",
+    tokenForget: "清除令牌",
+    cancel: "取消",
+    cameraTitle: "拍一张照片",
+    cameraTake: "拍摄",
+    cameraFailed: "无法使用摄像头：{reason}",
+    about: "正在运行",
+    modelName: "模型",
+    modelClasses: "类别数",
+    modelInput: "输入",
+    device: "设备",
+    precision: "精度",
+    threads: "线程",
+    predictors: "预测进程",
+    workers: "工作进程",
+    largest: "请求上限",
+    timeout: "最长等待",
+    queue: "同时处理",
+    version: "版本",
+    seconds: "{n} 秒",
+    images: "{n} 张图片",
+  },
+};
+
+/** The first of the browser's languages that the page has. */
+function preferred() {
+  const wanted = [localStorage.getItem(LANGUAGE_KEY), ...navigator.languages];
+  const known = wanted.map((tag) => (tag ?? "").slice(0, 2).toLowerCase());
+  return known.find((tag) => tag in TEXTS) ?? "en";
+}
+
+let language = preferred();
+
+/** The language in use: "en" or "zh". */
+export function currentLanguage() {
+  return language;
+}
+
+/** The text of this key, with what stands in braces filled in. */
+export function t(key, values = {}) {
+  return TEXTS[language][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+/** Put the texts into all elements below `root` that name one: data-text, data-label (for aria-label). */
+export function translate(root) {
+  for (const element of root.querySelectorAll("[data-text]")) {
+    element.textContent = t(element.dataset.text);
+  }
+  for (const element of root.querySelectorAll("[data-label]")) {
+    element.setAttribute("aria-label", t(element.dataset.label));
+    element.title = t(element.dataset.label);
+  }
+}
+
+/** Take the other language, and keep that for later visits. */
+export function switchLanguage() {
+  language = language === "en" ? "zh" : "en";
+  localStorage.setItem(LANGUAGE_KEY, language);
+}
+
+/** A number of bytes for people. */
+export function formatBytes(bytes) {
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${formatNumber(value, value < 10 && unit ? 1 : 0)} ${units[unit]}`;
+}
+
+/** A number for people, with at most so many digits after the point. */
+export function formatNumber(value, digits = 0) {
+  return new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
+}
+
+/** A score: as a percentage, or as it is where the model's scores are no shares of one. */
+export function formatScore(score, isShare) {
+  const options = isShare
+    ? { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 }
+    : { maximumFractionDigits: 3 };
+  return new Intl.NumberFormat(language, options).format(score);
+}

@@ -1,0 +1,40 @@
+// The request of a picture, for a shell and for Python.
+
+import { mediaType, predictUrl, token } from "./service.js";
+
+/** Between single quotes, as a shell reads it. */
+function quoted(text) {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** A command that sends the same request. */
+export function curl(file, topK) {
+  const lines = [`curl -s ${quoted(predictUrl(topK).href)}`, `-H ${quoted(`Content-Type: ${mediaType(file)}`)}`];
+  if (token()) {
+    lines.push("-H 'Authorization: Bearer TOKEN'");
+  }
+  lines.push(`--data-binary ${quoted(`@${file.name}`)}`);
+  return lines.join(" \\\n  ");
+}
+
+/** A program that does. What JSON writes as a text, Python reads as the same text. */
+export function python(file, topK) {
+  const headers = { "Content-Type": mediaType(file) };
+  if (token()) {
+    headers.Authorization = "Bearer TOKEN";
+  }
+  const pairs = Object.entries(headers).map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`);
+  return `from pathlib import Path
+
+import requests
+
+response = requests.post(
+    ${JSON.stringify(predictUrl(null).href)},${topK === null ? "" : `\n    params={"top_k": ${topK}},`}
+    data=Path(${JSON.stringify(file.name)}).read_bytes(),
+    headers={${pairs.join(", ")}},
+    timeout=60,
+)
+answer = response.json()
+print(answer["results"] if response.ok else answer["msg"])
+`;
+}

@@ -1,0 +1,559 @@
+"""The web page of the standalone server, in a real browser."""
+
+import ast
+import base64
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver import Chrome, Keys
+from selenium.webdriver.common.by import By
+
+from browser import browser
+from known_answers import PHOTOGRAPHS, TOP_5
+from serving_process import Running, clas_serving, eventually, tiny_config
+from visitor import LEAST_CONTRAST, NOTE_VIOLATIONS, Page
+
+TOKEN = "a-token-for-the-page-0123456789"  # noqa: S105
+
+
+@pytest.fixture(scope="module")
+def server(default_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The default model, which takes small files only."""
+    assert default_model_dir.is_dir()
+    directory = tmp_path_factory.mktemp("server")
+    with clas_serving(directory, "-m", "clas_system", "--max_request_bytes", "3000000") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def drivers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Chrome]]:
+    """A browser of each language."""
+    profiles = [tmp_path_factory.mktemp("profile") for _ in range(2)]
+    with (
+        browser(profiles[0], language="en-US") as english,
+        browser(profiles[1], language="zh-CN") as chinese,
+    ):
+        for driver in (english, chinese):
+            driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": NOTE_VIOLATIONS})
+        yield {"en": english, "zh": chinese}
+
+
+@pytest.fixture
+def page(server: Running, drivers: dict[str, Chrome]) -> Iterator[Page]:
+    """In an English browser; whatever a test does, the page keeps to its policy."""
+    opened = Page(drivers["en"], server.base).open()
+    yield opened
+    assert opened.violations() == []
+
+
+@pytest.fixture(scope="session")
+def names(repository: Path) -> dict[int, str]:
+    """Class id -> label."""
+    lines = (repository / "clas" / "imagenet1k_label_list.txt").read_text(encoding="utf-8").splitlines()
+    return {int(number): name for number, name in (line.split(" ", 1) for line in lines)}
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    file = tmp_path / "broken.jpg"
+    file.write_bytes(b"no image")
+    return file
+
+
+# Pictures and their results
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_a_photograph_gets_its_classes_and_scores_on_the_screen(
+    page: Page, pictures: Path, names: dict[int, str], name: str
+) -> None:
+    page.upload(pictures / name)
+    [card] = page.cards("done", 1)
+    class_ids, scores = TOP_5[name]
+    assert page.labels(card) == [names[class_id] for class_id in class_ids]
+    shown = [float(text.rstrip("%")) / 100 for text in page.texts(".score")]
+    assert shown == pytest.approx(scores, abs=1.6e-3)
+    rows, bars = page.all(".results li"), page.all(".bar")
+    widths = page.run(
+        "return arguments[0].map((bar) => parseFloat(getComputedStyle(bar, '::before').width))", bars
+    )
+    longest = rows[0].rect["width"]
+    assert widths[0] == pytest.approx(scores[0] * longest, abs=longest * 0.01)
+    assert page.one(".card h3").text == name
+    assert page.run("return arguments[0].naturalWidth", page.one(".card img")) > 0
+
+
+def test_each_result_tells_how_long_it_took_and_where(page: Page, pictures: Path) -> None:
+    page.upload(pictures / "rocket.jpg")
+    page.cards("done", 1)
+    assert re.fullmatch(r"[\d,]+ ms", page.one(".total").text)
+    spent = [re.fullmatch(r"(\w+) ([\d.,]+)", text) for text in page.texts(".phase")]
+    assert [part and part[1] for part in spent] == ["decode", "queue", "predict", "transfer"]
+    total = float(page.one(".total").text.split()[0].replace(",", ""))
+    parts = sum(float(part[2].replace(",", "")) for part in spent if part)
+    assert parts == pytest.approx(total, abs=2.5)
+
+
+def test_a_broken_file_has_its_message_beside_good_pictures(
+    page: Page, pictures: Path, broken: Path, names: dict[int, str]
+) -> None:
+    page.upload(pictures / "coffee.png", broken, pictures / "rocket.jpg")
+    page.cards("done", 2)
+    first, failed, last = page.cards("failed", 1)
+    assert page.labels(first)[0] == names[967]
+    assert page.labels(last)[0] == names[657]
+    assert failed.find_element(By.CSS_SELECTOR, ".failure strong").text == "The server can't use this file"
+    wanted = "the image can't be decoded: it is none of JPEG, PNG, BMP, WEBP"
+    assert failed.find_element(By.CSS_SELECTOR, ".detail").text == wanted
+    assert failed.find_element(By.CSS_SELECTOR, ".no-image").is_displayed()
+    assert page.one("#summary").text == "2 of 3 done · 1 failed"
+    failed.find_element(By.CSS_SELECTOR, ".again").click()
+    page.cards("failed", 1)
+
+
+def test_the_slider_sets_how_many_results_are_shown(page: Page, server: Running, pictures: Path) -> None:
+    page.upload(pictures / "chelsea.png")
+    page.cards("done", 1)
+    assert len(page.all(".results li")) == 5
+    before = server.metric("clas_images_total")
+    page.set_slider(2)
+    assert page.one("#top-k-value").text == "2"
+    assert len(page.all(".results li")) == 2
+    page.set_slider(5)
+    assert len(page.all(".results li")) == 5
+    assert server.metric("clas_images_total") == before  # they were there
+    page.set_slider(8)
+    eventually(lambda: len(page.all(".results li")) == 8)
+    assert server.metric("clas_images_total") > before
+    page.upload(pictures / "coffee.png")
+    page.cards("done", 2)
+    assert len(page.all(".results li")) == 16
+
+
+def test_pictures_can_be_taken_away(page: Page, pictures: Path, broken: Path) -> None:
+    page.upload(*(pictures / name for name in PHOTOGRAPHS), broken)
+    page.cards("failed", 1)
+    page.all(".remove")[0].click()
+    assert page.texts(".card h3") == [*PHOTOGRAPHS[1:], "broken.jpg"]
+    page.one("#clear").click()
+    assert not page.all(".card")
+    assert not page.one("#toolbar").is_displayed()
+
+
+def test_a_file_that_is_too_large_is_not_sent(page: Page, server: Running, tmp_path: Path) -> None:
+    file = tmp_path / "large.png"
+    file.write_bytes(bytes(3_000_001))
+    before = server.metric("clas_requests_total", path="/predict/clas_system")
+    page.upload(file)
+    page.cards("failed", 1)
+    assert page.one(".failure strong").text == "The file is too large"
+    assert page.one(".detail").text == "It has 2.9 MB; the server takes up to 2.9 MB."
+    assert server.metric("clas_requests_total", path="/predict/clas_system") == before
+
+
+# Other ways in
+
+
+def test_pictures_can_be_dropped_with_their_folder(page: Page, pictures: Path) -> None:
+    page.drag(pictures, "dragEnter", "dragOver", "drop")
+    page.cards("done", 3)
+    assert sorted(page.texts(".card h3")) == sorted(PHOTOGRAPHS)
+
+
+def test_a_file_can_be_dropped(page: Page, pictures: Path, names: dict[int, str]) -> None:
+    page.drag(pictures / "coffee.png", "dragEnter", "dragOver")
+    eventually(lambda: page.run("return document.body.classList.contains('dragging')"))
+    page.drag(pictures / "coffee.png", "drop")
+    [card] = page.cards("done", 1)
+    assert page.labels(card)[0] == names[967]
+    assert not page.run("return document.body.classList.contains('dragging')")
+
+
+def test_a_picture_can_be_pasted(page: Page, pictures: Path, names: dict[int, str]) -> None:
+    page.run(
+        """
+        const bytes = Uint8Array.from(atob(arguments[0]), (sign) => sign.charCodeAt(0));
+        const clipboardData = new DataTransfer();
+        clipboardData.items.add(new File([bytes], "image.png", {type: "image/png"}));
+        document.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
+        """,
+        base64.b64encode((pictures / "coffee.png").read_bytes()).decode(),
+    )
+    [card] = page.cards("done", 1)
+    assert page.labels(card)[0] == names[967]
+
+
+def test_a_picture_can_be_taken_with_the_camera(page: Page) -> None:
+    page.one("#camera").click()
+    eventually(page.one("#camera-take").is_enabled)
+    page.one("#camera-take").click()
+    [card] = page.cards("done", 1)
+    assert re.fullmatch(r"camera-\d{6}\.jpg", card.find_element(By.TAG_NAME, "h3").text)
+    assert page.run("return document.getElementById('camera-view').srcObject") is None
+
+
+def test_a_camera_that_cannot_be_used_says_why(page: Page) -> None:
+    page.run("navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('no such device'))")
+    page.one("#camera").click()
+    eventually(lambda: page.one("#camera-note").text == "The camera can't be used: no such device")
+    assert not page.one("#camera-take").is_enabled()
+    page.press(Keys.ESCAPE)
+    assert not page.one("#camera-dialog").is_displayed()
+
+
+# The request by program
+
+
+@pytest.mark.parametrize("name", ["rocket.jpg", 'it\'s "$HOME" `é` 火箭.jpg'])
+def test_the_shown_commands_get_what_the_page_got(
+    page: Page, pictures: Path, tmp_path: Path, names: dict[int, str], name: str
+) -> None:
+    shutil.copy(pictures / "rocket.jpg", tmp_path / name)
+    page.upload(tmp_path / name)
+    [card] = page.cards("done", 1)
+    page.set_slider(3)
+    card.find_element(By.CSS_SELECTOR, ".show-request").click()
+    curl, python = page.codes()
+    for command in (["bash", "-c", curl], [sys.executable, "-c", python]):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        answer = ast.literal_eval(done.stdout)
+        [entry] = answer.get("results", answer)["prediction"]
+        assert entry["label_names"] == page.labels(card) == [names[i] for i in TOP_5["rocket.jpg"][0][:3]]
+
+
+def test_the_shown_commands_can_be_copied(page: Page, pictures: Path) -> None:
+    permissions = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": page.base}
+    page.driver.execute_cdp_cmd("Browser.grantPermissions", permissions)
+    page.upload(pictures / "rocket.jpg")
+    [card] = page.cards("done", 1)
+    card.find_element(By.CSS_SELECTOR, ".show-request").click()
+
+    def said(*texts: str) -> bool:
+        return page.texts(".copy") == list(texts)
+
+    curl, python = page.all(".copy")
+    for button, texts, code in zip(
+        (curl, python), (("Copied", "Copy"), ("Copy", "Copied")), page.codes(), strict=True
+    ):
+        button.click()
+        eventually(partial(said, *texts))
+        assert page.driver.execute_async_script("navigator.clipboard.readText().then(arguments[0])") == code
+
+
+# Words, looks and ways to get about
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "other"),
+    [("en", "Image classification", "图像分类"), ("zh", "图像分类", "Image classification")],
+)
+def test_the_language_is_the_browsers_until_it_is_switched(
+    server: Running, drivers: dict[str, Chrome], pictures: Path, language: str, title: str, other: str
+) -> None:
+    page = Page(drivers[language], server.base).open()
+    page.upload(pictures / "coffee.png")
+    page.cards("done", 1)
+    summaries = {"Image classification": "1 of 1 done", "图像分类": "已完成 1 / 1"}
+    for wanted in (title, other):
+        assert page.one("h1").text == page.driver.title == wanted
+        assert page.one("#summary").text == summaries[wanted]
+        assert page.run("return document.documentElement.lang") == {"图": "zh-CN", "I": "en"}[wanted[0]]
+        page.one("#language").click()
+    page.one("#language").click()
+    page.driver.refresh()
+    assert page.one("h1").text == other
+    assert page.violations() == []
+
+
+def test_no_text_is_left_over_from_the_other_language(
+    server: Running, drivers: dict[str, Chrome], pictures: Path, broken: Path
+) -> None:
+    page = Page(drivers["zh"], server.base).open()
+    page.upload(pictures / "coffee.png", broken)
+    page.cards("failed", 1)
+    page.cards("done", 1)
+    for selector in (
+        "h1",
+        "h2",
+        "button:not(.icon, #language)",
+        "label",
+        ".state",
+        ".summary",
+        ".failure strong",
+        "dt",
+    ):
+        for text in page.texts(selector):
+            assert not text or re.search("[\u4e00-\u9fff]", text), (selector, text)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("width", [320, 375, 768, 1200])
+def test_nothing_is_wider_than_the_window(
+    server: Running, drivers: dict[str, Chrome], pictures: Path, tmp_path: Path, language: str, width: int
+) -> None:
+    page = Page(drivers[language], server.base).open()
+    long_name = tmp_path / f"{'a_very_long_name_' * 12}.jpg"
+    shutil.copy(pictures / "rocket.jpg", long_name)
+    bad = tmp_path / f"{'bad' * 60}.jpg"
+    bad.write_bytes(b"no image")
+    page.resize(width)
+    try:
+        for files in ((), (long_name,), (bad, pictures / "chelsea.png")):
+            if files:
+                page.upload(*files)
+                eventually(lambda: not page.all('[aria-busy="true"]'))
+            wide = page.run(
+                """
+                const inside = (element) => element.closest("pre") !== null;
+                return [...document.body.querySelectorAll("*")]
+                  .filter((element) => !inside(element) && element.checkVisibility())
+                  .filter((element) => element.getBoundingClientRect().right > innerWidth + 0.5)
+                  .map((element) => element.outerHTML.slice(0, 80));
+                """
+            )
+            assert wide == []
+            assert page.run("return document.documentElement.scrollWidth <= innerWidth")
+        page.all(".show-request")[0].click()
+        dialog = page.one("#request-dialog").rect
+        assert dialog["x"] >= 0
+        assert dialog["x"] + dialog["width"] <= width
+    finally:
+        page.resize(1200)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_stands_out_from_its_ground(page: Page, pictures: Path, broken: Path, scheme: str) -> None:
+    page.prefer(scheme)
+    page.upload(pictures / "coffee.png", broken)
+    page.cards("failed", 1)
+    page.cards("done", 1)
+    page.run("for (const animation of document.getAnimations()) animation.finish()")
+    found = page.run(LEAST_CONTRAST)
+    assert len(found) > 40
+    assert found[0][0] >= 4.5, found[0]
+    page.all(".show-request")[0].click()
+    assert page.run(LEAST_CONTRAST)[0][0] >= 4.5
+
+
+def test_the_colours_follow_the_system_until_they_are_chosen(page: Page) -> None:
+    def brightness() -> int:
+        return int(
+            page.run("return Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0])")
+        )
+
+    page.prefer("dark")
+    dark = brightness()
+    page.prefer("light")
+    assert dark < 40
+    assert brightness() > 220
+    page.one("#theme").click()
+    page.prefer("dark")
+    assert brightness() > 220
+    page.one("#theme").click()
+    page.prefer("light")
+    assert brightness() == dark
+    page.driver.refresh()
+    eventually(lambda: brightness() == dark)
+    assert page.one("#theme").get_attribute("aria-label") == "Colours: dark"
+
+
+def test_the_keyboard_reaches_everything(page: Page, pictures: Path) -> None:
+    page.upload(pictures / "coffee.png")
+    [card] = page.cards("done", 1)
+    reached = []
+    for _ in range(9):
+        page.press(Keys.TAB)
+        focused = page.focused()
+        reached.append(focused.get_attribute("id") or str(focused.get_attribute("class")).split()[0])
+        outline = page.run("return getComputedStyle(arguments[0]).outlineStyle", focused)
+        assert outline == "solid", reached
+    wanted = ["quiet", "theme", "language", "choose", "camera", "top-k", "clear", "remove", "show-request"]
+    assert reached == wanted
+    page.press(Keys.ENTER)
+    assert page.one("#request-dialog").is_displayed()
+    page.press(Keys.ESCAPE)
+    assert not page.one("#request-dialog").is_displayed()
+    assert page.focused() == card.find_element(By.CSS_SELECTOR, ".show-request")
+
+
+def test_every_control_has_a_name(page: Page, pictures: Path, broken: Path) -> None:
+    page.upload(pictures / "coffee.png", broken)
+    page.cards("failed", 1)
+    for selector in ("button", "a", "input:not([type=file])", "ol"):
+        for element in page.all(selector):
+            if element.is_displayed():
+                assert element.accessible_name, element.get_attribute("outerHTML")
+    removers = [element.accessible_name for element in page.all(".remove")]
+    assert removers == ["Remove coffee.png", "Remove broken.jpg"]
+
+
+def test_the_page_tells_what_runs_here(page: Page) -> None:
+    eventually(lambda: "3 / 3" in page.texts("dd") or "1 / 1" in page.texts("dd"))
+    facts = dict(zip(page.texts("dt"), page.texts("dd"), strict=True))
+    assert facts["Model"] == "inference (pdmodel)"
+    assert (facts["Classes"], facts["Input"]) == ("1,000", "N × 3 × 224 × 224")
+    assert (facts["Device"], facts["Precision"]) == ("CPU", "fp32")
+    assert (facts["Largest request"], facts["Longest wait"]) == ("2.9 MB", "30 s")
+
+
+# What it must not do
+
+
+def test_all_comes_from_the_server_itself(page: Page, pictures: Path) -> None:
+    page.upload(pictures / "coffee.png")
+    page.cards("done", 1)
+    loaded = page.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert len(loaded) > 8
+    assert all(name.startswith((f"{page.base}/", f"blob:{page.base}/")) for name in loaded)
+
+
+@pytest.mark.parametrize(
+    ("act", "directive"),
+    [
+        ("document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/x.png'}))", "img-src"),
+        ("fetch('http://127.0.0.1:9/').catch(() => 0)", "connect-src"),
+        ("document.body.setAttribute('style', 'color: red')", "style-src-attr"),
+        ("document.body.append(document.createElement('style'))", "style-src-elem"),
+        ("document.body.setAttribute('onclick', '0')", "require-trusted-types-for"),
+        ("document.body.insertAdjacentHTML('beforeend', '<b>')", "require-trusted-types-for"),
+        ("document.createElement('script').src = 'ui/assets/ui.js'", "require-trusted-types-for"),
+    ],
+)
+def test_what_the_policy_forbids_is_stopped_and_noted(
+    server: Running, drivers: dict[str, Chrome], act: str, directive: str
+) -> None:
+    page = Page(drivers["en"], server.base).open()
+    page.run(f"try {{ {act} }} catch (error) {{}}")
+    eventually(lambda: page.run("return violations") == [directive])
+    assert page.violations()
+
+
+# A server that wants a token
+
+
+@pytest.fixture(scope="module")
+def locked(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    directory = tmp_path_factory.mktemp("locked")
+    (directory / "tokens").write_text(TOKEN)
+    config = tiny_config(tiny_model, token_file=str(directory / "tokens"))
+    with clas_serving(directory, config=config) as running:
+        yield running
+
+
+def test_a_token_is_asked_for_until_it_is_right_and_kept_for_the_tab_only(
+    locked: Running, drivers: dict[str, Chrome], pictures: Path
+) -> None:
+    page = Page(drivers["en"], locked.base).open(ready=False)
+    page.give_token("two words")
+    assert page.one("#token-note").text == "A token has no blanks and only ASCII characters."
+    page.give_token("some-other-token-0123456789")
+    eventually(lambda: page.one("#token-note").text == "The server doesn't accept this token.")
+    page.give_token(TOKEN)
+    eventually(lambda: page.one("#state").text == "Ready")
+    page.upload(pictures / "coffee.png")
+    [card] = page.cards("done", 1)
+    card.find_element(By.CSS_SELECTOR, ".show-request").click()
+    assert all("Bearer TOKEN" in code and TOKEN not in code for code in page.codes())
+    assert TOKEN not in page.run("return JSON.stringify(localStorage) + document.cookie + location.href")
+    page.driver.refresh()
+    eventually(lambda: page.one("#state").text == "Ready")
+
+    first = page.driver.current_window_handle
+    page.driver.switch_to.new_window("tab")
+    page.driver.get(f"{locked.base}/ui")
+    eventually(page.one("#token-dialog").is_displayed)
+    page.driver.close()
+    page.driver.switch_to.window(first)
+
+    page.one("#token").click()  # Forget token
+    eventually(lambda: page.one("#state").text == "Needs a token")
+    assert page.run("return sessionStorage.length") == 0
+
+
+def test_without_a_token_pictures_say_so_and_can_be_sent_again_with_one(
+    locked: Running, drivers: dict[str, Chrome], pictures: Path
+) -> None:
+    page = Page(drivers["en"], locked.base).open(ready=False)
+    eventually(page.one("#token-dialog").is_displayed)
+    page.press(Keys.ESCAPE)
+    eventually(lambda: page.one("#state").text == "Needs a token")
+    for _ in range(2):  # more than are sent at once
+        page.upload(*(pictures / name for name in PHOTOGRAPHS))
+    eventually(page.one("#token-dialog").is_displayed)
+    page.press(Keys.ESCAPE)
+    page.cards("failed", 6)
+    assert not page.one("#token-dialog").is_displayed()  # asked once, not for each
+    assert page.texts(".failure strong") == ["A valid token is needed"] * 6
+    page.all(".again")[0].click()
+    page.give_token(TOKEN)
+    page.cards("done", 1)
+    for button in page.all(".again"):
+        if button.is_displayed():
+            button.click()
+    page.cards("done", 6)
+    eventually(lambda: page.one("#state").text == "Ready")
+
+
+# A server that is busy, or gone
+
+
+@pytest.fixture
+def narrow(tiny_model: Path, tmp_path: Path) -> Callable[..., Any]:
+    """Starts servers that have room for few images."""
+
+    def start(room: int) -> Any:
+        config = tiny_config(tiny_model, max_queue_images=room)
+        return clas_serving(tmp_path, "--predictors", "1", config=config)
+
+    return start
+
+
+def test_a_picture_that_a_busy_server_refuses_is_sent_again(
+    narrow: Callable[..., Any], drivers: dict[str, Chrome], pictures: Path
+) -> None:
+    with narrow(1) as running:
+        page = Page(drivers["en"], running.base).open()
+        with running.held() as go_on:
+            page.upload(*(pictures / name for name in PHOTOGRAPHS))
+            page.cards("retrying", 2)
+            assert page.texts(".progress-text").count("The server is busy; trying again") == 2
+            assert running.metric("clas_requests_total", status="503") >= 2
+            go_on()
+            page.cards("done", 3)
+    assert page.violations() == []
+
+
+def test_few_requests_are_under_way_at_once_and_what_is_removed_is_not_waited_for(
+    narrow: Callable[..., Any], drivers: dict[str, Chrome], pictures: Path
+) -> None:
+    with narrow(100) as running:
+        page = Page(drivers["en"], running.base).open()
+        with running.held():
+            for _ in range(3):
+                page.upload(*(pictures / name for name in PHOTOGRAPHS))
+            page.cards("sending", 4)
+            assert len(page.all('.card[data-state="waiting"]')) == 5
+            eventually(lambda: running.metric("clas_queue_images") == 4)
+            page.one("#clear").click()
+            eventually(lambda: running.metric("clas_queue_images") == 0)
+            page.upload(pictures / "coffee.png")
+            page.cards("sending", 1)
+        page.cards("done", 1)
+
+
+def test_a_server_that_is_gone_is_told_from_a_bad_file(
+    narrow: Callable[..., Any], drivers: dict[str, Chrome], pictures: Path
+) -> None:
+    with narrow(100) as running:
+        page = Page(drivers["en"], running.base).open()
+    page.upload(pictures / "coffee.png")
+    page.cards("failed", 1)
+    assert page.one(".failure strong").text == "The server can't be reached"
+    assert page.one(".detail").text.startswith("Check the network")

@@ -1,0 +1,196 @@
+"""`python -m clas` and `hub run`, as their users start them."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from hub_server import run_hub
+from known_answers import PHOTOGRAPHS, TOP_5, assert_right
+
+TIMEOUT_S = 120
+
+
+@pytest.fixture
+def many(photographs: Path, tmp_path: Path) -> Path:
+    """More pictures than a pipe has room for results, and than are classified in a moment."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(3000):
+        (folder / f"{number:04}.jpg").symlink_to(photographs / "rocket.jpg")
+    return folder
+
+
+@pytest.fixture
+def env(repository: Path) -> dict[str, str]:
+    """Finds the package from any folder."""
+    return {**os.environ, "PYTHONPATH": str(repository)}
+
+
+def run_clas(env: dict[str, str], cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "clas", *arguments],
+        env=env,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+
+
+@pytest.fixture
+def running(env: dict[str, str], many: Path) -> Iterator["subprocess.Popen[str]"]:
+    """One that has given its first line, and is far from its last."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "clas", str(many), "--format", "json"],
+        env=env,
+        cwd=many,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell without job control ignores the signal in what it starts in the background.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline())["file"] == str(many / "0000.jpg")
+            yield process
+        finally:
+            process.kill()
+
+
+def errors(text: str) -> list[str]:
+    """What stderr holds, but for a remark of libpng on a photograph."""
+    return [line for line in text.splitlines() if not line.startswith("libpng warning")]
+
+
+def test_pictures_are_classified_from_any_folder(env: dict[str, str], pictures: Path, tmp_path: Path) -> None:
+    done = run_clas(env, tmp_path, str(pictures), "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert errors(done.stderr) == []
+    entries = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [entry["file"] for entry in entries] == [str(pictures / name) for name in PHOTOGRAPHS]
+    assert_right(entries, PHOTOGRAPHS)
+    assert entries[1]["label_names"][0] == "espresso"
+
+
+def test_the_package_runs_under_the_name_that_paddlehub_gives_it(
+    repository: Path, pictures: Path, tmp_path: Path
+) -> None:
+    """And in a folder of its own: nothing beside it is needed."""
+    shutil.copytree(repository / "clas", tmp_path / "clas_system")
+    done = subprocess.run(
+        [sys.executable, "-m", "clas_system", "--top_k", "1", str(pictures / "coffee.png")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].split()[1:] == ["967", "espresso"]
+
+
+def test_paddlehub_is_not_imported(repository: Path, pictures: Path) -> None:
+    code = (
+        "import sys; from clas.__main__ import main\n"
+        f"sys.argv = ['clas', {str(pictures / 'rocket.jpg')!r}]\n"
+        "assert main() == 0\n"
+        "print('paddle' in sys.modules, 'paddlehub' in sys.modules, 'starlette' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=TIMEOUT_S,
+    )
+    assert done.stdout.splitlines()[-1] == "True False False"
+
+
+def test_an_interrupt_ends_quietly(running: "subprocess.Popen[str]") -> None:
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=TIMEOUT_S)
+    assert running.returncode == 130
+    assert err == ""
+    assert all(json.loads(line)["class_ids"][0] == 657 for line in out.splitlines())
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(running: "subprocess.Popen[str]") -> None:
+    assert running.stdout is not None
+    assert running.stderr is not None
+    running.stdout.close()
+    assert running.wait(TIMEOUT_S) == 1
+    assert running.stderr.read() == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_a_full_disk_is_told_in_one_line(env: dict[str, str], pictures: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "clas", str(pictures / "rocket.jpg")],
+            env=env,
+            cwd=pictures,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_S,
+        )
+    assert done.returncode == 1
+    assert errors(done.stderr) == ["CRITICAL: the results can't be written: No space left on device"]
+
+
+def test_hub_run_classifies_a_folder_and_tells_a_broken_file(
+    installed: dict[str, str], pictures: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(pictures, tmp_path / "some")
+    done = run_hub(["run", "clas_system", "--input_path", str(folder), "--top_k", "3"], installed, tmp_path)
+    assert done.returncode == 0, done.stdout
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "pictures classified: 3"
+    for name in PHOTOGRAPHS:
+        start = lines.index(f"{folder / name}:") + 1
+        found = [line.split()[:2] for line in lines[start : start + 3]]
+        assert [int(class_id) for _, class_id in found] == TOP_5[name][0][:3]
+        assert [float(score) for score, _ in found] == pytest.approx(TOP_5[name][1][:3], abs=1e-3)
+    (folder / "broken.jpg").write_text("no image")
+    done = run_hub(["run", "clas_system", "--input_path", str(folder)], installed, tmp_path)
+    assert done.returncode == 1, done.stdout
+    assert f"{folder / 'broken.jpg'}: the image can't be decoded" in done.stdout
+    assert f"{folder / 'rocket.jpg'}:" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_the_installed_module_classifies_images_and_files_from_python(
+    installed: dict[str, str], pictures: Path, tmp_path: Path
+) -> None:
+    code = f"""
+import json, cv2, paddlehub as hub
+module = hub.Module(name="clas_system")
+entries = module.classification(
+    images=[cv2.imread({str(pictures / "coffee.png")!r})],
+    paths=[{str(pictures / "rocket.jpg")!r}, "nowhere.jpg"], batch_size=8, top_k=5)
+print(json.dumps(entries))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env=installed,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=TIMEOUT_S,
+    )
+    entries = json.loads(done.stdout.splitlines()[-1])
+    assert_right(entries[:2], ["coffee.png", "rocket.jpg"])
+    assert entries[2]["error"] == "the file can't be read: No such file or directory"
