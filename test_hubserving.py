@@ -22,19 +22,25 @@ from urllib.parse import urlsplit
 import cv2
 
 from clas.console import INTERRUPTED, let_go_of_stdout, show_any_text
-from clas.errors import ClasError, ImageError
+from clas.errors import ClasError, ImageError, SettingsError
 from clas.flags import existing, number_from, positive
 from clas.image_files import find_images, read_file
 from clas.preprocess import Compose, create_transforms
 from clas.protocol import OPERATIONS, files_body
+from clas.settings import PREPROCESS_NAMES, Settings
+from clas_client.answer import ServiceError
 from clas_client.batches import in_batches, map_ahead, stacked_body
 from clas_client.images import read_image
 from clas_client.report import LOGGER, Report
 from clas_client.sender import Answer, Sender
+from clas_client.service import fetch_preprocessing
 
 _PREPROCESSING = ("resize_short", "crop_size", "normalize", "to_chw", "reduced_decode")
 _WIRE_HELP = (
     "what is sent: float32, the original's (default); uint8, pixels, a quarter of it; encoded, the files"
+)
+_PREPROCESS_HELP = (
+    "who says what is done to images: these flags (default), or the standalone server, which is asked for it"
 )
 _BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -47,7 +53,13 @@ def make_preprocess(args: argparse.Namespace) -> Compose:
     With `--wire uint8`, normalize and to_chw are left to the server and False here; with `--wire encoded`,
     everything is, and this isn't called.
     """
-    return create_transforms(args.resize_short, args.crop_size, normalize=args.normalize, to_chw=args.to_chw)
+    return create_transforms(
+        args.resize_short,
+        args.crop_size,
+        normalize=args.normalize,
+        to_chw=args.to_chw,
+        settings=args.settings,
+    )
 
 
 class _Wire(NamedTuple):
@@ -57,15 +69,20 @@ class _Wire(NamedTuple):
     make_body: Callable[[Sequence[Any]], bytes]
 
 
-def _make_wire(args: argparse.Namespace) -> _Wire:
+def _make_wire(args: argparse.Namespace, sender: Sender) -> _Wire:
     if args.wire == "encoded":
         return _Wire(read_file, files_body)
+    if args.preprocess == "server":
+        told = fetch_preprocessing(sender, args.server_url)
+        sizes = {"resize_short": told.resize_short, "crop_size": told.crop_size}
+        args = argparse.Namespace(**{**vars(args), **sizes, "settings": told})
     operations: list[str] = []
     if args.wire == "uint8":
         operations = [name for name in OPERATIONS if getattr(args, name)]
         args = argparse.Namespace(**{**vars(args), **dict.fromkeys(OPERATIONS, False)})
     preprocess = make_preprocess(args)
-    reduce_to = args.resize_short if args.reduced_decode else None
+    size = max(args.settings.resize_size, default=args.resize_short)
+    reduce_to = size if args.reduced_decode else None
     return _Wire(
         lambda path: preprocess(read_image(path, reduce_to)), partial(stacked_body, operations=operations)
     )
@@ -79,9 +96,12 @@ def main(argv: list[str] | None = None) -> int:
     try:
         sender = Sender(args.server_url, args.timeout, args.retries, args.token_file, args.concurrency)
         with closing(sender):
-            _send_all(args, sender, report)
+            _send_all(args, _make_wire(args, sender), sender, report)
         report.close()
         sys.stdout.flush()
+    except (ServiceError, SettingsError) as exc:  # of --preprocess server; others belong to a batch
+        LOGGER.error("%s", exc)
+        return 1
     except KeyboardInterrupt:
         report.close()
         if args.concurrency > 1:  # Python would wait for what the threads are at
@@ -96,9 +116,8 @@ def main(argv: list[str] | None = None) -> int:
     return int(report.num_failed > 0 or report.num_answered == 0)
 
 
-def _send_all(args: argparse.Namespace, sender: Sender, report: Report) -> None:
+def _send_all(args: argparse.Namespace, wire: _Wire, sender: Sender, report: Report) -> None:
     """Read, preprocess and send, with --concurrency threads for either; report in the order of the files."""
-    wire = _make_wire(args)
     ahead = args.concurrency
 
     def send(batch: tuple[list[str], list[Any]]) -> tuple[list[str], Answer | ClasError]:
@@ -174,6 +193,7 @@ def _parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--crop_size", type=positive, default=224, help="side of the center crop (default: 224)")
     add("--normalize", type=_bool, default=True, help="by ImageNet's mean and std (default: True)")
     add("--to_chw", type=_bool, default=True, help="channels first (default: True)")
+    add("--preprocess", choices=("client", "server"), default="client", help=_PREPROCESS_HELP)
     add("--wire", choices=("float32", "uint8", "encoded"), default="float32", help=_WIRE_HELP)
     add("--concurrency", type=positive, default=1, help="requests at once (default: 1)")
     add("--reduced_decode", type=_bool, default=False, help="decode large JPEGs at a part of their size")
@@ -186,11 +206,15 @@ def _parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     add("--token_file", type=_token, help="file with the service's bearer token in its first line")
     args = parser.parse_args(argv)
+    args.settings = Settings()
     if args.resize_short < args.crop_size:
         parser.error("--resize_short must not be smaller than --crop_size")
     own = [name for name in _PREPROCESSING if getattr(args, name) != parser.get_default(name)]
     if args.wire == "encoded" and own:
         parser.error(f"--wire encoded leaves all preprocessing to the server: not with --{own[0]}")
+    sizes = [name for name in own if name in PREPROCESS_NAMES]
+    if args.preprocess == "server" and sizes:
+        parser.error(f"--preprocess server takes the sizes from the server: not with --{sizes[0]}")
     if args.reduced_decode and importlib.util.find_spec("PIL") is None:
         parser.error("--reduced_decode needs Pillow: pip install pillow")
     return args

@@ -1,18 +1,21 @@
 """Settings + predictor + postprocessing; knows no HTTP and no PaddleHub."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from .inference_yml import ModelConfig, read_inference_yml
+from .labels import load_labels
 from .model_files import MODULE_DIR, ModelFiles, find_label_file, find_model
-from .postprocess import Prediction, Topk, load_labels
+from .postprocess import Prediction
 from .predictor import AnyPredictor, Batch, Predictor, Scores
 from .preparation import Preparation, Prepared
-from .settings import Settings
+from .settings import PREPROCESS_NAMES, Settings
+from .threshold import make_output
 
 _LOGGER: Final = logging.getLogger("clas_system")
 
@@ -27,7 +30,11 @@ class Description(TypedDict):
     input_shape: list[int | None]
     classes: int
     labels: int
+    main_indicator: str
+    threshold: float | None
     top_k: int
+    preprocess: dict[str, object]
+    inference_yml: bool
     device: str
     mkldnn: bool
     precision: str
@@ -47,7 +54,8 @@ class Classifier:
         preparation: Makes images what this model takes.
 
     Raises:
-        StartupError: The model, the label file or the device can't be used; see its subclasses.
+        StartupError: The model, its inference.yml, the label file or the device can't be used; see its
+            subclasses.
     """
 
     def __init__(
@@ -57,13 +65,18 @@ class Classifier:
         open_predictor: Callable[[ModelFiles, Settings], AnyPredictor] | None = None,
     ) -> None:
         _LOGGER.info("code: %s", module_dir)
-        label_file = find_label_file(settings, module_dir)
-        labels = load_labels(label_file) if label_file else {}
         self._files = find_model(settings, module_dir)
+        self._config = read_inference_yml(self._files.program.parent)
+        kept: tuple[str, ...] = ()
+        if self._config:
+            settings, kept = self._config.apply(settings)
+        labels, label_file = _find_labels(settings, self._config, module_dir)
         self._settings = settings
         self._predictor = (open_predictor or Predictor)(self._files, settings)
-        self._topk = Topk(self._fitting_topk(), self._predictor.num_classes, labels)
+        self._topk = make_output(settings, self._predictor.num_classes, labels)
         self._log_start(label_file)
+        if self._config:
+            self._log_config(self._config, kept)
         self.preparation = Preparation(settings, self._predictor.input_shape, self._topk)
 
     def ensure_open(self) -> None:
@@ -167,9 +180,13 @@ class Classifier:
             "name": self._files.program.parent.name,
             "format": self._files.program.suffix[1:],
             "input_shape": list(predictor.input_shape),
-            "classes": predictor.num_classes,
+            "classes": self._topk.num_classes,
             "labels": len(self._topk.labels),
+            "main_indicator": self._settings.main_indicator,
+            "threshold": None if self._settings.main_indicator == "Topk" else self._settings.threshold,
             "top_k": self._topk.k,
+            "preprocess": self._preprocess(),
+            "inference_yml": self._config is not None,
             "device": "GPU" if self._settings.use_gpu else "CPU",
             "mkldnn": predictor.mkldnn,
             "precision": self._precision,
@@ -191,14 +208,8 @@ class Classifier:
         """What is computed in; MKL-DNN may have turned out not to fit the model."""
         return self._settings.precision if self._predictor.mkldnn else "fp32"
 
-    def _fitting_topk(self) -> int:
-        topk, num_classes = self._settings.topk, self._predictor.num_classes
-        if topk > num_classes:
-            _LOGGER.warning("topk is %d, but the model has %d classes: lowered to that", topk, num_classes)
-        return min(topk, num_classes)
-
     def _log_start(self, label_file: Path | None) -> None:
-        predictor, labels, files = self._predictor, self._topk.labels, self._files
+        predictor, files = self._predictor, self._files
         _LOGGER.info("model: %s, format: %s", files.program.parent, files.program.suffix[1:])
         if self._settings.use_gpu:
             if self._settings.enable_mkldnn:
@@ -210,12 +221,49 @@ class Classifier:
                 "device: CPU, MKL-DNN: %s, precision: %s, threads: %d",
                 *(mkldnn, self._precision, predictor.num_threads),
             )
+        self._log_output(label_file)
+
+    def _log_output(self, label_file: Path | None) -> None:
+        settings, labels, num_classes = self._settings, self._topk.labels, self._topk.num_classes
+        if settings.main_indicator == "Topk" and settings.topk > num_classes:
+            _LOGGER.warning(
+                "topk is %d, but the model has %d classes: lowered to that", settings.topk, num_classes
+            )
+        if settings.main_indicator != "Topk":
+            _LOGGER.info("main_indicator: %s, threshold: %g", settings.main_indicator, settings.threshold)
         _LOGGER.info("top_k: %d, labels: %d (%s)", self._topk.k, len(labels), label_file or "no file")
-        if labels and labels.keys() != set(range(predictor.num_classes)):
+        if labels and labels.keys() != set(range(num_classes)):
             _LOGGER.warning(
                 "%d labels with ids %d to %d, but the model has %d classes, 0 to %d",
-                *(len(labels), min(labels), max(labels), predictor.num_classes, predictor.num_classes - 1),
+                *(len(labels), min(labels), max(labels), num_classes, num_classes - 1),
             )
+
+    def _log_config(self, config: ModelConfig, kept: Sequence[str]) -> None:
+        used = ", ".join(name for name in config.values if name not in kept)
+        _LOGGER.info("inference.yml: %s, in place of params.py: %s", config.path, used or "nothing")
+        if kept:
+            _LOGGER.info("init_args or a flag, in place of inference.yml: %s", ", ".join(kept))
+        shown = ", ".join(f"{name}: {value}" for name, value in self._preprocess().items())
+        _LOGGER.info("preprocess: %s", shown)
+
+    def _preprocess(self) -> dict[str, object]:
+        """The settings of how an image becomes the model's input, as JSON has them."""
+        values = {name: getattr(self._settings, name) for name in PREPROCESS_NAMES}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _find_labels(
+    settings: Settings, config: ModelConfig | None, module_dir: Path
+) -> tuple[Mapping[int, str], Path | None]:
+    """The labels and their file: the one given for this start, else the model's, else that of params.py."""
+    if settings.main_indicator == "ThreshOutput":
+        return {0: settings.label_0, 1: settings.label_1}, None
+    is_given = "class_id_map_file" in settings.overridden
+    if config and config.labels and not is_given:
+        return config.labels, config.path
+    names_file = config is not None and "class_id_map_file" in config.values and not is_given
+    label_file = find_label_file(settings, module_dir, config.path.parent if config and names_file else None)
+    return load_labels(label_file) if label_file else {}, label_file
 
 
 def _in_pieces(items: _Pieces, size: int) -> Iterator[_Pieces]:

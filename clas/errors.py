@@ -5,6 +5,7 @@
         SettingsError
         ModelNotFoundError
         ModelLoadError
+        ModelConfigError
         LabelFileError
         DeviceError           (in a forked worker also while serving)
       RequestError            the request can't be answered as it is
@@ -44,6 +45,10 @@ class ModelNotFoundError(StartupError):
 
 class ModelLoadError(StartupError):
     """Raised when the model files are there, but damaged or not an image classifier."""
+
+
+class ModelConfigError(StartupError):
+    """Raised when the inference.yml beside the model can't be read, or asks for what isn't there."""
 
 
 class LabelFileError(StartupError):

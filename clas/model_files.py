@@ -65,8 +65,16 @@ def _files_in(directory: Path) -> ModelFiles:
     return ModelFiles(program, weights)
 
 
-def find_label_file(settings: Settings, module_dir: Path = MODULE_DIR) -> Path | None:
+def find_label_file(
+    settings: Settings, module_dir: Path = MODULE_DIR, model_dir: Path | None = None
+) -> Path | None:
     """Find the label file that the settings name, from the current directory, then from `module_dir`.
+
+    Args:
+        settings: Read for class_id_map_file.
+        module_dir: The folder this code runs from.
+        model_dir: The model's, if its inference.yml names the file: looked at first; and since the path was
+            that of another machine, a file of the same name in one of these places will do.
 
     Returns:
         Its absolute path, or None if the settings name none.
@@ -77,7 +85,11 @@ def find_label_file(settings: Settings, module_dir: Path = MODULE_DIR) -> Path |
     if not settings.class_id_map_file:
         return None
     try:
-        places = [(start / settings.class_id_map_file).absolute() for start in (Path.cwd(), module_dir)]
+        starts, names = [Path.cwd(), module_dir], [Path(settings.class_id_map_file)]
+        if model_dir:
+            starts.insert(0, model_dir)
+            names.append(Path(names[0].name))
+        places = [(start / name).absolute() for name in names for start in starts]
         for place in places:
             if place.is_file():
                 return place

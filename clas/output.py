@@ -38,9 +38,9 @@ def json_lines(name: str, prediction: Prediction) -> Iterator[str]:
 
 
 def csv_lines(name: str, prediction: Prediction) -> Iterator[str]:
-    """A row for each class; for a picture that failed one row with its `error`."""
-    if "error" in prediction:
-        yield _csv_row(name, "", "", "", "", prediction["error"])
+    """A row for each class; for a picture without any, or one that failed with its `error`, one row."""
+    if not prediction["class_ids"]:
+        yield _csv_row(name, "", "", "", "", prediction.get("error", ""))
     for rank, (class_id, label, score) in enumerate(_classes(prediction), start=1):
         yield _csv_row(name, rank, class_id, label, score, "")
 

@@ -1,17 +1,17 @@
-"""From scores to results: the label map and the top-k."""
+"""From scores to results: the top-k."""
 
-import re
 import reprlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import LabelFileError, RequestError
+from .errors import RequestError
+from .labels import load_labels as _load_labels
 
 _SCORE_DECIMALS: Final = 5
+load_labels = _load_labels  # under the name that it always had
 
 
 class _Results(TypedDict):
@@ -29,35 +29,6 @@ class Prediction(_Results, total=False):
 def failed_prediction(reason: str) -> Prediction:
     """The entry of an image that failed alone."""
     return {"class_ids": [], "scores": [], "label_names": [], "error": reason}
-
-
-def load_labels(path: Path) -> dict[int, str]:
-    """Read a label file: `<id> <name>` a line, UTF-8, blank lines ignored.
-
-    Returns:
-        Class id -> name.
-
-    Raises:
-        LabelFileError: The file can't be read, or a line isn't of that form; names file and line.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except OSError as exc:
-        raise LabelFileError(f"the label file {path} can't be read: {exc.strerror}") from exc
-    except UnicodeDecodeError as exc:
-        raise LabelFileError(f"the label file {path} isn't UTF-8: {exc.reason} at byte {exc.start}") from exc
-    labels: dict[int, str] = {}
-    for number, line in enumerate(lines, start=1):
-        class_id, _, name = line.strip().partition(" ")
-        if not class_id:
-            continue
-        if not (re.fullmatch(r"[0-9]{1,9}", class_id) and name) or int(class_id) in labels:
-            raise LabelFileError(
-                f"the label file {path} is malformed in line {number}: {line[:80]!r}; "
-                "a line takes '<id> <name>', each id once"
-            )
-        labels[int(class_id)] = name.strip()
-    return labels
 
 
 class Topk:
@@ -92,13 +63,16 @@ class Topk:
         """Turn scores [N, num_classes] into N results, best first; of equals, the lower id first."""
         order, best = _best(scores, k)
         return [
-            {
-                "class_ids": class_ids,
-                "scores": [round(score, _SCORE_DECIMALS) for score in row],
-                "label_names": [self.labels.get(i, "") for i in class_ids] if self.labels else [],
-            }
-            for class_ids, row in zip(order.tolist(), best.tolist(), strict=True)
+            self._entry(class_ids, row) for class_ids, row in zip(order.tolist(), best.tolist(), strict=True)
         ]
+
+    def _entry(self, class_ids: list[int], scores: list[float]) -> Prediction:
+        """The result for one image."""
+        return {
+            "class_ids": class_ids,
+            "scores": [round(score, _SCORE_DECIMALS) for score in scores],
+            "label_names": [self.labels.get(i, "") for i in class_ids] if self.labels else [],
+        }
 
 
 def _best(scores: npt.NDArray[np.float32], k: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:

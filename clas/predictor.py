@@ -154,8 +154,9 @@ class Predictor:
         Returns:
             The number of scores per image.
         """
-        side = self._settings.crop_size
-        shape = [self.batch_size or 1, *(size or side for size in self.input_shape[1:])]
+        width, height = self._settings.output_size
+        sizes = zip(self.input_shape[1:], (3, height, width), strict=True)  # where the model leaves one free
+        shape = [self.batch_size or 1, *(size or own for size, own in sizes)]
         batch = np.zeros(shape, np.float32)
         try:
             scores = _run(self.paddle, batch)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .errors import ImageError, RequestError, UnavailableError
 from .postprocess import Prediction, Topk, failed_prediction
 from .predictor import Batch
-from .preprocess import DecodeImage, Normalize, NormalizeToCHW, create_transforms
+from .preprocess import DecodeImage, NormalizeToCHW, create_transforms, normalization
 from .protocol import decode_entry
 from .settings import Settings
 
@@ -41,7 +41,7 @@ class Preparation:
     """Makes images what the model takes; safe to call from several threads.
 
     Args:
-        settings: Read for resize_short, crop_size, max_image_pixels and reduced_decode.
+        settings: Read for what is done to images: PREPROCESS_NAMES, max_image_pixels, reduced_decode.
         input_shape: What the model takes, [N, C, H, W]; None where it leaves a size free.
         topk: Knows which `top_k` is fit.
     """
@@ -49,15 +49,16 @@ class Preparation:
     def __init__(self, settings: Settings, input_shape: Sequence[int | None], topk: Topk) -> None:
         self._input_shape = input_shape
         self._topk = topk
-        reduce_to = settings.resize_short if settings.reduced_decode else None
+        size = max(settings.resize_size, default=settings.resize_short)
+        reduce_to = size if settings.reduced_decode else None
         self._decode = DecodeImage(settings.max_image_pixels, reduce_to)
-        self._normalize_to_chw = NormalizeToCHW(Normalize())
-        self._transforms = create_transforms(settings.resize_short, settings.crop_size)
-        crop = settings.crop_size
-        if not _fits((crop, crop), input_shape[2:]):
-            _LOGGER.warning(
-                "crop_size is %d, but the model takes %s: encoded images will be refused", crop, self._taken()
-            )
+        self._normalize_to_chw = NormalizeToCHW(normalization(settings))
+        self._transforms = create_transforms(settings.resize_short, settings.crop_size, settings=settings)
+        width, height = settings.output_size
+        if not _fits((height, width), input_shape[2:]):
+            named = f"resize_size is {[width, height]}" if settings.resize_size else f"crop_size is {width}"
+            taken = self._taken()
+            _LOGGER.warning("%s, but the model takes %s: encoded images will be refused", named, taken)
 
     def check(self, shape: tuple[int, ...], top_k: object, field: str, operations: Sequence[str] = ()) -> int:
         """Refuse a batch for what is known of it before it is looked at.

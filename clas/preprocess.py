@@ -2,27 +2,26 @@
 
 import io
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from .errors import ImageError
-from .settings import MAX_IMAGE_PIXELS, Settings
+from .resize import Array as _Array
+from .resize import make_resize
+from .settings import IMAGENET_MEAN, IMAGENET_STD, MAX_IMAGE_PIXELS, Settings
 
 Image = npt.NDArray[np.uint8]
 """Height x width x 3, RGB, 0 to 255."""
-Array = npt.NDArray[np.integer[Any] | np.floating[Any]]
+Array = _Array
 Operation = Callable[[Array], Array]
 
-IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
-"""Mean of R, G, B over ImageNet's training set, in 0..1 (source: PaddleClas' and torchvision's configs)."""
-IMAGENET_STD: Final = (0.229, 0.224, 0.225)
-"""Standard deviation to IMAGENET_MEAN."""
 _FORMATS: Final = ("JPEG", "PNG", "BMP", "WEBP")
 _JPEG_START: Final = b"\xff\xd8"
 _LEVELS: Final = 256
+_DEFAULTS: Final = Settings()
 _REDUCED_MARGIN: Final = 2  # nearer to the wanted size, more would be lost
 _REDUCTIONS: Final = (
     (8, cv2.IMREAD_REDUCED_COLOR_8),
@@ -108,14 +107,21 @@ def _reduction(short_side: int, reduce_to: int) -> int:
 
 
 class ResizeShort:
-    """Resize, bilinear, so that the short side has `size` pixels and the proportions stay.
+    """Resize so that the short side has `size` pixels and the proportions stay.
+
+    Args:
+        size: In pixels.
+        interpolation: As Settings.interpolation.
+        backend: As Settings.resize_backend.
 
     Raises (when called):
         ImageError: The result would have more than MAX_IMAGE_PIXELS, as that of an elongated image may.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, interpolation: str = "bilinear", backend: str = "cv2") -> None:
         self.size = size
+        self._how = _how(interpolation, backend)
+        self._resize = make_resize(interpolation, backend)
 
     def __call__(self, image: Array) -> Array:
         """Resize [H, W, C] to [H', W', C] with min(H', W') = size."""
@@ -127,10 +133,34 @@ class ResizeShort:
                 f"the image has {width} x {height} pixels, and would have {new_width} x {new_height} "
                 f"with a resize_short of {self.size}: too many"
             )
-        return cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
+        return self._resize(image, new_width, new_height)
 
     def __repr__(self) -> str:
-        return f"ResizeShort(size={self.size})"
+        return f"ResizeShort(size={self.size}{self._how})"
+
+
+class Resize:
+    """Resize to exactly `width` x `height` pixels, whatever the proportions; arguments as `ResizeShort`."""
+
+    def __init__(
+        self, width: int, height: int, interpolation: str = "bilinear", backend: str = "cv2"
+    ) -> None:
+        self.width, self.height = width, height
+        self._how = _how(interpolation, backend)
+        self._resize = make_resize(interpolation, backend)
+
+    def __call__(self, image: Array) -> Array:
+        """Resize [H, W, C] to [height, width, C]."""
+        return self._resize(image, self.width, self.height)
+
+    def __repr__(self) -> str:
+        return f"Resize(width={self.width}, height={self.height}{self._how})"
+
+
+def _how(interpolation: str, backend: str) -> str:
+    """What a `__repr__` says of the resizing, unless it is the usual one."""
+    is_usual = (interpolation, backend) == ("bilinear", "cv2")
+    return "" if is_usual else f", interpolation={interpolation!r}, backend={backend!r}"
 
 
 class CenterCrop:
@@ -235,29 +265,42 @@ class Compose:
         return f"Compose({list(self.operations)})"
 
 
+def normalization(settings: Settings) -> Normalize:
+    """The normalization that the settings ask for."""
+    return Normalize(settings.mean, settings.std, settings.scale)
+
+
 def create_transforms(
     resize_short: int = Settings.resize_short,
     crop_size: int = Settings.crop_size,
     *,
     normalize: bool = True,
     to_chw: bool = True,
+    settings: Settings = _DEFAULTS,
 ) -> Compose:
     """The operations between a decoded image and one entry of the model's batch.
 
     Args:
         resize_short: Short side after resizing, in pixels.
         crop_size: Side of the center crop, in pixels.
-        normalize: Normalize by ImageNet's mean and std; without it, the pixels stay uint8.
+        normalize: Normalize by the settings' mean, std and scale; without it, the pixels stay uint8.
         to_chw: Move the channels to the front.
+        settings: Say all the rest; a resize_size in them takes the place of both sizes above.
 
     Returns:
         A callable: image [H, W, 3] -> [3, crop_size, crop_size] float32 (with the defaults).
+
+    Raises:
+        SettingsError: They want Pillow, which isn't installed.
     """
-    operations: list[Operation] = [ResizeShort(resize_short), CenterCrop(crop_size)]
+    how = settings.interpolation, settings.resize_backend
+    operations: list[Operation] = [ResizeShort(resize_short, *how), CenterCrop(crop_size)]
+    if settings.resize_size:
+        operations = [Resize(*settings.output_size, *how)]
     if normalize and to_chw:
-        operations.append(NormalizeToCHW(Normalize()))
+        operations.append(NormalizeToCHW(normalization(settings)))
     elif normalize:
-        operations.append(Normalize())
+        operations.append(normalization(settings))
     elif to_chw:
         operations.append(ToCHW())
     return Compose(operations)

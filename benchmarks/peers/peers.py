@@ -27,8 +27,7 @@ from repository import MODEL, ROOT
 
 # isort: split
 from clas.postprocess import load_labels
-from clas.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from clas.settings import Settings
+from clas.settings import IMAGENET_MEAN, IMAGENET_STD, Settings
 
 HERE: Final = Path(__file__).resolve().parent
 BUILD: Final = ROOT / "build" / "peers"

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from ..protocol import OPERATIONS
+from ..settings import PREPROCESS_NAMES
 from . import VERSION
 from .conduct import PREDICT_PATH, REQUEST_ID_HEADER
 from .inputs import JSON, MULTIPART
@@ -198,7 +199,7 @@ def _schemas() -> Schema:
                 "preprocess": {
                     "type": "array",
                     "items": {"type": "string", "enum": list(OPERATIONS)},
-                    "description": "What the server is to do to the images, in this order.",
+                    "description": "What the server is to do to the images, in this order, by what / tells.",
                 },
                 "top_k": _TOP_K,
             },
@@ -245,6 +246,24 @@ def _schemas() -> Schema:
         "State": _object({"status": text}),
         "Service": {
             "type": "object",
+            "properties": {
+                "model": {
+                    "type": "object",
+                    "nullable": True,  # while it is being loaded
+                    "required": ["input_shape", "classes", "preprocess", "inference_yml"],
+                    "properties": {
+                        "preprocess": {
+                            "type": "object",
+                            "description": "How images become the model's input, by the names of params.py",
+                            "required": list(PREPROCESS_NAMES),
+                        },
+                        "inference_yml": {
+                            "type": "boolean",
+                            "description": "Whether an inference.yml beside the model was read",
+                        },
+                    },
+                }
+            },
             "required": ["name", "version", "state", "model", "workers", "predictors", "limits"],
         },
     }

@@ -285,3 +285,52 @@ def test_an_interrupt_ends_with_the_averages(pictures: Path, repository: Path) -
     assert client.returncode == 130
     assert "The average time of prediction cost: 0.500 s/image" in out
     assert err == ""
+
+
+TOLD: dict[str, object] = {
+    "resize_short": 48,
+    "crop_size": 32,
+    "resize_size": [],
+    "interpolation": "nearest",
+    "resize_backend": "cv2",
+    "mean": [10, 20, 30],
+    "std": [1, 2, 4],
+    "scale": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("told", "shape"),
+    [({}, (1, 3, 32, 32)), ({"resize_size": [40, 24], "resize_backend": "pil"}, (1, 3, 24, 40))],
+)
+def test_the_preprocessing_can_be_the_servers(
+    pictures: Path, told: dict[str, object], shape: tuple[int, ...]
+) -> None:
+    front = Reply({"model": {"preprocess": {**TOLD, **told}}})
+    image = write_picture(pictures / "value.png", 50)
+    with scripted_service(front=front) as service:
+        assert run(service.url, image, "--preprocess", "server") == 0
+        assert run(service.url, image, "--preprocess", "server", "--wire", "uint8") == 0
+        computed, pixels = service.tensors()
+    assert computed.shape == shape
+    np.testing.assert_array_equal(computed[0, :, 0, 0], [40, 15, 5])
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (1, shape[2], shape[3], 3)
+
+
+def test_a_server_that_does_not_tell_its_preprocessing_gets_nothing(
+    pictures: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with scripted_service() as service:
+        assert run(service.url, pictures, "--preprocess", "server") == 1
+        assert service.requests == []
+        assert run(service.url, pictures / "a.png", "--preprocess", "server", "--reduced_decode", "True") == 1
+    assert "it doesn't tell its preprocessing, as PaddleHub's server never does" in caplog.text
+
+
+def test_sizes_do_not_go_with_the_servers_preprocessing(
+    pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run("http://127.0.0.1:1/", pictures, "--preprocess", "server", "--crop_size", "32")
+    assert "takes the sizes from the server: not with --crop_size" in capsys.readouterr().err

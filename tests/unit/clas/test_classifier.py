@@ -14,7 +14,7 @@ from clas.model_files import MODULE_DIR
 from clas.preprocess import DecodeImage, Normalize, create_transforms
 from clas.settings import load_settings
 from known_answers import PHOTOGRAPHS, assert_right
-from tiny_models import solid_batch, write_model
+from tiny_models import bright_channels, solid_batch, write_model
 
 
 def classifier_of(model: Path, **overrides: object) -> Classifier:
@@ -254,3 +254,103 @@ def test_pixels_with_operations_left_give_what_a_finished_tensor_gives(
     for wrong in (pixels.transpose(0, 3, 1, 2), pixels[:, 1:], pixels[0]):
         with pytest.raises(RequestError):
             prepare.of_batch(wrong, operations=operations)
+
+
+MODEL_CONFIG = """\
+PreProcess:
+  transform_ops:
+  - ResizeImage: {resize_short: 48}
+  - CropImage: {size: 32}
+  - NormalizeImage: {mean: [0, 0, 0], std: [1, 1, 1], scale: 1, order: ''}
+  - ToCHWImage:
+PostProcess:
+  Topk: {topk: 2, label_list: [red, green, blue, d, e, f]}
+"""
+
+
+def write_config(directory: Path, text: str = MODEL_CONFIG) -> Path:
+    write_model(directory)
+    (directory / "inference.yml").write_text(text)
+    return directory
+
+
+def test_an_inference_yml_beside_the_model_is_used_and_shown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = write_config(tmp_path, MODEL_CONFIG.replace("mean: [0, 0, 0]", "mean: [0, 0, 300]"))
+    with caplog.at_level(logging.INFO):
+        classifier = Classifier(load_settings({"inference_model_dir": str(model), "topk": 3}))
+    told = classifier.describe()
+    assert told["inference_yml"]
+    assert told["preprocess"]["mean"] == [0, 0, 300]
+    assert (told["top_k"], told["labels"]) == (3, 6)
+    assert (
+        f"inference.yml: {model / 'inference.yml'}, in place of params.py: resize_size, mean" in caplog.text
+    )
+    assert "init_args or a flag, in place of inference.yml: topk" in caplog.text
+    assert "preprocess: resize_short: 48, crop_size: 32" in caplog.text
+    # Blue is 255, and 300 is taken away: all channels are 0 or less, and the first of the two zeros is best.
+    [entry] = classifier.classify_images([picture(2)])
+    assert entry["label_names"] == ["red", "green", "d"]
+    pixels = np.zeros((1, 32, 32, 3), np.uint8)
+    pixels[..., 2] = 255
+    assert classifier.classify(pixels, operations=("normalize", "to_chw")) == [entry]
+
+
+def test_labels_given_for_this_start_beat_those_of_the_inference_yml(tmp_path: Path) -> None:
+    assert classifier_of(write_config(tmp_path)).classify(solid_batch(1))[0]["label_names"] == []
+
+
+def test_a_label_file_that_the_inference_yml_names_is_looked_for_beside_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    topk = "PostProcess:\n  Topk: {topk: 1, class_id_map_file: ../elsewhere/names.txt}\n"
+    model = write_config(tmp_path / "model", topk)
+    settings = load_settings({"inference_model_dir": str(model)})
+    with pytest.raises(LabelFileError, match=re.escape(str(model / "names.txt"))):
+        Classifier(settings)
+    (model / "names.txt").write_text("".join(f"{number} name{number}\n" for number in range(6)))
+    assert Classifier(settings).classify(solid_batch(1))[0]["label_names"] == ["name1"]
+
+
+def test_a_size_that_is_not_square_fits_a_model_that_takes_it(tmp_path: Path) -> None:
+    write_model(tmp_path, input_shape=(None, 3, 24, 40))
+    settings = {"inference_model_dir": str(tmp_path), "resize_size": [40, 24], "class_id_map_file": ""}
+    for backend in ("cv2", "pil"):
+        classifier = Classifier(load_settings({**settings, "resize_backend": backend}))
+        assert best(classifier.classify_images([picture(1), picture(2)])) == [1, 2]
+
+
+def test_a_resize_size_that_is_not_the_models_is_warned_of(
+    tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    classifier_of(tiny_model, resize_size=[40, 24])
+    assert "resize_size is [40, 24], but the model takes [N, 3, 32, 32]" in caplog.text
+
+
+@pytest.mark.parametrize("num_outputs", [1, 2])
+def test_a_two_class_model_names_one_of_its_two_labels(
+    tmp_path: Path, num_outputs: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = write_model(tmp_path, bright_channels(num_outputs))
+    labels = {"label_0": "else", "label_1": "blue", "class_id_map_file": "nowhere.txt"}
+    with caplog.at_level(logging.INFO):
+        classifier = classifier_of(model, main_indicator="ThreshOutput", threshold=0.9, **labels)
+    assert classifier.classify(solid_batch(2, 0)) == [
+        {"class_ids": [1], "scores": [0.99331], "label_names": ["blue"]},
+        {"class_ids": [0], "scores": [0.99331], "label_names": ["else"]},
+    ]
+    told = classifier.describe()
+    assert (told["main_indicator"], told["threshold"], told["classes"]) == ("ThreshOutput", 0.9, 2)
+    assert "main_indicator: ThreshOutput, threshold: 0.9" in caplog.text
+    assert "but the model has" not in caplog.text
+
+
+def test_a_multi_label_model_names_all_labels_above_the_threshold(tmp_path: Path) -> None:
+    classifier = classifier_of(
+        write_model(tmp_path, bright_channels(3)), main_indicator="MultiLabelThreshOutput", threshold=0.9
+    )
+    batch = np.concatenate([np.maximum(solid_batch(0), solid_batch(2)), solid_batch(1), 0 * solid_batch(0)])
+    assert [entry["class_ids"] for entry in classifier.classify(batch)] == [[0, 2], [1], []]
+    assert [entry["class_ids"] for entry in classifier.classify(batch, 1)] == [[0], [1], []]

@@ -46,3 +46,11 @@ def test_csv_has_a_row_for_each_class_and_one_for_a_failure() -> None:
     ]
     [failed] = csv.DictReader(lines("csv", FAILED))
     assert (failed["file"], failed["error"], failed["class_id"]) == (NAME, "it is damaged", "")
+
+
+def test_a_picture_that_no_label_is_found_for_has_its_line_in_every_form() -> None:
+    none: Prediction = {"class_ids": [], "scores": [], "label_names": []}
+    assert lines("text", none) == [f"{NAME}:"]
+    assert json.loads(lines("json", none)[0]) == {"file": NAME, **none}
+    [row] = csv.DictReader(lines("csv", none))
+    assert row == {"file": NAME, "rank": "", "class_id": "", "label_name": "", "score": "", "error": ""}

@@ -1,6 +1,7 @@
 import contextlib
 import io
 import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
-from clas.errors import ImageError
+from clas.errors import ImageError, SettingsError
 from clas.preprocess import (
     CenterCrop,
     Compose,
     DecodeImage,
     Normalize,
     NormalizeToCHW,
+    Resize,
     ResizeShort,
     ToCHW,
     create_transforms,
 )
+from clas.settings import CV2_ONLY, PIL_ONLY, Settings
 
 RED = np.full((8, 10, 3), (255, 0, 0), np.uint8)
 
@@ -226,3 +229,49 @@ def test_a_reduced_jpeg_is_rgb_too() -> None:
 def test_other_formats_are_never_reduced(ending: str) -> None:
     file = encoded(np.zeros((900, 900, 3), np.uint8), ending)
     assert DecodeImage(reduce_to=100)(file).shape[0] == 900
+
+
+def gradient(width: int, height: int) -> npt.NDArray[np.uint8]:
+    row = np.linspace(0, 255, width).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(row[None, :, None], (height, width, 3)))
+
+
+@pytest.mark.parametrize("backend", ["cv2", "pil"])
+@pytest.mark.parametrize(
+    "interpolation", ["nearest", "bilinear", "bicubic", "lanczos", "area", "box", "hamming"]
+)
+def test_every_interpolation_of_a_backend_resizes_to_the_size(interpolation: str, backend: str) -> None:
+    if interpolation in (PIL_ONLY if backend == "cv2" else CV2_ONLY):
+        with pytest.raises(SettingsError, match=f"resize_backend {backend} doesn't have"):
+            Settings(interpolation=interpolation, resize_backend=backend)
+        return
+    settings = Settings(interpolation=interpolation, resize_backend=backend, resize_size=(40, 24))
+    resized = create_transforms(normalize=False, to_chw=False, settings=settings)(gradient(100, 60))
+    assert resized.shape == (24, 40, 3)
+    assert np.all(np.diff(resized[12, 2:-2, 0].astype(int)) > 0)
+
+
+def test_pillow_averages_where_opencv_picks() -> None:
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::8] = 255  # an eighth of all
+    picked, averaged = (Resize(8, 8, "bilinear", backend)(stripes) for backend in ("cv2", "pil"))
+    assert abs(int(averaged[4, 4, 0]) - 255 / 8) < 8
+    assert not picked.any()
+
+
+def test_without_pillow_its_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(SettingsError, match="resize_backend is pil, which needs Pillow: pip install pillow"):
+        ResizeShort(256, backend="pil")
+
+
+def test_pillow_refuses_what_are_no_pixels() -> None:
+    with pytest.raises(ImageError, match=r"Pillow can't resize float32 of shape \[8, 8, 3\]"):
+        ResizeShort(4, backend="pil")(np.zeros((8, 8, 3), np.float32))
+
+
+def test_the_settings_say_how_an_image_is_normalized() -> None:
+    settings = Settings(mean=(10, 20, 30), std=(1, 2, 4), scale=1.0)
+    image = np.full((256, 256, 3), 50, np.uint8)
+    np.testing.assert_array_equal(create_transforms(settings=settings)(image)[:, 0, 0], [40, 15, 5])
+    assert repr(Resize(8, 9, "area")) == "Resize(width=8, height=9, interpolation='area', backend='cv2')"

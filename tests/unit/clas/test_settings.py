@@ -52,6 +52,18 @@ def test_settings_can_not_be_changed_afterwards() -> None:
         ({"inference_model_dir": ""}, "inference_model_dir is empty"),
         ({"class_id_map_file": 5}, "class_id_map_file is 5; it takes a text"),
         ({"resize_short": 100}, "resize_short is 100 and crop_size 224"),
+        ({"mean": 0.5}, "mean is 0.5; it takes a list of 3 numbers from -1000000 to 1000000"),
+        ({"mean": [0, 0]}, "mean is [0, 0]; it takes a list of 3 numbers"),
+        ({"mean": [0, True, 0]}, "mean is [0, True, 0]; it takes a list of 3 numbers"),
+        ({"std": [1, 1, 0]}, "std is [1, 1, 0]; it takes a list of 3 numbers from 1e-09 to 1000000"),
+        ({"scale": 0}, "scale is 0; it takes a number from 1e-09"),
+        (
+            {"resize_size": [224]},
+            "resize_size is [224]; it takes a list of 2 whole numbers from 1 to 8192, or",
+        ),
+        ({"resize_size": [224.0, 2]}, "resize_size is [224.0, 2]; it takes a list of 2 whole numbers"),
+        ({"interpolation": "cubic"}, "interpolation is 'cubic'; it takes bilinear or nearest or"),
+        ({"interpolation": "box"}, "interpolation is box, which resize_backend cv2 doesn't have"),
     ],
 )
 def test_unfit_settings_are_refused_by_name(overrides: dict[str, object], message: str) -> None:

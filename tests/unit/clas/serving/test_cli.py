@@ -61,6 +61,15 @@ def test_stop_knows_no_server_that_was_never_started(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err == "no server of clas_system is known at port 12345\n"
 
 
+def test_lists_of_numbers_are_given_with_commas() -> None:
+    start = ["start", "-m", "clas_system", "--mean", "0.5,0.4,1", "--resize_size", "192,256", "--scale", "1"]
+    args = cli._parser().parse_args(start)
+    assert (args.mean, args.resize_size, args.scale) == ([0.5, 0.4, 1], [192, 256], 1)
+    assert cli._parser().parse_args(["start", "--resize_size", ""]).resize_size == []
+    with pytest.raises(SystemExit):
+        cli._parser().parse_args(["start", "--mean", "a,b"])
+
+
 def test_the_default_port_is_paddlehubs(repository: Path) -> None:
     assert (
         cli._parser().parse_args(["stop"]).port
