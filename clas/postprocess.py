@@ -8,10 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import RequestError
-from .labels import load_labels as _load_labels
 
 _SCORE_DECIMALS: Final = 5
-load_labels = _load_labels  # under the name that it always had
 
 
 class _Results(TypedDict):

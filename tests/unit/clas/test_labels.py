@@ -80,3 +80,24 @@ def test_what_is_malformed_is_named(tmp_path: Path, text: str, message: str) -> 
         load_labels(write(tmp_path, text))
     assert "labels.txt" in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+def test_a_label_file_is_read_with_its_spaces_and_chinese(tmp_path: Path) -> None:
+    file = tmp_path / "labels.txt"
+    file.write_text("\ufeff0 tench, Tinca tinca\r\n\n  7 公鸡 \n8 a\x0bb\x85c\n", encoding="utf-8")
+    assert load_labels(file) == {0: "tench, Tinca tinca", 7: "公鸡", 8: "a\x0bb\x85c"}
+
+
+@pytest.mark.parametrize(
+    "line", ["tench", "x tench", "0", "-1 tench", "² tench", "1 again", "9" * 5000 + " x"]
+)
+def test_a_malformed_line_is_named(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "labels.txt"
+    file.write_text(f"1 goldfish\n{line}\n", encoding="utf-8")
+    with pytest.raises(LabelFileError, match=re.escape(f"malformed in line 2: {line[:80]!r}")):
+        load_labels(file)
+
+
+def test_an_unreadable_label_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LabelFileError, match="can't be read: Is a directory"):
+        load_labels(tmp_path)

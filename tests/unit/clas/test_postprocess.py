@@ -1,11 +1,10 @@
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from clas.errors import LabelFileError, RequestError
-from clas.postprocess import Topk, failed_prediction, load_labels
+from clas.errors import RequestError
+from clas.postprocess import Topk, failed_prediction
 
 SCORES = np.array([[0.1, 0.6, 0.3], [0.3333333, 0.3333333, 0.3333334]], np.float32)
 
@@ -56,31 +55,3 @@ def test_a_failed_image_has_empty_lists_and_its_error() -> None:
         "label_names": [],
         "error": "why",
     }
-
-
-def test_a_label_file_is_read_with_its_spaces_and_chinese(tmp_path: Path) -> None:
-    file = tmp_path / "labels.txt"
-    file.write_text("\ufeff0 tench, Tinca tinca\r\n\n  7 公鸡 \n8 a\x0bb\x85c\n", encoding="utf-8")
-    assert load_labels(file) == {0: "tench, Tinca tinca", 7: "公鸡", 8: "a\x0bb\x85c"}
-
-
-@pytest.mark.parametrize(
-    "line", ["tench", "x tench", "0", "-1 tench", "² tench", "1 again", "9" * 5000 + " x"]
-)
-def test_a_malformed_line_is_named(tmp_path: Path, line: str) -> None:
-    file = tmp_path / "labels.txt"
-    file.write_text(f"1 goldfish\n{line}\n", encoding="utf-8")
-    with pytest.raises(LabelFileError, match=re.escape(f"malformed in line 2: {line[:80]!r}")):
-        load_labels(file)
-
-
-def test_another_encoding_is_named(tmp_path: Path) -> None:
-    file = tmp_path / "labels.txt"
-    file.write_bytes("0 公鸡\n".encode("gbk"))
-    with pytest.raises(LabelFileError, match=r"labels\.txt isn't UTF-8: .* at byte 2"):
-        load_labels(file)
-
-
-def test_an_unreadable_label_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(LabelFileError, match="can't be read: Is a directory"):
-        load_labels(tmp_path)
