@@ -127,19 +127,30 @@ class Sender:
             raise ServiceError(f"the server answered {len(predictions)} results to {len(items)} images")
         return Answer(predictions, results["elapse"], latency_s)
 
+    def get(self, url: str) -> requests.Response:
+        """Ask for something else of the service, with the same token.
+
+        Raises:
+            ServiceError: There is no answer; one line that says why.
+        """
+        return self._ask(lambda: self._session.get(url, timeout=self._timeout_s, allow_redirects=False), url)
+
     def _post(self, body: bytes) -> requests.Response:
+        return self._ask(lambda: self._post_once(body), self._url)
+
+    def _ask(self, ask_once: Callable[[], requests.Response], url: str) -> requests.Response:
         try:
             for _ in range(self._retries):
                 with contextlib.suppress(requests.exceptions.ChunkedEncodingError):  # it died midway
-                    return self._post_once(body)
-            return self._post_once(body)
+                    return ask_once()
+            return ask_once()
         except (requests.RequestException, HTTPError) as exc:
             cause = _innermost(exc)
             if isinstance(cause, _TIMEOUTS) and not isinstance(cause, NewConnectionError):
-                raise ServiceError(f"{self._url} gave no answer within {self._timeout_s:g} s") from exc
+                raise ServiceError(f"{url} gave no answer within {self._timeout_s:g} s") from exc
             what = "broke off its answer" if isinstance(exc, _BROKEN_ANSWERS) else "can't be reached"
             reason = re.sub(r"^\w+\(.*?\): ", "", str(cause))  # urllib3 puts its connection in front
-            raise ServiceError(f"{self._url} {what}: {reason}") from exc
+            raise ServiceError(f"{url} {what}: {reason}") from exc
 
     def _post_once(self, body: bytes) -> requests.Response:
         return self._session.post(

@@ -21,6 +21,9 @@ class Reply(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+PADDLEHUBS_FRONT = Reply(b"No visual interface is provided", 200, "text/html")
+
+
 def envelope(results: Any = "", status: str = "000", msg: Any = "") -> dict[str, Any]:
     return {"status": status, "msg": msg, "results": results}
 
@@ -37,13 +40,16 @@ def answer_rightly(request: dict[str, Any]) -> Reply:
 class ScriptedService:
     """Counts and keeps the requests that came; `url` is its address."""
 
-    def __init__(self, answer: Callable[[dict[str, Any]], Reply | None]) -> None:
+    def __init__(self, answer: Callable[[dict[str, Any]], Reply | None], front: Reply) -> None:
         self.requests: list[dict[str, Any]] = []
         self.connections: set[tuple[str, int]] = set()
         service = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                self.give(front)
 
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -53,6 +59,9 @@ class ScriptedService:
                 if reply is None:  # hang up
                     self.close_connection = True
                     return
+                self.give(reply)
+
+            def give(self, reply: Reply) -> None:
                 body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
                 self.send_response(reply.status)
                 self.send_header("Content-Type", reply.content_type)
@@ -77,8 +86,10 @@ class ScriptedService:
 @contextmanager
 def scripted_service(
     answer: Callable[[dict[str, Any]], Reply | None] = answer_rightly,
+    front: Reply = PADDLEHUBS_FRONT,
 ) -> Iterator[ScriptedService]:
-    service = ScriptedService(answer)
+    """Run it; `front` is what it answers to GET."""
+    service = ScriptedService(answer, front)
     thread = threading.Thread(target=service.server.serve_forever)
     thread.start()
     try:
