@@ -2,14 +2,14 @@
 
     python test_hubserving.py --server_url http://HOST:8866/predict/clas_system --image_file FILE_OR_FOLDER
 
-Exit status: 0 if every image was answered, 1 if any wasn't, 2 for wrong arguments, 130 after Ctrl-C.
+Exit status: 0 if every image was answered, 1 if any wasn't, 2 for wrong arguments or files that can't be read
+or written, 130 after Ctrl-C.
 """
 
 import argparse
 import importlib.util
 import io
 import logging
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -18,16 +18,31 @@ from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import cv2
 
 from clas.errors import ClasError, ImageError
 from clas.preprocess import Compose, create_transforms
 from clas.protocol import OPERATIONS, files_body
+from clas_client.accuracy import TruthError
+from clas_client.appended_file import OutputError
 from clas_client.batches import in_batches, map_ahead, stacked_body
+from clas_client.flag_types import (
+    boolean,
+    existing,
+    file_ending_in,
+    not_negative,
+    positive,
+    seconds,
+    token,
+    url,
+)
 from clas_client.images import find_images, read_file, read_image
+from clas_client.outcome import Picture
+from clas_client.record import Record
 from clas_client.report import LOGGER, Report
+from clas_client.rows import FORMATS
+from clas_client.run_settings import ask_for_model
 from clas_client.sender import Answer, Sender
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -35,7 +50,10 @@ _PREPROCESSING = ("resize_short", "crop_size", "normalize", "to_chw", "reduced_d
 _WIRE_HELP = (
     "what is sent: float32, the original's (default); uint8, pixels, a quarter of it; encoded, the files"
 )
-_BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_OUTPUT_HELP = "also write the results to this .csv or .jsonl file, batch by batch"
+_RESUME_HELP = "go on with the file of --output: send only pictures that have no result in it"
+_REPORT_HELP = "also write an .html page of all pictures and their classes"
+_LABEL_FILE_HELP = "list of true classes, `path id` a line: tells the accuracy"
 
 
 def make_preprocess(args: argparse.Namespace) -> Compose:
@@ -58,7 +76,7 @@ class _Wire(NamedTuple):
 
 def _make_wire(args: argparse.Namespace) -> _Wire:
     if args.wire == "encoded":
-        return _Wire(read_file, files_body)
+        return _Wire(read_file, partial(files_body, top_k=args.top_k))
     operations: list[str] = []
     if args.wire == "uint8":
         operations = [name for name in OPERATIONS if getattr(args, name)]
@@ -66,7 +84,8 @@ def _make_wire(args: argparse.Namespace) -> _Wire:
     preprocess = make_preprocess(args)
     reduce_to = args.resize_short if args.reduced_decode else None
     return _Wire(
-        lambda path: preprocess(read_image(path, reduce_to)), partial(stacked_body, operations=operations)
+        lambda path: preprocess(read_image(path, reduce_to)),
+        partial(stacked_body, operations=operations, top_k=args.top_k),
     )
 
 
@@ -74,52 +93,69 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     args = _parse_args(argv)
     _set_up_output()
+    sender = Sender(args.server_url, args.timeout, args.retries, args.token_file, args.concurrency)
+    with closing(sender):
+        return _run(args, sender)
+
+
+def _run(args: argparse.Namespace, sender: Sender) -> int:
     report = Report(_count(args.image_file) if sys.stderr.isatty() else None)
     try:
-        sender = Sender(args.server_url, args.timeout, args.retries, args.token_file, args.concurrency)
-        with closing(sender):
-            _send_all(args, sender, report)
-        report.close()
-        sys.stdout.flush()
+        record = Record(args, report, partial(ask_for_model, sender, args.server_url))
+    except (OutputError, TruthError) as exc:
+        LOGGER.error("%s", exc)
+        return 2
     except KeyboardInterrupt:
-        report.close()
-        if args.concurrency > 1:  # Python would wait for what the threads are at
-            sys.stdout.flush()
-            os._exit(_INTERRUPTED)
         return _INTERRUPTED
+    try:
+        try:
+            _send_all(args, sender, record)
+        except KeyboardInterrupt:
+            record.close()
+            if args.concurrency > 1:  # Python would wait for what the threads are at
+                sys.stdout.flush()
+                os._exit(_INTERRUPTED)
+            return _INTERRUPTED
+        record.close()
+        sys.stdout.flush()
+    except OutputError as exc:  # names the file
+        LOGGER.error("%s", exc)
+        return 1
     except OSError as exc:  # of our own output: all others are reported where they are met
         if not isinstance(exc, BrokenPipeError):  # there, whoever read it has seen enough
             LOGGER.error("the results can't be written: %s", exc.strerror)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    return int(report.num_failed > 0 or report.num_answered == 0)
+    return int(report.num_failed > 0 or report.num_answered + report.num_skipped == 0)
 
 
-def _send_all(args: argparse.Namespace, sender: Sender, report: Report) -> None:
-    """Read, preprocess and send, with --concurrency threads for either; report in the order of the files."""
+def _send_all(args: argparse.Namespace, sender: Sender, record: Record) -> None:
+    """Read, preprocess and send, with --concurrency threads for either; record in the order of the files."""
     wire = _make_wire(args)
     ahead = args.concurrency
 
-    def send(batch: tuple[list[str], list[Any]]) -> tuple[list[str], Answer | ClasError]:
-        names, images = batch
+    def read(picture: Picture) -> tuple[Picture, Any]:
+        picture = record.prepare(picture)
         try:
-            return names, sender.predict(images, wire.make_body)
+            return picture, wire.read(picture.path)
+        except ImageError as exc:
+            return picture, exc
+
+    def send(batch: tuple[list[Picture], list[Any]]) -> tuple[list[Picture], Answer | ClasError]:
+        pictures, images = batch
+        try:
+            return pictures, sender.predict(images, wire.make_body)
         except ClasError as exc:
-            return names, exc
+            return pictures, exc
 
     with ExitStack() as stack:
         executors = [ThreadPoolExecutor(ahead) if ahead > 1 else None for _ in range(2)]
         for executor in filter(None, executors):
             stack.callback(executor.shutdown, wait=False, cancel_futures=True)
-        images = map_ahead(
-            executors[0], partial(_try_read, wire.read), _paths(args, report), ahead * args.batch_size
-        )
-        batches = in_batches(_readable(images, report), args.batch_size)
-        for names, answer in map_ahead(executors[1], send, batches, ahead):
-            if isinstance(answer, Answer):
-                report.add(names, answer)
-            else:
-                report.fail(names, answer)
+        images = map_ahead(executors[0], read, _pictures(args, record), ahead * args.batch_size)
+        batches = in_batches(_readable(images, record), args.batch_size)
+        for pictures, answer in map_ahead(executors[1], send, batches, ahead):
+            record.add(pictures, answer)
 
 
 def _set_up_output() -> None:
@@ -137,28 +173,23 @@ def _set_up_output() -> None:
     set_log_level(0)
 
 
-def _paths(args: argparse.Namespace, report: Report) -> Iterator[tuple[str, Path]]:
-    """Names and paths of the images."""
+def _pictures(args: argparse.Namespace, record: Record) -> Iterator[Picture]:
+    """The images that are to be sent."""
     root = args.image_file if args.image_file.is_dir() else args.image_file.parent
+    report = record.report
     for path in find_images(args.image_file, lambda exc: report.fail([str(exc.filename)], exc.strerror)):
-        yield str(path.relative_to(root)), path
+        picture = Picture(str(path.relative_to(root)), path)
+        if not record.is_done(picture):
+            yield picture
 
 
-def _try_read(read: Callable[[Path], Any], named: tuple[str, Path]) -> tuple[str, Any]:
-    name, path = named
-    try:
-        return name, read(path)
-    except ImageError as exc:
-        return name, exc
-
-
-def _readable(images: Iterator[tuple[str, Any]], report: Report) -> Iterator[tuple[str, Any]]:
-    """Report those that can't be read, and leave them out."""
-    for name, image in images:
+def _readable(images: Iterator[tuple[Picture, Any]], record: Record) -> Iterator[tuple[Picture, Any]]:
+    """Record those that can't be read, and leave them out."""
+    for picture, image in images:
         if isinstance(image, ImageError):
-            report.fail([name], image)
+            record.add([picture], image)
         else:
-            yield name, image
+            yield picture, image
 
 
 def _count(path: Path) -> int:
@@ -168,83 +199,35 @@ def _count(path: Path) -> int:
 def _parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Send images to a clas_system service.")
     add = parser.add_argument
-    add("--server_url", required=True, type=_url, help="http://HOST:PORT/predict/clas_system")
-    add("--image_file", "--image_path", required=True, type=_existing, help="an image, or a folder of images")
-    add("--batch_size", type=_positive, default=1, help="images per request (default: 1)")
-    add("--resize_short", type=_positive, default=256, help="short side after resizing (default: 256)")
-    add("--crop_size", type=_positive, default=224, help="side of the center crop (default: 224)")
-    add("--normalize", type=_bool, default=True, help="by ImageNet's mean and std (default: True)")
-    add("--to_chw", type=_bool, default=True, help="channels first (default: True)")
+    add("--server_url", required=True, type=url, help="http://HOST:PORT/predict/clas_system")
+    add("--image_file", "--image_path", required=True, type=existing, help="an image, or a folder of images")
+    add("--batch_size", type=positive, default=1, help="images per request (default: 1)")
+    add("--resize_short", type=positive, default=256, help="short side after resizing (default: 256)")
+    add("--crop_size", type=positive, default=224, help="side of the center crop (default: 224)")
+    add("--normalize", type=boolean, default=True, help="by ImageNet's mean and std (default: True)")
+    add("--to_chw", type=boolean, default=True, help="channels first (default: True)")
     add("--wire", choices=("float32", "uint8", "encoded"), default="float32", help=_WIRE_HELP)
-    add("--concurrency", type=_positive, default=1, help="requests at once (default: 1)")
-    add("--reduced_decode", type=_bool, default=False, help="decode large JPEGs at a part of their size")
-    add("--timeout", type=_seconds, default=60.0, help="seconds to wait for an answer (default: 60)")
-    add("--retries", type=_not_negative, default=3, help="after a connection error, 429 or 503 (default: 3)")
-    add("--token_file", type=_token, help="file with the service's bearer token in its first line")
+    add("--concurrency", type=positive, default=1, help="requests at once (default: 1)")
+    add("--reduced_decode", type=boolean, default=False, help="decode large JPEGs at a part of their size")
+    add("--timeout", type=seconds, default=60.0, help="seconds to wait for an answer (default: 60)")
+    add("--retries", type=not_negative, default=3, help="after a connection error, 429 or 503 (default: 3)")
+    add("--top_k", type=positive, help="classes per image (default: as the service is set)")
+    add("--output", type=file_ending_in(*FORMATS), help=_OUTPUT_HELP)
+    add("--resume", action="store_true", help=_RESUME_HELP)
+    add("--report", type=file_ending_in(".html"), help=_REPORT_HELP)
+    add("--label_file", type=existing, help=_LABEL_FILE_HELP)
+    add("--token_file", type=token, help="file with the service's bearer token in its first line")
     args = parser.parse_args(argv)
     if args.resize_short < args.crop_size:
         parser.error("--resize_short must not be smaller than --crop_size")
     own = [name for name in _PREPROCESSING if getattr(args, name) != parser.get_default(name)]
     if args.wire == "encoded" and own:
         parser.error(f"--wire encoded leaves all preprocessing to the server: not with --{own[0]}")
+    if args.resume and not args.output:
+        parser.error("--resume goes on with the file of --output: it takes both")
     if args.reduced_decode and importlib.util.find_spec("PIL") is None:
         parser.error("--reduced_decode needs Pillow: pip install pillow")
     return args
-
-
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no address such as http://127.0.0.1:8866/predict/clas_system"
-        )
-    return text
-
-
-def _existing(text: str) -> Path:
-    if not text or not Path(text).exists():
-        raise argparse.ArgumentTypeError(f"there is no file or folder {text!r}")
-    return Path(text)
-
-
-def _token(path: str) -> str:
-    try:
-        token = Path(path).read_text(encoding="ascii").partition("\n")[0].strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise argparse.ArgumentTypeError(f"the token file {path!r} can't be read: {exc}") from exc
-    if not token:
-        raise argparse.ArgumentTypeError(f"the token file {path!r} has no token in its first line")
-    return token
-
-
-def _positive(text: str) -> int:
-    return _number_from(1, text)
-
-
-def _not_negative(text: str) -> int:
-    return _number_from(0, text)
-
-
-def _number_from(minimum: int, text: str) -> int:
-    if not text.isdecimal() or int(text) < minimum:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {minimum}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
-    return seconds
-
-
-def _bool(text: str) -> bool:
-    if text.lower() not in _BOOLS:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
-    return _BOOLS[text.lower()]
 
 
 if __name__ == "__main__":

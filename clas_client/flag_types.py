@@ -1,0 +1,83 @@
+"""What the values of flags may be: functions for argparse, which say in one line what is wrong."""
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+_BOOLS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def url(text: str) -> str:
+    """A full address of HTTP or HTTPS."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no address such as http://127.0.0.1:8866/predict/clas_system"
+        )
+    return text
+
+
+def existing(text: str) -> Path:
+    """A file or folder that is there."""
+    if not text or not Path(text).exists():
+        raise argparse.ArgumentTypeError(f"there is no file or folder {text!r}")
+    return Path(text)
+
+
+def file_ending_in(*endings: str) -> Callable[[str], Path]:
+    """Make a type of file names that end so, in upper or lower case."""
+
+    def check(text: str) -> Path:
+        if Path(text).suffix.lower() not in endings:
+            raise argparse.ArgumentTypeError(f"{text!r} doesn't end in {' or '.join(endings)}")
+        return Path(text)
+
+    return check
+
+
+def token(path: str) -> str:
+    """The token in the first line of a file."""
+    try:
+        found = Path(path).read_text(encoding="ascii").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise argparse.ArgumentTypeError(f"the token file {path!r} can't be read: {exc}") from exc
+    if not found:
+        raise argparse.ArgumentTypeError(f"the token file {path!r} has no token in its first line")
+    return found
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    return _number_from(1, text)
+
+
+def not_negative(text: str) -> int:
+    """A whole number from 0."""
+    return _number_from(0, text)
+
+
+def _number_from(minimum: int, text: str) -> int:
+    if not text.isdecimal() or int(text) < minimum:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {minimum}")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A finite time, more than none."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return number
+
+
+def boolean(text: str) -> bool:
+    """True or False, in a few spellings."""
+    if text.lower() not in _BOOLS:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
+    return _BOOLS[text.lower()]
