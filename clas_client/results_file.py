@@ -107,7 +107,7 @@ class ResultsFile:
             if not line.endswith(_LINE_END):
                 return
             try:
-                name, prediction = self._format.read(line.decode("utf-8").rstrip("\r\n"))
+                name, prediction = self._format.read(line.decode("utf-8")[:-1])
             except (ValueError, RecursionError) as exc:
                 raise OutputError(f"{self._path}, line {number}: this is no result of this client's") from exc
             yield line, name, prediction

@@ -45,7 +45,7 @@ def check_settings(output: Path, settings: Mapping[str, Any]) -> None:
     file = _file_beside(output)
     noted = _read(file)
     if not noted:
-        LOGGER.warning("%s is missing: what %s was made with can't be checked", file, output)
+        LOGGER.warning("%s: what it was made with can't be checked: %s is missing or damaged", output, file)
     for name, before in noted.items():
         now = settings.get(name, before)
         if now != before and name == _FOLDER:
