@@ -77,7 +77,7 @@ addEventListener("DOMContentLoaded", () => {
     $("count").textContent = words.count.replace("%1", wanted.length).replace("%2", pictures.length);
   }
 
-  $("controls").addEventListener("input", show);
+  for (const kind of ["input", "change"]) $("controls").addEventListener(kind, show); // some selects give one only
   $("controls").addEventListener("submit", (event) => event.preventDefault());
   $("controls").hidden = false;
   show();

@@ -17,7 +17,7 @@ from clas_client.outcome import Outcome, Picture
 from clas_client.report_page import ReportPage
 from serving_process import clas_serving, tiny_config
 
-COLOURS = {"red": (0, 0, 255), "green": (0, 255, 0), "dark red": (0, 0, 90)}  # blue, green, red
+COLOURS = {"red": (0, 0, 255), "green": (0, 255, 0), "soft red": (40, 40, 255)}  # blue, green, red
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def enter(driver: Chrome, field: str, value: str) -> None:
 def test_pictures_are_shown_sorted_and_filtered(driver: Chrome, page: Path) -> None:
     driver.get(page.as_uri())
     is_chinese = driver.execute_script("return navigator.language").startswith("zh")
-    assert names(driver) == ["broken.png", "dark red.png", "green.png", "red.png"]
+    assert names(driver) == ["broken.png", "green.png", "red.png", "soft red.png"]
     assert driver.find_element(By.ID, "count").text == ("4 / 4 张图片" if is_chinese else "4 of 4 pictures")
     assert driver.find_element(By.TAG_NAME, "h1").text == "<b>pictures"
     loaded = "return [...document.images].map((image) => image.naturalWidth)"
@@ -66,12 +66,13 @@ def test_pictures_are_shown_sorted_and_filtered(driver: Chrome, page: Path) -> N
 
     sort = Select(driver.find_element(By.ID, "sort"))
     sort.select_by_value("low")
-    assert names(driver)[-1] != "broken.png"  # no score is the least
+    assert names(driver)[0] == "broken.png"  # no score is the least
     sort.select_by_value("high")
     scores = driver.execute_script(
         "return [...document.querySelectorAll('#pictures > li')].map((item) => Number(item.dataset.score))"
     )
     assert scores == sorted(scores, reverse=True)
+    assert names(driver)[-1] == "broken.png"
     sort.select_by_value("given")
 
     best = Select(driver.find_element(By.ID, "best"))
@@ -83,9 +84,9 @@ def test_pictures_are_shown_sorted_and_filtered(driver: Chrome, page: Path) -> N
         "1 (1)",
     ]
     best.select_by_visible_text("0 (2)")
-    assert names(driver) == ["dark red.png", "red.png"]
-    enter(driver, "find", "DARK")
-    assert names(driver) == ["dark red.png"]
+    assert names(driver) == ["red.png", "soft red.png"]
+    enter(driver, "find", "SOFT")
+    assert names(driver) == ["soft red.png"]
     enter(driver, "find", "nothing")
     assert names(driver) == []
     enter(driver, "find", " ")
