@@ -116,7 +116,7 @@ def _read(file: Path) -> dict[str, int]:
                 f"and was of {class_ids[path]} before"
             )
     if not class_ids:
-        raise TruthError(f"the label file {file} is empty; it takes `path id` a line")
+        raise TruthError(f"the label file {file} is empty; it takes path id a line")
     return class_ids
 
 
@@ -125,6 +125,6 @@ def _parse(line: str, where: str) -> tuple[str, int]:
     class_id = rest[0] if rest else ""
     if not (class_id.isascii() and class_id.isdecimal()) or len(class_id) > _MAX_ID_DIGITS:
         raise TruthError(
-            f"{where}: {line[:_SHOWN_CHARACTERS]!r} isn't `path id`, of which the id is a whole number"
+            f"{where}: {line[:_SHOWN_CHARACTERS]!r} isn't path id, of which the id is a whole number"
         )
     return os.path.normpath(path), int(class_id)

@@ -100,14 +100,14 @@ def test_the_name_from_the_folder_on_goes_first(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a.png\n", r"labels.txt, line 1: 'a.png' isn't `path id`"),
-        ("a.png 1\n\nb.png x\n", r"line 3: 'b.png x' isn't `path id`, of which the id is a whole number"),
-        ("a.png -1\n", "isn't `path id`"),
-        ("a.png 1,0,1\n", "isn't `path id`"),
-        ("a.png ²\n", "isn't `path id`"),
-        ("a.png 1234567890\n", "isn't `path id`"),
+        ("a.png\n", r"labels.txt, line 1: 'a.png' isn't path id"),
+        ("a.png 1\n\nb.png x\n", r"line 3: 'b.png x' isn't path id, of which the id is a whole number"),
+        ("a.png -1\n", "isn't path id"),
+        ("a.png 1,0,1\n", "isn't path id"),
+        ("a.png ²\n", "isn't path id"),
+        ("a.png 1234567890\n", "isn't path id"),
         ("a.png 1\n./a.png 2\n", r"line 2: a.png is of class 2 here, and was of 1 before"),
-        ("\n \n", "is empty; it takes `path id` a line"),
+        ("\n \n", "is empty; it takes path id a line"),
     ],
 )
 def test_another_list_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
