@@ -45,7 +45,7 @@ class Record:
         self._page = ReportPage(args.report, args.image_file.resolve().name) if args.report else None
         keepers: tuple[Keeper | None, ...] = (self._results, self._page, self._accuracy)
         self._keepers = [keeper for keeper in keepers if keeper is not None]
-        if self._results and self._results.done:
+        if self._results and (self._page or self._accuracy):
             self._take_over(self._results)
 
     def prepare(self, picture: Picture) -> Picture:

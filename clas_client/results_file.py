@@ -70,9 +70,12 @@ class ResultsFile:
         self._file.close()
 
     def _is_there(self) -> bool:
-        """Whether there is a file with something in it; a pipe or a device is always new."""
+        """Whether there is a file with more in it than our header; a pipe or a device is always new."""
         try:
-            return self._path.is_file() and self._path.stat().st_size > 0
+            if not self._path.is_file():
+                return False
+            with self._path.open("rb") as file:
+                return not self._format.header.startswith(file.read(len(self._format.header) + 1))
         except OSError as exc:
             raise OutputError(f"{self._path} can't be read: {exc.strerror}") from exc
 

@@ -272,6 +272,32 @@ def test_wrong_flags_end_with_status_2(
     assert message in capsys.readouterr().err
 
 
+def test_a_refusal_of_one_file_leaves_the_others_as_they_were(
+    pictures: Path, output: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    with scripted_service(answer_greys) as service:
+        assert run(service.url, pictures, "--output", output, "--report", tmp_path / "no" / "page.html") == 2
+        assert run(service.url, pictures, "--output", output, "--report", page) == 0
+        content = page.read_bytes()
+        assert run(service.url, pictures, "--output", output, "--report", page) == 2
+    assert page.read_bytes() == content
+    assert content.count(b"<h2>") == 20
+
+
+def test_the_page_of_a_resumed_run_has_all_pictures(pictures: Path, output: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    (pictures / "019.png").rename(tmp_path / "later.png")
+    with scripted_service(answer_greys) as service:
+        assert run(service.url, pictures, "--output", output) == 0
+        (tmp_path / "later.png").rename(pictures / "019.png")
+        assert run(service.url, pictures, "--output", output, "--resume", "--report", page) == 0
+        assert len(service.requests) == 20
+    text = page.read_text(encoding="utf-8")
+    assert [f"{number:03}.png" in text for number in range(20)] == [True] * 20
+    assert text.count("data:image/jpeg;base64,") == 20
+
+
 def test_another_model_is_refused(pictures: Path, output: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name, status in (("tiny", 0), ("large", 2)):
         with scripted_service(answer_greys, Reply({"model": {"name": name}})) as service:

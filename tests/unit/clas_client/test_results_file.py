@@ -50,6 +50,11 @@ def test_a_file_that_is_there_is_not_overwritten(path: Path) -> None:
     assert path.read_bytes() == content
 
 
+def test_a_file_without_any_row_is_begun_anew(path: Path) -> None:
+    header = write(path)
+    assert write(path, good("a.png")).startswith(header)
+
+
 def test_resuming_keeps_good_rows_and_drops_failed_ones(path: Path) -> None:
     write(path, good("a.png"), failed("b.png"), good("c.png"))
     file = ResultsFile(path, resume=True)
@@ -78,6 +83,8 @@ def test_a_file_cut_off_anywhere_is_gone_on_with_from_its_last_whole_line(path: 
 @pytest.mark.parametrize("content", [b"something else\n", b"\0" * 300 + b"\n", b"\xff\xfe\n"])
 def test_a_file_of_something_else_is_refused_and_left_alone(path: Path, content: bytes) -> None:
     path.write_bytes(content)
+    with pytest.raises(OutputError, match="is there already"):
+        ResultsFile(path, resume=False)
     with pytest.raises(OutputError, match=r"no result of this client|another first line"):
         ResultsFile(path, resume=True)
     assert path.read_bytes() == content
