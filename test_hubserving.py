@@ -2,13 +2,13 @@
 
     python test_hubserving.py --server_url http://HOST:8866/predict/clas_system --image_file FILE_OR_FOLDER
 
-Exit status: 0 if every image was answered, 1 if any wasn't, 2 for wrong arguments, 130 after Ctrl-C.
+Exit status: 0 if every image was answered, 1 if any wasn't, 2 for wrong arguments or files that can't be read
+or written, 130 after Ctrl-C.
 """
 
 import argparse
 import importlib.util
 import logging
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,21 +17,27 @@ from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import cv2
 
 from clas.console import INTERRUPTED, let_go_of_stdout, show_any_text
 from clas.errors import ClasError, ImageError, SettingsError
-from clas.flags import existing, number_from, positive
+from clas.flags import existing, positive
 from clas.image_files import find_images, read_file
 from clas.preprocess import Compose, create_transforms
 from clas.protocol import OPERATIONS, files_body
 from clas.settings import PREPROCESS_NAMES, Settings
+from clas_client.accuracy import TruthError
 from clas_client.answer import ServiceError
+from clas_client.appended_file import OutputError
 from clas_client.batches import in_batches, map_ahead, stacked_body
+from clas_client.flag_types import boolean, file_ending_in, not_negative, seconds, token, url
 from clas_client.images import read_image
+from clas_client.outcome import Picture
+from clas_client.record import Record
 from clas_client.report import LOGGER, Report
+from clas_client.rows import FORMATS
+from clas_client.run_settings import ask_for_model
 from clas_client.sender import Answer, Sender
 from clas_client.service import fetch_preprocessing
 
@@ -42,7 +48,10 @@ _WIRE_HELP = (
 _PREPROCESS_HELP = (
     "who says what is done to images: these flags (default), or the standalone server, which is asked for it"
 )
-_BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_OUTPUT_HELP = "also write the results to this .csv or .jsonl file, batch by batch"
+_RESUME_HELP = "go on with the file of --output: send only pictures that have no result in it"
+_REPORT_HELP = "also write an .html page of all pictures and their classes"
+_LABEL_FILE_HELP = "list of true classes, `path id` a line: tells the accuracy"
 
 
 def make_preprocess(args: argparse.Namespace) -> Compose:
@@ -71,7 +80,7 @@ class _Wire(NamedTuple):
 
 def _make_wire(args: argparse.Namespace, sender: Sender) -> _Wire:
     if args.wire == "encoded":
-        return _Wire(read_file, files_body)
+        return _Wire(read_file, partial(files_body, top_k=args.top_k))
     if args.preprocess == "server":
         told = fetch_preprocessing(sender, args.server_url)
         sizes = {"resize_short": told.resize_short, "crop_size": told.crop_size}
@@ -84,7 +93,8 @@ def _make_wire(args: argparse.Namespace, sender: Sender) -> _Wire:
     size = max(args.settings.resize_size, default=args.resize_short)
     reduce_to = size if args.reduced_decode else None
     return _Wire(
-        lambda path: preprocess(read_image(path, reduce_to)), partial(stacked_body, operations=operations)
+        lambda path: preprocess(read_image(path, reduce_to)),
+        partial(stacked_body, operations=operations, top_k=args.top_k),
     )
 
 
@@ -92,54 +102,72 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     args = _parse_args(argv)
     _set_up_output()
-    report = Report(_count(args.image_file) if sys.stderr.isatty() else None)
+    sender = Sender(args.server_url, args.timeout, args.retries, args.token_file, args.concurrency)
     try:
-        sender = Sender(args.server_url, args.timeout, args.retries, args.token_file, args.concurrency)
         with closing(sender):
-            _send_all(args, _make_wire(args, sender), sender, report)
-        report.close()
-        sys.stdout.flush()
+            return _run(args, sender)
     except (ServiceError, SettingsError) as exc:  # of --preprocess server; others belong to a batch
         LOGGER.error("%s", exc)
         return 1
-    except KeyboardInterrupt:
-        report.close()
-        if args.concurrency > 1:  # Python would wait for what the threads are at
-            sys.stdout.flush()
-            os._exit(INTERRUPTED)
+    except (OutputError, TruthError) as exc:  # of the start, when nothing was sent
+        LOGGER.error("%s", exc)
+        return 2
+    except KeyboardInterrupt:  # likewise
         return INTERRUPTED
+
+
+def _run(args: argparse.Namespace, sender: Sender) -> int:
+    report = Report(_count(args.image_file) if sys.stderr.isatty() else None)
+    wire = _make_wire(args, sender)
+    record = Record(args, report, partial(ask_for_model, sender, args.server_url))
+    try:
+        try:
+            _send_all(args, wire, sender, record)
+        except KeyboardInterrupt:
+            record.close()
+            if args.concurrency > 1:  # Python would wait for what the threads are at
+                sys.stdout.flush()
+                os._exit(INTERRUPTED)
+            return INTERRUPTED
+        record.close()
+        sys.stdout.flush()
+    except OutputError as exc:  # names the file
+        LOGGER.error("%s", exc)
+        return 1
     except OSError as exc:  # of our own output: all others are reported where they are met
         if not isinstance(exc, BrokenPipeError):  # there, whoever read it has seen enough
             LOGGER.error("the results can't be written: %s", exc.strerror)
         let_go_of_stdout()
         return 1
-    return int(report.num_failed > 0 or report.num_answered == 0)
+    return int(report.num_failed > 0 or report.num_answered + report.num_skipped == 0)
 
 
-def _send_all(args: argparse.Namespace, wire: _Wire, sender: Sender, report: Report) -> None:
-    """Read, preprocess and send, with --concurrency threads for either; report in the order of the files."""
+def _send_all(args: argparse.Namespace, wire: _Wire, sender: Sender, record: Record) -> None:
+    """Read, preprocess and send, with --concurrency threads for either; record in the order of the files."""
     ahead = args.concurrency
 
-    def send(batch: tuple[list[str], list[Any]]) -> tuple[list[str], Answer | ClasError]:
-        names, images = batch
+    def read(picture: Picture) -> tuple[Picture, Any]:
+        picture = record.prepare(picture)
         try:
-            return names, sender.predict(images, wire.make_body)
+            return picture, wire.read(picture.path)
+        except ImageError as exc:
+            return picture, exc
+
+    def send(batch: tuple[list[Picture], list[Any]]) -> tuple[list[Picture], Answer | ClasError]:
+        pictures, images = batch
+        try:
+            return pictures, sender.predict(images, wire.make_body)
         except ClasError as exc:
-            return names, exc
+            return pictures, exc
 
     with ExitStack() as stack:
         executors = [ThreadPoolExecutor(ahead) if ahead > 1 else None for _ in range(2)]
         for executor in filter(None, executors):
             stack.callback(executor.shutdown, wait=False, cancel_futures=True)
-        images = map_ahead(
-            executors[0], partial(_try_read, wire.read), _paths(args, report), ahead * args.batch_size
-        )
-        batches = in_batches(_readable(images, report), args.batch_size)
-        for names, answer in map_ahead(executors[1], send, batches, ahead):
-            if isinstance(answer, Answer):
-                report.add(names, answer)
-            else:
-                report.fail(names, answer)
+        images = map_ahead(executors[0], read, _pictures(args, record), ahead * args.batch_size)
+        batches = in_batches(_readable(images, record), args.batch_size)
+        for pictures, answer in map_ahead(executors[1], send, batches, ahead):
+            record.add(pictures, answer)
 
 
 def _set_up_output() -> None:
@@ -155,28 +183,23 @@ def _set_up_output() -> None:
     set_log_level(0)
 
 
-def _paths(args: argparse.Namespace, report: Report) -> Iterator[tuple[str, Path]]:
-    """Names and paths of the images."""
+def _pictures(args: argparse.Namespace, record: Record) -> Iterator[Picture]:
+    """The images that are to be sent."""
     root = args.image_file if args.image_file.is_dir() else args.image_file.parent
+    report = record.report
     for path in find_images(args.image_file, lambda exc: report.fail([str(exc.filename)], exc.strerror)):
-        yield str(path.relative_to(root)), path
+        picture = Picture(str(path.relative_to(root)), path)
+        if not record.is_done(picture):
+            yield picture
 
 
-def _try_read(read: Callable[[Path], Any], named: tuple[str, Path]) -> tuple[str, Any]:
-    name, path = named
-    try:
-        return name, read(path)
-    except ImageError as exc:
-        return name, exc
-
-
-def _readable(images: Iterator[tuple[str, Any]], report: Report) -> Iterator[tuple[str, Any]]:
-    """Report those that can't be read, and leave them out."""
-    for name, image in images:
+def _readable(images: Iterator[tuple[Picture, Any]], record: Record) -> Iterator[tuple[Picture, Any]]:
+    """Record those that can't be read, and leave them out."""
+    for picture, image in images:
         if isinstance(image, ImageError):
-            report.fail([name], image)
+            record.add([picture], image)
         else:
-            yield name, image
+            yield picture, image
 
 
 def _count(path: Path) -> int:
@@ -186,25 +209,25 @@ def _count(path: Path) -> int:
 def _parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Send images to a clas_system service.")
     add = parser.add_argument
-    add("--server_url", required=True, type=_url, help="http://HOST:PORT/predict/clas_system")
+    add("--server_url", required=True, type=url, help="http://HOST:PORT/predict/clas_system")
     add("--image_file", "--image_path", required=True, type=existing, help="an image, or a folder of images")
     add("--batch_size", type=positive, default=1, help="images per request (default: 1)")
     add("--resize_short", type=positive, default=256, help="short side after resizing (default: 256)")
     add("--crop_size", type=positive, default=224, help="side of the center crop (default: 224)")
-    add("--normalize", type=_bool, default=True, help="by ImageNet's mean and std (default: True)")
-    add("--to_chw", type=_bool, default=True, help="channels first (default: True)")
+    add("--normalize", type=boolean, default=True, help="by ImageNet's mean and std (default: True)")
+    add("--to_chw", type=boolean, default=True, help="channels first (default: True)")
     add("--preprocess", choices=("client", "server"), default="client", help=_PREPROCESS_HELP)
     add("--wire", choices=("float32", "uint8", "encoded"), default="float32", help=_WIRE_HELP)
     add("--concurrency", type=positive, default=1, help="requests at once (default: 1)")
-    add("--reduced_decode", type=_bool, default=False, help="decode large JPEGs at a part of their size")
-    add("--timeout", type=_seconds, default=60.0, help="seconds to wait for an answer (default: 60)")
-    add(
-        "--retries",
-        type=partial(number_from, 0),
-        default=3,
-        help="after a connection error, 429 or 503 (default: 3)",
-    )
-    add("--token_file", type=_token, help="file with the service's bearer token in its first line")
+    add("--reduced_decode", type=boolean, default=False, help="decode large JPEGs at a part of their size")
+    add("--timeout", type=seconds, default=60.0, help="seconds to wait for an answer (default: 60)")
+    add("--retries", type=not_negative, default=3, help="after a connection error, 429 or 503 (default: 3)")
+    add("--top_k", type=positive, help="classes per image (default: as the service is set)")
+    add("--output", type=file_ending_in(*FORMATS), help=_OUTPUT_HELP)
+    add("--resume", action="store_true", help=_RESUME_HELP)
+    add("--report", type=file_ending_in(".html"), help=_REPORT_HELP)
+    add("--label_file", type=existing, help=_LABEL_FILE_HELP)
+    add("--token_file", type=token, help="file with the service's bearer token in its first line")
     args = parser.parse_args(argv)
     args.settings = Settings()
     if args.resize_short < args.crop_size:
@@ -215,44 +238,11 @@ def _parse_args(argv: list[str] | None) -> argparse.Namespace:
     sizes = [name for name in own if name in PREPROCESS_NAMES]
     if args.preprocess == "server" and sizes:
         parser.error(f"--preprocess server takes the sizes from the server: not with --{sizes[0]}")
+    if args.resume and not args.output:
+        parser.error("--resume goes on with the file of --output: it takes both")
     if args.reduced_decode and importlib.util.find_spec("PIL") is None:
         parser.error("--reduced_decode needs Pillow: pip install pillow")
     return args
-
-
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no address such as http://127.0.0.1:8866/predict/clas_system"
-        )
-    return text
-
-
-def _token(path: str) -> str:
-    try:
-        token = Path(path).read_text(encoding="ascii").partition("\n")[0].strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise argparse.ArgumentTypeError(f"the token file {path!r} can't be read: {exc}") from exc
-    if not token:
-        raise argparse.ArgumentTypeError(f"the token file {path!r} has no token in its first line")
-    return token
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
-    return seconds
-
-
-def _bool(text: str) -> bool:
-    if text.lower() not in _BOOLS:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
-    return _BOOLS[text.lower()]
 
 
 if __name__ == "__main__":

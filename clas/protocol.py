@@ -34,7 +34,7 @@ _MAX_ITEM_BYTES: Final = 8  # float64, int64; numpy's longdouble is another thin
 Tensor = npt.NDArray[np.generic]
 
 
-def tensor_body(batch: Tensor, operations: Sequence[str] = ()) -> bytes:
+def tensor_body(batch: Tensor, operations: Sequence[str] = (), top_k: int | None = None) -> bytes:
     """Make the body of a request in tensor form.
 
     The JSON is put together around the base64 text, which a JSON writer would look through once more.
@@ -42,20 +42,25 @@ def tensor_body(batch: Tensor, operations: Sequence[str] = ()) -> bytes:
     Args:
         batch: Any shape, any plain number dtype; by convention [N, C, H, W] float32.
         operations: Those of OPERATIONS that are left to the server; the original server knows none.
+        top_k: How many classes to answer; None leaves it to the server. The original refuses the field.
     """
     fields = {"revert_params": {"shape": list(batch.shape), "dtype": str(batch.dtype)}}
-    left = {"preprocess": list(operations)} if operations else {}
-    rest = json.dumps({**fields, **left}).encode("ascii")
+    optional: dict[str, object] = {"preprocess": list(operations)} if operations else {}
+    if top_k is not None:
+        optional["top_k"] = top_k
+    rest = json.dumps({**fields, **optional}).encode("ascii")
     return b"".join((b'{"images": "', b64encode(np.ascontiguousarray(batch).data), b'", ', rest[1:]))
 
 
-def files_body(files: Iterable[bytes]) -> bytes:
+def files_body(files: Iterable[bytes], top_k: int | None = None) -> bytes:
     """Make the body of a request in encoded-image form.
 
     Args:
         files: Whole image files: JPEG, PNG, BMP or WebP.
+        top_k: How many classes to answer; None leaves it to the server.
     """
-    return b'{"images": ["' + b'", "'.join(b64encode(file) for file in files) + b'"]}'
+    rest = b"}" if top_k is None else b', "top_k": %d}' % top_k
+    return b'{"images": ["' + b'", "'.join(b64encode(file) for file in files) + b'"]' + rest
 
 
 def refuse_unknown_fields(fields: Mapping[str, object]) -> None:

@@ -66,12 +66,13 @@ def _are_results(results: object) -> bool:
     return (
         isinstance(results, dict)
         and isinstance(results.get("prediction"), list)
-        and all(_is_prediction(entry) for entry in results["prediction"])
+        and all(is_prediction(entry) for entry in results["prediction"])
         and _is_number(results.get("elapse"))
     )
 
 
-def _is_prediction(entry: object) -> bool:
+def is_prediction(entry: object) -> bool:
+    """Whether this has the three lists of a picture's entry, with the right things in them."""
     if not isinstance(entry, dict):
         return False
     class_ids, scores, label_names = (entry.get(name) for name in ("class_ids", "scores", "label_names"))

@@ -12,13 +12,14 @@ from clas.protocol import tensor_body
 
 from .answer import ServiceError
 
+_Name = TypeVar("_Name")
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-def in_batches(items: Iterable[tuple[str, _Item]], size: int) -> Iterator[tuple[list[str], list[_Item]]]:
-    """Group names and images by `size`; the last group holds what is left."""
-    names: list[str] = []
+def in_batches(items: Iterable[tuple[_Name, _Item]], size: int) -> Iterator[tuple[list[_Name], list[_Item]]]:
+    """Group images, and what each is known by, by `size`; the last group holds what is left."""
+    names: list[_Name] = []
     images: list[_Item] = []
     for name, image in items:
         names.append(name)
@@ -53,12 +54,13 @@ def map_ahead(
         yield pending.popleft().result()
 
 
-def stacked_body(images: Sequence[Array], operations: Sequence[str] = ()) -> bytes:
+def stacked_body(images: Sequence[Array], operations: Sequence[str] = (), top_k: int | None = None) -> bytes:
     """The body of a request for images of one shape, in tensor form.
 
     Args:
         images: By convention [C, H, W] float32; [H, W, C] of pixels, with operations.
         operations: What is left to the server, of protocol.OPERATIONS.
+        top_k: How many classes to answer; None leaves it to the server.
 
     Raises:
         ServiceError: The shapes differ.
@@ -66,4 +68,4 @@ def stacked_body(images: Sequence[Array], operations: Sequence[str] = ()) -> byt
     shapes = {image.shape for image in images}
     if len(shapes) > 1:
         raise ServiceError(f"the images of one batch must have one shape; they have {sorted(shapes)}")
-    return tensor_body(np.stack(images), operations)
+    return tensor_body(np.stack(images), operations, top_k)

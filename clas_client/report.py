@@ -24,11 +24,13 @@ class Report:
     Attributes:
         num_answered: Images with a result, so far.
         num_failed: Images without one, so far.
+        num_skipped: Images with a result of an earlier run, so far.
     """
 
     def __init__(self, total: int | None) -> None:
         self.num_failed = 0
         self.num_answered = 0
+        self.num_skipped = 0
         self._elapse_s = 0.0
         self._latency_s = 0.0
         self._top1_scores = 0.0
@@ -58,15 +60,39 @@ class Report:
         self.num_failed += len(names)
         self._bar.update(len(names))
 
-    def close(self) -> None:
-        """Print the averages over the images that were answered."""
+    def skip(self) -> None:
+        """Count an image that an earlier run has a result of."""
+        self.num_skipped += 1
+        self._bar.update()
+
+    def close(self, more: Sequence[str] = ()) -> list[str]:
+        """Print the averages over the images that were answered.
+
+        Args:
+            more: Further lines to print after them.
+
+        Returns:
+            All that was printed.
+        """
         self._bar.close()
-        if not self.num_answered:
+        lines = [*self._averages(), *more]
+        if not self.num_answered + self.num_skipped:
             LOGGER.error("no image was answered")
-            return
-        self._print(f"The average time of prediction cost: {self._elapse_s / self.num_answered:.3f} s/image")
-        self._print(f"The average time cost: {self._latency_s / self.num_answered:.3f} s/image")
-        self._print(f"The average top-1 score: {self._top1_scores / self.num_answered:.3f}")
+        for line in lines:
+            self._print(line)
+        return lines
+
+    def _averages(self) -> list[str]:
+        lines = []
+        if self.num_answered:
+            lines = [
+                f"The average time of prediction cost: {self._elapse_s / self.num_answered:.3f} s/image",
+                f"The average time cost: {self._latency_s / self.num_answered:.3f} s/image",
+                f"The average top-1 score: {self._top1_scores / self.num_answered:.3f}",
+            ]
+        if self.num_skipped:
+            lines.append(f"Images with a result of an earlier run, not in these averages: {self.num_skipped}")
+        return lines
 
     def _print(self, line: str) -> None:
         tqdm.write(line, file=sys.stdout)

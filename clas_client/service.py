@@ -31,7 +31,7 @@ def fetch_preprocessing(sender: Sender, predict_url: str) -> Settings:
     Raises:
         ServiceError: It can't be reached, refuses, or doesn't tell.
     """
-    root = _root(predict_url)
+    root = front_url(predict_url)
     response = sender.get(root)
     try:
         content: Any = response.json()
@@ -55,7 +55,8 @@ def fetch_preprocessing(sender: Sender, predict_url: str) -> Settings:
         raise ServiceError(f"{root} preprocesses in a way that this client doesn't know: {exc}") from exc
 
 
-def _root(predict_url: str) -> str:
+def front_url(predict_url: str) -> str:
+    """Where a service tells of itself: `/`, or what stands before /predict/clas_system behind a proxy."""
     parts = urlsplit(predict_url)
     prefix = parts.path.rstrip("/").removesuffix(_PREDICT_PATH)
     return urlunsplit((parts.scheme, parts.netloc, f"{prefix}/", "", ""))

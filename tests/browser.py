@@ -24,7 +24,7 @@ _FLAGS = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 )
-_MISSING = "the tests of the page need Chromium: apt-get install chromium chromium-driver"
+_MISSING = "the tests of the pages need Chromium: apt-get install chromium chromium-driver"
 
 
 @contextlib.contextmanager

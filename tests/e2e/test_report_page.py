@@ -1,0 +1,134 @@
+"""The page of --report in a real browser, written by the client against a real standalone server."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select
+
+import test_hubserving
+from browser import browser
+from clas.postprocess import Prediction
+from clas_client.outcome import Outcome, Picture
+from clas_client.report_page import ReportPage
+from serving_process import clas_serving, tiny_config
+
+COLOURS = {"red": (0, 0, 255), "green": (0, 255, 0), "soft red": (40, 40, 255)}  # blue, green, red
+
+
+@pytest.fixture(scope="module")
+def page(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a few pictures of one colour and a file that is none."""
+    directory = tmp_path_factory.mktemp("report")
+    folder = directory / "<b>pictures"
+    folder.mkdir()
+    for name, colour in COLOURS.items():
+        image = np.full((48, 64, 3), colour, np.uint8)
+        (folder / f"{name}.png").write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    (folder / "broken.png").write_text("no image")
+    config = tiny_config(tiny_model)
+    config["modules_info"]["clas_system"]["predict_args"] = {"top_k": 3}
+    with clas_serving(directory, config=config) as server:
+        sizes = ["--resize_short", "32", "--crop_size", "32", "--report", str(directory / "page.html")]
+        flags = ["--server_url", server.url, "--image_file", str(folder), *sizes]
+        assert test_hubserving.main(flags) == 1
+    return directory / "page.html"
+
+
+@pytest.fixture(scope="module", params=["en-US", "zh-CN"])
+def driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    with browser(tmp_path_factory.mktemp("profile"), language=request.param) as opened:
+        yield opened
+
+
+def names(driver: Chrome) -> list[str]:
+    return [element.text for element in driver.find_elements(By.CSS_SELECTOR, "#pictures > li h2")]
+
+
+def enter(driver: Chrome, field: str, value: str) -> None:
+    element = driver.find_element(By.ID, field)
+    element.clear()
+    element.send_keys(value)
+
+
+def test_pictures_are_shown_sorted_and_filtered(driver: Chrome, page: Path) -> None:
+    driver.get(page.as_uri())
+    is_chinese = driver.execute_script("return navigator.language").startswith("zh")
+    assert names(driver) == ["broken.png", "green.png", "red.png", "soft red.png"]
+    assert driver.find_element(By.ID, "count").text == ("4 / 4 张图片" if is_chinese else "4 of 4 pictures")
+    assert driver.find_element(By.TAG_NAME, "h1").text == "<b>pictures"
+    loaded = "return [...document.images].map((image) => image.naturalWidth)"
+    assert driver.execute_script(loaded) == [64, 64, 64]
+
+    sort = Select(driver.find_element(By.ID, "sort"))
+    sort.select_by_value("low")
+    assert names(driver)[0] == "broken.png"  # no score is the least
+    sort.select_by_value("high")
+    scores = driver.execute_script(
+        "return [...document.querySelectorAll('#pictures > li')].map((item) => Number(item.dataset.score))"
+    )
+    assert scores == sorted(scores, reverse=True)
+    assert names(driver)[-1] == "broken.png"
+    sort.select_by_value("given")
+
+    best = Select(driver.find_element(By.ID, "best"))
+    shown = [option.text for option in best.options]
+    assert shown == [
+        "全部" if is_chinese else "All",
+        "无结果 (1)" if is_chinese else "No result (1)",
+        "0 (2)",
+        "1 (1)",
+    ]
+    best.select_by_visible_text("0 (2)")
+    assert names(driver) == ["red.png", "soft red.png"]
+    enter(driver, "find", "SOFT")
+    assert names(driver) == ["soft red.png"]
+    enter(driver, "find", "nothing")
+    assert names(driver) == []
+    enter(driver, "find", " ")
+    best.select_by_visible_text(shown[1])
+    assert names(driver) == ["broken.png"]
+    assert "can't be decoded" in driver.find_element(By.CLASS_NAME, "error").text
+    best.select_by_visible_text(shown[0])
+    enter(driver, "least", "0.99")
+    assert "broken.png" not in names(driver)
+    problems = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
+    assert problems == []
+
+
+def test_thousands_of_pictures_stay_quick(driver: Chrome, tmp_path: Path) -> None:
+    """Neither decoded nor laid out while out of sight; sorted and filtered within a second."""
+    noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
+    thumbnail = cv2.imencode(".jpg", noise, [cv2.IMWRITE_JPEG_QUALITY, 60])[1].tobytes()
+    page = ReportPage(tmp_path / "page.html", "many")
+    for number in range(4000):
+        scores = [round(number % 997 / 997, 5), *[0.0] * 4]
+        entry: Prediction = {
+            "class_ids": [number % 50, 1, 2, 3, 4],
+            "scores": scores,
+            "label_names": ["label"] * 5,
+        }
+        page.add([Outcome(Picture(f"{number}.jpg", Path(), thumbnail), entry)])
+    page.close([])
+    driver.set_page_load_timeout(60)
+    driver.get((tmp_path / "page.html").as_uri())
+    assert len(driver.find_elements(By.CSS_SELECTOR, "#pictures > li")) == 4000
+    took_ms = driver.execute_script(
+        "const start = performance.now(); const sort = document.getElementById('sort'); sort.value = 'high';"
+        "sort.dispatchEvent(new Event('input', {bubbles: true})); document.body.offsetHeight;"
+        "return performance.now() - start"
+    )
+    assert took_ms < 5000  # 100 or so here; the bound is for a machine that is busy
+    best = driver.find_element(By.CSS_SELECTOR, "#pictures > li")
+    assert best.get_attribute("data-score") == "0.999"
+
+
+@pytest.mark.parametrize("width", [1200, 360])
+def test_nothing_reaches_beyond_the_window(page: Path, tmp_path: Path, width: int) -> None:
+    with browser(tmp_path, width=width, height=700) as opened:
+        opened.get(page.as_uri())
+        assert opened.execute_script("return document.documentElement.scrollWidth") <= width

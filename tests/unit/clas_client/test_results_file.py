@@ -1,0 +1,139 @@
+import resource
+import stat
+from pathlib import Path
+
+import pytest
+
+from clas.postprocess import Prediction, failed_prediction
+from clas_client.appended_file import OutputError
+from clas_client.outcome import Outcome, Picture
+from clas_client.results_file import ResultsFile
+from clas_client.rows import FORMATS
+
+ENTRY: Prediction = {"class_ids": [7], "scores": [0.5], "label_names": ["seven"]}
+
+
+def good(name: str) -> Outcome:
+    return Outcome(Picture(name, Path(name)), ENTRY)
+
+
+def failed(name: str) -> Outcome:
+    return Outcome(Picture(name, Path(name)), failed_prediction("damaged"))
+
+
+@pytest.fixture(params=FORMATS)
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return tmp_path / f"results{request.param}"
+
+
+def write(path: Path, *outcomes: Outcome) -> bytes:
+    file = ResultsFile(path, resume=False)
+    file.add(outcomes)
+    file.close([])
+    return path.read_bytes()
+
+
+def test_a_batch_is_in_the_file_as_soon_as_it_is_added(path: Path) -> None:
+    file = ResultsFile(path, resume=False)
+    file.add([good("a.png"), failed("b.png")])
+    lines = path.read_bytes().removeprefix(FORMATS[path.suffix].header).splitlines()
+    assert len(lines) == 2
+    file.add([good("c.png")])
+    assert path.read_bytes().splitlines()[-3:-1] == lines
+    file.close([])
+
+
+def test_a_file_that_is_there_is_not_overwritten(path: Path) -> None:
+    content = write(path, good("a.png"))
+    with pytest.raises(OutputError, match="is there already: go on with it by --resume"):
+        ResultsFile(path, resume=False)
+    assert path.read_bytes() == content
+
+
+def test_a_file_without_any_row_is_begun_anew(path: Path) -> None:
+    header = write(path)
+    assert write(path, good("a.png")).startswith(header)
+
+
+def test_resuming_keeps_good_rows_and_drops_failed_ones(path: Path) -> None:
+    write(path, good("a.png"), failed("b.png"), good("c.png"))
+    file = ResultsFile(path, resume=True)
+    assert file.done == {"a.png", "c.png"}
+    assert [name for name, _ in file.earlier()] == ["a.png", "c.png"]
+    file.add([good("b.png")])
+    file.close([])
+    assert b"damaged" not in path.read_bytes()
+    assert ResultsFile(path, resume=True).done == {"a.png", "b.png", "c.png"}
+    assert [left.name for left in path.parent.iterdir()] == [path.name]
+
+
+def test_a_file_cut_off_anywhere_is_gone_on_with_from_its_last_whole_line(path: Path) -> None:
+    content = write(path, good("a.png"), good("图\n,片.png"))
+    ends = [number + 1 for number, byte in enumerate(content) if byte == ord("\n")]
+    rows = ends if path.suffix == ".jsonl" else ends[1:]
+    for size in range(len(content) + 1):
+        path.write_bytes(content[:size])
+        file = ResultsFile(path, resume=True)
+        assert len(file.done) == sum(end <= size for end in rows), size
+        file.add([good("z.png")])
+        file.close([])
+        assert "z.png" in ResultsFile(path, resume=True).done, size
+
+
+@pytest.mark.parametrize("content", [b"something else\n", b"\0" * 300 + b"\n", b"\xff\xfe\n"])
+def test_a_file_of_something_else_is_refused_and_left_alone(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(OutputError, match="is there already"):
+        ResultsFile(path, resume=False)
+    with pytest.raises(OutputError, match=r"no result of this client|another first line"):
+        ResultsFile(path, resume=True)
+    assert path.read_bytes() == content
+    assert [left.name for left in path.parent.iterdir()] == [path.name]
+
+
+def test_a_damaged_line_in_the_middle_is_named(path: Path) -> None:
+    content = write(path, good("a.png"), good("b.png"), good("c.png"))
+    path.write_bytes(content.replace(b"b.png", b"b.png\n"))
+    line = 2 if path.suffix == ".jsonl" else 3
+    with pytest.raises(OutputError, match=f"line {line}: this is no result of this client's"):
+        ResultsFile(path, resume=True)
+
+
+def test_a_picture_that_is_there_twice_is_counted_once(path: Path) -> None:
+    write(path, good("a.png"), good("a.png"))
+    assert [name for name, _ in ResultsFile(path, resume=True).earlier()] == ["a.png"]
+
+
+def test_a_link_and_the_files_mode_stay(path: Path) -> None:
+    real = path.with_name(f"real{path.suffix}")
+    write(real, good("a.png"))
+    real.chmod(0o640)
+    path.symlink_to(real)
+    ResultsFile(path, resume=True).close([])
+    assert path.is_symlink()
+    assert stat.S_IMODE(real.stat().st_mode) == 0o640
+
+
+def test_a_full_disk_is_an_error_with_the_files_name(path: Path) -> None:
+    path.symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="can't be written: No space left on device"):
+        ResultsFile(path, resume=False).add([good("a.png")])
+
+
+def test_a_folder_that_is_not_there_is_an_error(path: Path) -> None:
+    with pytest.raises(OutputError, match="can't be written: No such file or directory"):
+        ResultsFile(path.parent / "nowhere" / path.name, resume=False)
+
+
+def test_a_disk_that_fills_up_within_a_row_leaves_only_whole_rows(path: Path) -> None:
+    file = ResultsFile(path, resume=False)
+    file.add([good("a.png")])
+    content = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(content) + 10, limits[1]))
+    try:
+        with pytest.raises(OutputError, match="can't be written: File too large"):
+            file.add([good("b.png")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == content

@@ -1,0 +1,428 @@
+"""The client with --output, --resume, --report, --label_file and --top_k, against a service as scripted."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+import test_hubserving
+from clas.protocol import decode
+from clas.settings import PREPROCESS_NAMES, Settings
+from clas_client.rows import FORMATS
+from scripted_service import Reply, answer_rightly, envelope, scripted_service
+
+ENDINGS = tuple(FORMATS)
+RAW = ("--normalize", "False", "--resize_short", "8", "--crop_size", "8")
+
+
+def write_pictures(folder: Path, count: int) -> Path:
+    """Pictures of one grey each, called by its number."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        image = np.full((10, 12, 3), number, np.uint8)
+        (folder / f"{number:03}.png").write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    return folder
+
+
+def answer_greys(request: dict[str, Any]) -> Reply:
+    """The class of a picture is its grey, four further ones follow."""
+    tensor = np.asarray(decode(request["images"], request["revert_params"]))
+    greys = [int(image.flat[0]) for image in tensor]
+    entries = [
+        {
+            "class_ids": list(range(grey, grey + 5)),
+            "scores": [0.5, 0.2, 0.1, 0.05, 0.01],
+            "label_names": [f"grey {each}" for each in range(grey, grey + 5)],
+        }
+        for grey in greys
+    ]
+    return Reply(envelope({"prediction": entries, "elapse": 0.25}))
+
+
+def arguments(url: str, path: Path, *flags: object) -> list[str]:
+    return ["--server_url", url, "--image_file", str(path), *RAW, *map(str, flags)]
+
+
+def run(url: str, path: Path, *flags: object) -> int:
+    return test_hubserving.main(arguments(url, path, *flags))
+
+
+def rows(file: Path) -> list[tuple[str, int | None, str]]:
+    """Name, best class and error of each row, read by other means than the client's."""
+    if file.suffix == ".jsonl":
+        objects = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        return [(row["file"], (row["class_ids"] or [None])[0], row.get("error", "")) for row in objects]
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        return [
+            (row["file"], int(row["class_id"]) if row["class_id"] else None, row["error"])
+            for row in csv.DictReader(lines)
+        ]
+
+
+def greys(numbers: range | list[int]) -> list[tuple[str, int | None, str]]:
+    return [(f"{number:03}.png", number, "") for number in numbers]
+
+
+@pytest.fixture(params=ENDINGS)
+def output(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return tmp_path / f"results{request.param}"
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    return write_pictures(tmp_path / "pictures", 20)
+
+
+@pytest.mark.parametrize("flags", [(), ("--batch_size", "3"), ("--batch_size", "3", "--concurrency", "4")])
+def test_every_picture_has_its_row_in_the_order_of_the_folder(
+    pictures: Path, output: Path, flags: tuple[str, ...]
+) -> None:
+    with scripted_service(answer_greys) as service:
+        assert run(service.url, pictures, "--output", output, *flags) == 0
+    assert rows(output) == greys(range(20))
+
+
+def test_failed_pictures_have_an_error_and_only_they_are_sent_again(
+    pictures: Path, output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pictures / "005.png").write_text("no image")
+    refused = [7]
+
+    def answer(request: dict[str, Any]) -> Reply:
+        reply = answer_greys(request)
+        grey = reply.body["results"]["prediction"][0]["class_ids"][0]
+        return Reply(envelope(status="101", msg="no\nmore")) if grey in refused else reply
+
+    with scripted_service(answer) as service:
+        assert run(service.url, pictures, "--output", output) == 1
+        failed = {name: error for name, _, error in rows(output) if error}
+        assert failed.keys() == {"005.png", "007.png"}
+        assert failed["005.png"].startswith("the image can't be decoded")
+        assert failed["007.png"] == "the server refused (status 101): no more"
+        write_pictures(pictures, 20)
+        refused.clear()
+        service.requests.clear()
+        capsys.readouterr()
+        assert run(service.url, pictures, "--output", output, "--resume") == 0
+        assert [int(tensor.flat[0]) for tensor in service.tensors()] == [5, 7]
+    assert sorted(rows(output)) == greys(range(20))
+    out = capsys.readouterr().out
+    assert "The average time of prediction cost: 0.250 s/image" in out
+    assert "Images with a result of an earlier run, not in these averages: 18" in out
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_after_a_kill_resuming_sends_the_rest_and_every_picture_has_one_row(
+    pictures: Path, output: Path, repository: Path, concurrency: int
+) -> None:
+    has_killed = threading.Event()
+
+    def answer_or_kill(request: dict[str, Any]) -> Reply | None:
+        reply = answer_greys(request)
+        if not has_killed.is_set() and reply.body["results"]["prediction"][0]["class_ids"][0] >= 12:
+            has_killed.set()
+            client.send_signal(signal.SIGKILL)
+            client.wait(60)
+            return None
+        return reply
+
+    flags = ("--output", output, "--batch_size", "2", "--concurrency", concurrency)
+    with scripted_service(answer_or_kill) as service:
+        command = [sys.executable, "test_hubserving.py", *arguments(service.url, pictures, *flags)]
+        client = subprocess.Popen(command, cwd=repository, stdout=subprocess.DEVNULL)
+        assert client.wait(60) == -signal.SIGKILL
+        kept = rows(output)
+        assert kept == greys(range(len(kept)))
+        with output.open("ab") as file:  # what a kill within a write leaves
+            file.write(
+                FORMATS[output.suffix].write(
+                    "012.png", {"class_ids": [9], "scores": [1], "label_names": [""]}
+                )[:-9]
+            )
+        service.requests.clear()
+        assert run(service.url, pictures, *flags, "--resume") == 0
+        sent = [int(image.flat[0]) for tensor in service.tensors() for image in tensor]
+    assert sorted(sent) == list(range(len(kept), 20))
+    assert rows(output) == greys(range(20))
+
+
+def test_an_interrupt_keeps_what_was_answered_and_ends_the_page(
+    pictures: Path, output: Path, repository: Path, tmp_path: Path
+) -> None:
+    def answer_or_interrupt(request: dict[str, Any]) -> Reply:
+        if len(service.requests) > 4:
+            client.send_signal(signal.SIGINT)
+            client.wait(60)
+        return answer_greys(request)
+
+    page = tmp_path / "page.html"
+    with scripted_service(answer_or_interrupt) as service:
+        flags = arguments(service.url, pictures, "--output", output, "--report", page)
+        client = subprocess.Popen(
+            # Where the tests run in the background of a shell, an interrupt would be ignored.
+            [sys.executable, "-c", INTERRUPTIBLE, *flags],
+            cwd=repository,
+            stdout=subprocess.DEVNULL,
+        )
+        assert client.wait(60) == 130
+    assert rows(output) == greys(range(4))
+    assert page.read_text(encoding="utf-8").endswith("</html>\n")
+
+
+INTERRUPTIBLE = (
+    "import signal, sys, test_hubserving; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "sys.exit(test_hubserving.main())"
+)
+
+
+def test_a_run_with_nothing_left_to_do_is_a_success(
+    pictures: Path, output: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with scripted_service(answer_greys) as service:
+        assert run(service.url, pictures, "--output", output, "--resume") == 0  # there is none yet
+        service.requests.clear()
+        assert run(service.url, pictures, "--output", output, "--resume") == 0
+        assert not service.requests
+    assert not caplog.records
+    assert rows(output) == greys(range(20))
+
+
+def test_strange_names_are_resumed(tmp_path: Path, output: Path) -> None:
+    folder = write_pictures(tmp_path / "pictures", 1)
+    for name in (
+        "a,b.png",
+        "two\nlines.png",
+        'quo"te.png',
+        "图片.png",
+        "=1.png",
+        os.fsdecode(b"caf\xe9.png"),
+    ):
+        (folder / name).hardlink_to(folder / "000.png")
+    with scripted_service(answer_greys) as service:
+        assert run(service.url, folder, "--output", output) == 0
+        assert len(service.requests) == 7
+        assert run(service.url, folder, "--output", output, "--resume") == 0
+        assert len(service.requests) == 7
+    assert len(rows(output)) == 7
+    assert {"图片.png", 'quo"te.png'} <= {name for name, _, _ in rows(output)}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--output", "results.csv"], "is there already: go on with it by --resume"),
+        (
+            ["--output", "results.csv", "--resume", "--wire", "uint8"],
+            "another wire (float32; now it is uint8)",
+        ),
+        (["--output", "results.csv", "--resume", "--top_k", "3"], "another top_k (None; now it is 3)"),
+        (["--output", "nowhere/results.csv"], "can't be written: No such file or directory"),
+        (["--report", "nowhere/page.html"], "page.html can't be written: No such file or directory"),
+        (["--report", "pictures.html"], "can't be written: Is a directory"),
+        (["--label_file", "empty.txt"], "the label file empty.txt is empty"),
+    ],
+)
+def test_what_can_not_be_kept_is_one_line_before_anything_is_sent(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    flags: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pictures.html").mkdir()
+    Path("empty.txt").touch()
+    with scripted_service(answer_greys) as service:
+        assert run(service.url, pictures, "--output", "results.csv") == 0
+        content = Path("results.csv").read_bytes()
+        service.requests.clear()
+        assert run(service.url, pictures, *flags) == 2
+        assert not service.requests
+    assert len(caplog.messages) == 1
+    assert message in caplog.messages[0]
+    assert Path("results.csv").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--output", "results.txt"], "'results.txt' doesn't end in .csv or .jsonl"),
+        (["--report", "page.csv"], "'page.csv' doesn't end in .html"),
+        (["--resume"], "--resume goes on with the file of --output"),
+        (["--label_file", "nowhere.txt"], "there is no file or folder 'nowhere.txt'"),
+        (["--top_k", "0"], "'0' is no whole number from 1"),
+    ],
+)
+def test_wrong_flags_end_with_status_2(
+    pictures: Path, flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run("http://127.0.0.1:1/", pictures, *flags)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_refusal_of_one_file_leaves_the_others_as_they_were(
+    pictures: Path, output: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    with scripted_service(answer_greys) as service:
+        assert run(service.url, pictures, "--output", output, "--report", tmp_path / "no" / "page.html") == 2
+        assert run(service.url, pictures, "--output", output, "--report", page) == 0
+        content = page.read_bytes()
+        assert run(service.url, pictures, "--output", output, "--report", page) == 2
+    assert page.read_bytes() == content
+    assert content.count(b"<h2>") == 20
+
+
+def test_the_page_of_a_resumed_run_has_all_pictures(pictures: Path, output: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    (pictures / "019.png").rename(tmp_path / "later.png")
+    with scripted_service(answer_greys) as service:
+        assert run(service.url, pictures, "--output", output) == 0
+        (tmp_path / "later.png").rename(pictures / "019.png")
+        assert run(service.url, pictures, "--output", output, "--resume", "--report", page) == 0
+        assert len(service.requests) == 20
+    text = page.read_text(encoding="utf-8")
+    assert [f"{number:03}.png" in text for number in range(20)] == [True] * 20
+    assert text.count("data:image/jpeg;base64,") == 20
+
+
+def test_another_model_is_refused(pictures: Path, output: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, status in (("tiny", 0), ("large", 2)):
+        with scripted_service(answer_greys, Reply({"model": {"name": name}})) as service:
+            assert run(service.url, pictures, "--output", output, "--resume") == status
+    assert "another model's name (tiny; now it is large)" in caplog.text
+
+
+def test_preprocessing_that_another_side_says_is_refused(
+    pictures: Path, output: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = json.loads(
+        json.dumps({name: getattr(Settings, name) for name in PREPROCESS_NAMES} | {"resize_size": []})
+    )
+    with scripted_service(answer_greys, Reply({"model": {"preprocess": told}})) as service:
+        flags = ["--server_url", service.url, "--image_file", str(pictures), "--normalize", "False"]
+        flags += ["--output", str(output), "--resume"]
+        assert test_hubserving.main(flags) == 0
+        assert test_hubserving.main([*flags, "--preprocess", "server"]) == 2
+    assert "another preprocess (client; now it is server)" in caplog.text
+
+
+@pytest.mark.parametrize("flag", ["--output", "--report"])
+def test_a_disk_that_is_full_while_sending_is_one_line_and_status_1(
+    tmp_path: Path, repository: Path, flag: str
+) -> None:
+    file = tmp_path / ("full.jsonl" if flag == "--output" else "full.html")
+    limited = (
+        "import resource, sys, test_hubserving; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); sys.exit(test_hubserving.main())"
+    )
+    big = write_pictures(tmp_path / "big", 200)
+    with scripted_service(answer_greys) as service:
+        done = subprocess.run(
+            [sys.executable, "-c", limited, *arguments(service.url, big, flag, file)],
+            cwd=repository,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert 5 < len(service.requests) < 200
+    assert done.returncode == 1
+    assert done.stderr == f"ERROR: {file} can't be written: File too large\n"
+    assert file.read_bytes().endswith(b"\n")
+
+
+def test_accuracy_comes_after_the_averages_and_covers_earlier_runs(
+    pictures: Path, output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = tmp_path / "labels.txt"
+    truth = [number if number < 10 else number + (3 if number < 15 else 40) for number in range(20)]
+    labels.write_text("".join(f"pictures/{number:03}.png {each}\n" for number, each in enumerate(truth)))
+    moved = [pictures / f"{number:03}.png" for number in range(8, 20)]
+    for file in moved:
+        file.rename(file.with_suffix(".hidden"))
+    with scripted_service(answer_greys) as service:
+        assert run(service.url, pictures, "--output", output, "--label_file", labels) == 0
+        lines = capsys.readouterr().out.splitlines()[-3:]
+        assert lines[0] == "The average top-1 score: 0.500"
+        assert lines[1:] == [
+            "The top-1 accuracy: 1.000 (8 of 8 images)",
+            "The top-5 accuracy: 1.000 (8 of 8 images)",
+        ]
+        for file in moved:
+            file.with_suffix(".hidden").rename(file)
+        assert run(service.url, pictures, "--output", output, "--label_file", labels, "--resume") == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "The top-1 accuracy: 0.500 (10 of 20 images)",
+        "The top-5 accuracy: 0.750 (15 of 20 images)",
+    ]
+
+
+@pytest.mark.parametrize("wire", ["float32", "uint8"])
+def test_top_k_is_sent_only_if_it_is_asked_for(pictures: Path, wire: str) -> None:
+    with scripted_service() as service:
+        assert run(service.url, pictures / "001.png", "--wire", wire) == 0
+        assert run(service.url, pictures / "001.png", "--wire", wire, "--top_k", "7") == 0
+        first, second = service.requests
+    assert "top_k" not in first
+    assert second == {**first, "top_k": 7}
+
+
+def test_top_k_goes_with_encoded_images(pictures: Path) -> None:
+    def answer(request: dict[str, Any]) -> Reply:
+        assert request.keys() == {"images", "top_k"}
+        return answer_rightly({"revert_params": {"shape": [len(request["images"])]}})
+
+    with scripted_service(answer) as service:
+        flags = ["--server_url", service.url, "--image_file", str(pictures), "--wire", "encoded"]
+        assert test_hubserving.main([*flags, "--top_k", "7", "--batch_size", "20"]) == 0
+        assert service.requests[0]["top_k"] == 7
+
+
+def test_memory_does_not_grow_with_what_is_kept(tmp_path: Path) -> None:
+    """Neither page nor file nor accuracy hold pictures; the list of true classes is there from the start."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
+    (folder / "x.png").write_bytes(cv2.imencode(".png", noise)[1].tobytes())
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"{number:04}.png 0\n" for number in range(400)))
+
+    def peak(count: int) -> int:
+        for number in range(count):
+            link = folder / f"{number:04}.png"
+            if not link.exists():
+                link.hardlink_to(folder / "x.png")
+        kept = ["--output", tmp_path / f"{count}.csv", "--report", tmp_path / f"{count}.html"]
+        tracemalloc.start()
+        try:
+            with scripted_service(forget) as service:
+                run(service.url, folder, *kept, "--label_file", labels)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    def forget(request: dict[str, Any]) -> Reply:
+        reply = answer_greys(request)
+        request.clear()
+        return reply
+
+    peak(5)  # imports and caches
+    few = peak(10)
+    many = peak(300)
+    assert (tmp_path / "300.html").stat().st_size > (tmp_path / "10.html").stat().st_size + 1_500_000
+    assert many < few + 300_000
