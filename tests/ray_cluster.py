@@ -76,7 +76,7 @@ class RayService:
         return "".join(answer.text for answer in texts)
 
     def shut_down(self) -> None:
-        self._cluster.shutdown()
+        self._cluster.shutdown()  # type: ignore[no-untyped-call]
 
     def deploy(self, model: Path, *, user_config: dict[str, Any] | None = None, **deployment: Any) -> None:
         """`serve deploy` the repository's serve_config.yaml with these changes; returns before it is done."""
@@ -109,8 +109,9 @@ class RayService:
         return found
 
     def log(self) -> str:
-        """What all processes of ours have logged."""
-        files = self._temp_dir.glob("session_*/logs/worker-*.err")
+        """What all replicas have logged."""
+        files = [*self._temp_dir.glob("session_latest/logs/worker-*.err")]
+        files += self._temp_dir.glob("session_latest/logs/serve/replica_*.log")
         return "".join(file.read_text(errors="replace") for file in files)
 
     def await_replicas(self, count: int, *, without: AbstractSet[str] = frozenset()) -> float:
