@@ -76,7 +76,7 @@ def main() -> None:
         )
         serve.run(replica.bind(args), route_prefix="/predict")
         stop.wait()
-        serve.shutdown()
+        serve.shutdown()  # type: ignore[no-untyped-call,unused-ignore]
         ray.shutdown()  # type: ignore[no-untyped-call,unused-ignore]
 
 
