@@ -19,12 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import measure
 import psutil
 import yaml
+from repository import MODEL, ROOT
+
+# isort: split
+import measure
 from bench import clear_default_pictures
 from bodies import Form, make_bodies, write_bodies
-from repository import MODEL, ROOT
 from servers import Running, marked, standalone
 from usage import processes
 
@@ -34,6 +36,7 @@ from server_process import free_port
 _FORMS: Final[tuple[Form, ...]] = ("float32", "uint8", "encoded")
 _CLIENTS: Final = 8
 _CORES: Final = 2
+_LOADED: Final = "model loaded and warmed up"
 _PROXY: Final = "ray::ProxyActor"
 _COLUMNS: Final = ("images_per_s", "p50_ms", "p99_ms", "cpu_ms", "model_cpu_ms", "proxy_cpu_ms")
 
@@ -54,10 +57,19 @@ def on_ray(replicas: int) -> Iterator[Running]:
     env["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"] = "clas.serving.ray_app:proxy_middlewares"
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as directory:
         work, log = Path(directory), Path(directory) / "log"
-        env["RAY_TMPDIR"] = directory
+        # All that it leaves goes with the directory, a token in its home as well; the log has all lines.
+        env |= {
+            "RAY_TMPDIR": directory,
+            "HOME": directory,
+            "RAY_AUTH_MODE": "disabled",
+            "RAY_DEDUP_LOGS": "0",
+        }
         (work / "serve.yaml").write_text(yaml.safe_dump(config), "utf-8")
         command = [str(Path(sys.executable).parent / "serve"), "run", "serve.yaml"]
-        is_up = lambda: "ready at" in log.read_text("utf-8", "replace")  # noqa: E731
+        predictors = (
+            replicas if replicas == _CORES else _CORES + 1
+        )  # with several cores: one each, a wide one
+        is_up = lambda: log.read_text("utf-8", "replace").count(_LOADED) == predictors  # noqa: E731
         with marked(command, log, env, work, is_up) as mark:
             yield Running(f"http://127.0.0.1:{port}/predict/clas_system", mark, log)
 

@@ -1,6 +1,8 @@
 """The manifests and the configuration for clusters: they fit their schemas, and what they name exists."""
 
+import json
 import re
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +140,19 @@ def test_every_metric_has_a_name_that_ray_takes() -> None:
     names = [sample.name for family in Metrics().registry.collect() for sample in family.samples]
     assert names
     assert all(re.fullmatch(r"[a-zA-Z_]\w*", name) for name in names)
+
+
+@pytest.mark.parametrize("name", ["scale.md", "scale_zh.md"])
+def test_the_documents_table_holds_the_medians_of_what_was_measured(repository: Path, name: str) -> None:
+    rows = json.loads((repository / "benchmarks" / "ray_serve.json").read_text())
+    lines = [
+        [cell.strip() for cell in line.split("|")]
+        for line in (repository / "docs" / name).read_text().splitlines()
+        if re.match(r"\| [^|]+ \| (float32|uint8|encoded) \|", line)
+    ]
+    servers = list(dict.fromkeys(row["name"] for row in rows))
+    assert len(lines) == 3 * len(servers)
+    for number, (_, _, form, *cells) in enumerate(lines):
+        same = [row for row in rows if (row["name"], row["form"]) == (servers[number // 3], form)]
+        assert cells[0] == f"{statistics.median(row['images_per_s'] for row in same):.1f}"
+        assert cells[5] == f"{statistics.median(row['proxy_cpu_ms'] for row in same):.2f}"
