@@ -26,7 +26,7 @@ from tiny_models import numbered_batch
 
 ENV = {
     "RAY_USAGE_STATS_ENABLED": "0",  # it would report to its makers
-    "RAY_AUTH_MODE": "disabled",  # whatever token the home directory has; nodes listen on 127.0.0.1
+    "RAY_AUTH_MODE": "disabled",  # else, a token in the home directory would be asked for
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "clas.serving.ray_app:proxy_middlewares",
     "PYTHONPATH": str(REPOSITORY),
 }
@@ -53,11 +53,7 @@ class RayService:
         self._cluster = Cluster(initialize_head=True, head_node_args={**self._node_args(0), **head})
 
     def _node_args(self, num_cpus: int) -> dict[str, Any]:
-        return {
-            "num_cpus": num_cpus,
-            "object_store_memory": _OBJECT_STORE_BYTES,
-            "node_ip_address": "127.0.0.1",
-        }
+        return {"num_cpus": num_cpus, "object_store_memory": _OBJECT_STORE_BYTES}
 
     def add_node(self) -> Any:
         """One more node, with room for one replica."""
