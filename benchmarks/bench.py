@@ -55,7 +55,7 @@ def main() -> int:
     import_paddle()
     export = [sys.executable, "-W", "ignore", "tools/export_efficientnet_lite.py", "--format", "json"]
     subprocess.run([*export, "--output", str(_JSON_MODEL)], check=True)
-    clear = _clear_pictures()
+    clear = clear_default_pictures()
     results = Results(_facts(args))
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
@@ -159,7 +159,8 @@ def _clients(
             )
 
 
-def _clear_pictures() -> list[Picture]:
+def clear_default_pictures() -> list[Picture]:
+    """The pictures that requests are made of, whose class is beyond doubt by the default model."""
     settings = Settings(inference_model_dir=str(MODEL), overridden=frozenset({"inference_model_dir"}))
     return clear_pictures(Classifier(settings), _CLEAR)
 

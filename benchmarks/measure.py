@@ -18,7 +18,8 @@ from repository import ROOT
 from servers import Running
 from usage import Meter
 
-_WARM_UP_S: Final = 1.0
+WARM_UP_S: Final = 1.0
+"""How long a server is put under a load before that is measured."""
 _BARE_SHARE: Final = 0.5  # of the time of a load: it varies less
 _MIB: Final = 2**20
 _POLL_S: Final = 0.1
@@ -67,7 +68,7 @@ def under_load(
         seconds: How long.
         cores: Where the load generator may run; empty for everywhere.
     """
-    load.run(running.url, directory, clients, _WARM_UP_S, running.pattern, cores)
+    load.run(running.url, directory, clients, WARM_UP_S, running.pattern, cores)
     with Meter(running.mark) as meter:
         seen = load.run(running.url, directory, clients, seconds, running.pattern, cores)
     batch_size = len(bodies[0].class_ids)

@@ -18,6 +18,10 @@ _LOGGER: Final = logging.getLogger("clas_system")
 _MODULE: Final = "clas_system"
 _HUB_FLAGS: Final = ("modules", "port", "use_multiprocess", "workers", "use_gpu", "gpu")
 _PREDICT_ARGS: Final = ("top_k",)
+_OWN_PROCESS: Final = (
+    *("host", "port", "use_multiprocess", "workers", "gpu", "max_requests", "graceful_timeout_s"),
+    *("tls_cert_file", "tls_key_file"),
+)
 SETTING_FLAGS: Final = tuple(name for name in SETTING_NAMES if name != "use_gpu")
 """The keys of params.py that are flags, too; use_gpu is one of hub's own."""
 
@@ -78,6 +82,22 @@ def make_plan(args: argparse.Namespace) -> Plan:
     if num_workers and not settings.use_gpu and not settings.cpu_num_threads:
         settings = dataclasses.replace(settings, cpu_num_threads=share)
     return Plan(options, settings, devices, num_workers, threads)
+
+
+def plan_of_names(values: Mapping[str, Any], where: str) -> Plan:
+    """From names with values, as the flags have them, but for those that need a port or several processes.
+
+    Args:
+        values: Names of settings and of server options.
+        where: What to call them in an error.
+
+    Raises:
+        StartupError: As make_plan.
+    """
+    refuse_unknown(values, [name for name in (*SETTING_NAMES, *NAMES) if name not in _OWN_PROCESS], where)
+    use_gpu = values.get("use_gpu", False)
+    flags = {name: value for name, value in values.items() if name != "use_gpu"}
+    return make_plan(argparse.Namespace(config=None, modules=[_MODULE], use_gpu=use_gpu, **flags))
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -26,6 +26,13 @@ class Service(NamedTuple):
 
 
 @pytest.fixture(scope="session")
+def minutes(request: pytest.FixtureRequest) -> float | None:
+    """How long the full-length forms take; None for the short ones."""
+    given: float | None = request.config.getoption("--minutes")
+    return given
+
+
+@pytest.fixture(scope="session")
 def hub_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """That of an activated .venv, with a PaddleHub home of its own, and no GPU named."""
     env = {**os.environ, "HUB_HOME": str(tmp_path_factory.mktemp("hub_home"))}

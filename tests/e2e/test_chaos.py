@@ -98,13 +98,6 @@ def loaded(running: Running, num_clients: int, retries: int) -> Iterator[Load]:
         load.stop()
 
 
-@pytest.fixture(scope="session")
-def minutes(request: pytest.FixtureRequest) -> float | None:
-    """How long the full-length forms take; None for the short ones."""
-    given: float | None = request.config.getoption("--minutes")
-    return given
-
-
 def rounds(minutes: float | None) -> Iterator[int]:
     """Once in the short form; again and again, for the time that is given, in the long one."""
     deadline = time.monotonic() + 60 * (minutes or 0)

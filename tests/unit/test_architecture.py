@@ -65,6 +65,22 @@ def test_the_server_is_the_topmost_layer_and_knows_neither_paddle_nor_paddlehub(
     assert not any(".serving" in imported(tree) for tree in below)
 
 
+@pytest.mark.parametrize("name", ["clas.module", "clas.serving.cli", "clas.serving.supervisor"])
+def test_only_the_app_for_ray_imports_ray(repository: Path, name: str) -> None:
+    """As on a machine that has none."""
+    code = f"import sys; sys.modules['ray'] = None; import {name}"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    trees = modules_of(repository / "clas" / "serving")
+    assert {name for name, tree in trees.items() if "ray" in imported(tree)} == {"ray_app", "ray_metrics"}
+
+
 def test_both_faces_have_the_same_version(repository: Path) -> None:
     assert f'version="{VERSION}"' in (repository / "clas" / "module.py").read_text()
 
@@ -139,7 +155,7 @@ def test_no_user_input_is_checked_by_assert(repository: Path, directory: str) ->
         assert not any(isinstance(node, ast.Assert) for node in ast.walk(tree)), name
 
 
-@pytest.mark.parametrize("set_name", ["hub", "client", "dev", "hub-gpu-2.6", "serving"])
+@pytest.mark.parametrize("set_name", ["hub", "client", "dev", "hub-gpu-2.6", "serving", "ray"])
 def test_a_pinned_set_pins_everything_and_names_its_command(repository: Path, set_name: str) -> None:
     text = (repository / "constraints" / f"{set_name}.txt").read_text()
     assert "uv pip compile --" in text

@@ -36,7 +36,9 @@ class Replica:
 
     def __init__(self, args: served.Arguments) -> None:
         self.classifier = served.load_classifier(args.model_dir, args.threads)
-        self.classify.set_batch_wait_timeout_s(args.wait_ms / 1000)
+        self.classify.set_batch_wait_timeout_s(  # type: ignore[attr-defined,unused-ignore]
+            args.wait_ms / 1000
+        )
 
     @serve.batch(max_batch_size=served.MAX_BATCH_SIZE)  # type: ignore[untyped-decorator,unused-ignore]
     async def classify(self, requests: list[Prepared]) -> list[served.Answer]:
@@ -74,8 +76,8 @@ def main() -> None:
         )
         serve.run(replica.bind(args), route_prefix="/predict")
         stop.wait()
-        serve.shutdown()
-        ray.shutdown()
+        serve.shutdown()  # type: ignore[no-untyped-call,unused-ignore]
+        ray.shutdown()  # type: ignore[no-untyped-call,unused-ignore]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,139 @@
+"""The service on a Ray cluster of several nodes, while processes are killed, nodes come and go.
+
+`--minutes N` has each of these events come again and again for so long.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from ray_cluster import RayService, Stream, ray_service
+from serving_process import eventually
+
+CLIENTS = 4
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, numbering_model: Path) -> Iterator[RayService]:
+    """Two nodes with one replica each, and a head with none."""
+    with ray_service(tmp_path_factory.mktemp("ray")) as running:
+        running.add_node()
+        running.add_node()
+        running.deploy(numbering_model, num_replicas=2)
+        running.await_replicas(2)
+        yield running
+
+
+@pytest.fixture(params=["replica", "node"])
+def kill(request: pytest.FixtureRequest, service: RayService) -> Callable[[], tuple[str, set[str]]]:
+    """Kills something; tells what, and the ids of the replicas that go with it."""
+
+    def kill_replica() -> tuple[str, set[str]]:
+        victim = service.replicas()[0]
+        psutil.Process(victim["pid"]).kill()
+        return "a killed replica", {victim["replica_id"]}
+
+    def replace_node() -> tuple[str, set[str]]:
+        node = service.add_node()  # it joins; a replica comes there when the other node is gone
+        victims = service.kill_a_node_with_a_replica(but_not=node)
+        return "a killed node, with another that has joined", victims
+
+    return kill_replica if request.param == "replica" else replace_node
+
+
+def test_every_picture_is_answered_once_while_parts_of_the_cluster_are_killed(
+    service: RayService, kill: Callable[[], tuple[str, set[str]]], minutes: float | None
+) -> None:
+    deadline = time.monotonic() + 60 * (minutes or 0)
+    with Stream(service.url, CLIENTS) as stream:
+        while True:
+            stream.goes_on()
+            count = len(stream.answers)
+            what, victims = kill()
+            recovered_s = service.await_replicas(2, without=victims)
+            stream.goes_on()
+            print(
+                f"{what}: both replicas are back after {recovered_s:.1f} s; "
+                f"the longest wait was {stream.worst_since(count):.1f} s"
+            )
+            if time.monotonic() > deadline:
+                break
+    print(f"{len(stream.answers)} pictures")
+    stream.check()
+
+
+def test_a_new_configuration_takes_over_and_no_picture_is_lost(
+    service: RayService, numbering_model: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(numbering_model, tmp_path / "other_model"))
+    replicas = {one["replica_id"] for one in service.replicas()}
+    with Stream(service.url, CLIENTS) as stream:
+        stream.goes_on()
+        start = time.monotonic()
+        service.deploy(other, user_config={"topk": 3}, num_replicas=2)
+        eventually(lambda: service.root()["model"]["name"] == "other_model")  # it has begun
+        service.await_replicas(2)  # and is done
+        print(f"a new model and top_k: everywhere after {time.monotonic() - start:.1f} s")
+        before = max(stream.answers)
+        stream.goes_on(100)
+    stream.check()
+    lengths = {number: len(classes) for number, classes in stream.answers.items()}
+    assert set(lengths.values()) == {1, 3}
+    assert {length for number, length in lengths.items() if number > before + CLIENTS} == {3}
+    assert {one["replica_id"] for one in service.replicas()} == replicas  # none was started anew
+
+
+def test_a_configuration_that_cant_be_used_changes_nothing(service: RayService, tmp_path: Path) -> None:
+    model = service.root()["model"]
+    with Stream(service.url, CLIENTS) as stream:
+        stream.goes_on()
+        service.deploy(tmp_path / "nothing_there", num_replicas=2)
+        eventually(lambda: service.log().count("the one before goes on") == 2)
+        service.await_replicas(2)
+        stream.goes_on(100)
+    stream.check()
+    assert service.root()["model"] == model
+
+
+def test_the_same_routes_answer_and_refuse_as_everywhere(service: RayService) -> None:
+    assert requests.get(f"{service.base}/health/live", timeout=30).json() == {"status": "live"}
+    assert requests.get(f"{service.base}/health/ready", timeout=30).json() == {"status": "ready"}
+    assert "clas_requests_total" in requests.get(f"{service.base}/metrics", timeout=30).text
+    nothing = requests.get(f"{service.base}/nothing", timeout=30)
+    assert (nothing.status_code, nothing.json()["results"]) == (404, "")
+    unfit = requests.post(service.url, json={"image": 1}, timeout=30)
+    assert unfit.status_code == 400
+    assert "image" in unfit.json()["msg"]
+
+
+def test_our_metrics_are_among_rays(service: RayService) -> None:
+    eventually(lambda: "ray_clas_images_total{" in service.node_metrics())
+
+
+def test_replicas_come_under_load_and_go_after_it(service: RayService, numbering_model: Path) -> None:
+    scaling: dict[str, Any] = {
+        "min_replicas": 1,
+        "max_replicas": 2,
+        "target_ongoing_requests": 1,
+        "upscale_delay_s": 1,
+        "downscale_delay_s": 2,
+        "metrics_interval_s": 0.5,
+        "look_back_period_s": 2,
+    }
+    service.deploy(numbering_model, autoscaling_config=scaling)
+    service.await_replicas(1)
+    start = time.monotonic()
+    with Stream(service.url, 2 * CLIENTS) as stream:
+        service.await_replicas(2)
+        print(f"a second replica {time.monotonic() - start:.1f} s after the load came")
+        stream.goes_on()
+    start = time.monotonic()
+    service.await_replicas(1)
+    print(f"one replica again {time.monotonic() - start:.1f} s after it went")
+    stream.check()

@@ -1,0 +1,221 @@
+"""A Ray cluster of several nodes on this machine, what is deployed to it, and pictures to send it."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+from ray.cluster_utils import Cluster
+
+from clas_client.answer import ServiceError
+from clas_client.batches import stacked_body
+from clas_client.sender import Sender
+from server_process import free_port
+from serving_process import REPOSITORY, eventually
+from tiny_models import numbered_batch
+
+ENV = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # it would report to its makers
+    "RAY_AUTH_MODE": "disabled",  # else, a token in the home directory would be asked for
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "clas.serving.ray_app:proxy_middlewares",
+    "PYTHONPATH": str(REPOSITORY),
+}
+_OBJECT_STORE_BYTES = 80 * 2**20
+_DEPLOY_TIMEOUT_S = 120.0
+
+
+class RayService:
+    """A cluster with the service on it.
+
+    Attributes:
+        base: Its address, without a path.
+        url: Where predictions are asked for.
+    """
+
+    def __init__(self, directory: Path, temp_dir: Path) -> None:
+        self._directory, self._temp_dir = directory, temp_dir
+        self._port, dashboard = free_port(), free_port()
+        self._dashboard = f"http://127.0.0.1:{dashboard}"
+        self.base = f"http://127.0.0.1:{self._port}"
+        self.url = f"{self.base}/predict/clas_system"
+        head = {"include_dashboard": True, "dashboard_port": dashboard, "temp_dir": str(temp_dir)}
+        # No replicas on the head, which nobody can do without.
+        self._cluster = Cluster(initialize_head=True, head_node_args={**self._node_args(0), **head})
+
+    def _node_args(self, num_cpus: int) -> dict[str, Any]:
+        return {"num_cpus": num_cpus, "object_store_memory": _OBJECT_STORE_BYTES}
+
+    def add_node(self) -> Any:
+        """One more node, with room for one replica."""
+        return self._cluster.add_node(**self._node_args(1))
+
+    def kill_a_node_with_a_replica(self, but_not: Any) -> set[str]:
+        """End all processes of a node at once; gives the ids of its replicas."""
+        replicas = self.replicas()
+        busy = {one["node_id"] for one in replicas}
+        nodes = [node for node in self._cluster.worker_nodes if node is not but_not and node.node_id in busy]
+        self._cluster.remove_node(nodes[0], allow_graceful=False)
+        return {one["replica_id"] for one in replicas if one["node_id"] == nodes[0].node_id}
+
+    def node_metrics(self) -> str:
+        """What Prometheus reads from all nodes."""
+        nodes = [self._cluster.head_node, *self._cluster.worker_nodes]
+        texts = (
+            requests.get(f"http://{node.node_ip_address}:{node.metrics_export_port}/metrics", timeout=30)
+            for node in nodes
+        )
+        return "".join(answer.text for answer in texts)
+
+    def shut_down(self) -> None:
+        self._cluster.shutdown()  # type: ignore[no-untyped-call]
+
+    def deploy(self, model: Path, *, user_config: dict[str, Any] | None = None, **deployment: Any) -> None:
+        """`serve deploy` the repository's serve_config.yaml with these changes; returns before it is done."""
+        config = yaml.safe_load((REPOSITORY / "serve_config.yaml").read_text())
+        config["http_options"].update(host="127.0.0.1", port=self._port)
+        [application] = config["applications"]
+        [changed] = application["deployments"]
+        if "num_replicas" in deployment:
+            del changed["autoscaling_config"]
+        sizes = {"crop_size": 32, "resize_short": 32, "class_id_map_file": "", "topk": 1}
+        changed["user_config"] = {**sizes, "inference_model_dir": str(model), **(user_config or {})}
+        changed["ray_actor_options"]["num_cpus"] = 1
+        changed["health_check_period_s"] = 1
+        changed.update(deployment)
+        file = self._directory / "serve_config.yaml"
+        file.write_text(yaml.safe_dump(config))
+        command = [str(Path(sys.executable).parent / "serve"), "deploy", "-a", self._dashboard, str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def replicas(self) -> list[dict[str, Any]]:
+        """Those that run: pid, node_id and more of each."""
+        return [one for one in self._deployment().get("replicas", []) if one["state"] == "RUNNING"]
+
+    def _deployment(self) -> dict[str, Any]:
+        """What Ray knows of the deployment; empty while there is none."""
+        answer = requests.get(f"{self._dashboard}/api/serve/applications/", timeout=30)
+        deployments = answer.json()["applications"].get("clas_system", {}).get("deployments", {})
+        found: dict[str, Any] = deployments.get("clas_system", {})
+        return found
+
+    def log(self) -> str:
+        """What all replicas have logged."""
+        files = [*self._temp_dir.glob("session_latest/logs/worker-*.err")]
+        files += self._temp_dir.glob("session_latest/logs/serve/replica_*.log")
+        return "".join(file.read_text(errors="replace") for file in files)
+
+    def await_replicas(self, count: int, *, without: AbstractSet[str] = frozenset()) -> float:
+        """Wait until so many run, and no others are coming or going.
+
+        Args:
+            count: How many.
+            without: Ids of replicas that are not to be among them.
+
+        Returns:
+            How long it took, in seconds.
+        """
+        start = time.monotonic()
+
+        def are_there() -> bool:
+            deployment = self._deployment()
+            replicas = deployment.get("replicas", [])
+            running = {one["replica_id"] for one in replicas if one["state"] == "RUNNING"}
+            is_done = deployment.get("status") == "HEALTHY" and len(running) == len(replicas) == count
+            return is_done and not running & without
+
+        eventually(are_there, _DEPLOY_TIMEOUT_S)
+        return time.monotonic() - start
+
+    def root(self) -> Any:
+        return requests.get(f"{self.base}/", timeout=30).json()
+
+
+@contextlib.contextmanager
+def ray_service(directory: Path) -> Iterator[RayService]:
+    """A cluster that has a head only; nothing of it is left after the block."""
+    before = {name: os.environ.get(name) for name in ENV}
+    os.environ.update(ENV)
+    temp_dir = Path(tempfile.mkdtemp(prefix="ray-"))  # short: Unix sockets are in there
+    service = RayService(directory, temp_dir)
+    try:
+        yield service
+    finally:
+        service.shut_down()
+        shutil.rmtree(temp_dir, ignore_errors=True)
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+class Stream:
+    """Clients in threads that send one numbered picture after the other, for the time of a block.
+
+    Attributes:
+        answers: What each picture's number was answered with: its classes, best first.
+        latencies: Seconds of each, in the order of the answers.
+        failures: What the others came to.
+    """
+
+    def __init__(self, url: str, num_clients: int) -> None:
+        self.answers: dict[int, list[int]] = {}
+        self.latencies: list[float] = []
+        self.failures: list[str] = []
+        self._url = url
+        self._next = 0
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._work) for _ in range(num_clients)]
+
+    def __enter__(self) -> "Stream":  # noqa: PYI034  # Self takes Python 3.11
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def goes_on(self, count: int = 50) -> None:
+        """Wait until so many more pictures have been answered."""
+        before = len(self.answers)
+        eventually(lambda: len(self.answers) >= before + count)
+
+    def check(self) -> None:
+        """Every picture that was sent was answered once, with its own number as the best class."""
+        assert not self.failures
+        assert sorted(self.answers) == list(range(self._next))
+        assert all(classes[0] == number % 1000 for number, classes in self.answers.items())
+
+    def worst_since(self, count: int) -> float:
+        """The longest wait for an answer, in seconds, but for the first `count` answers."""
+        return max(self.latencies[count:])
+
+    def _work(self) -> None:
+        with contextlib.closing(Sender(self._url, timeout_s=60, retries=8)) as sender:
+            while not self._stop.is_set():
+                with self._lock:
+                    number = self._next
+                    self._next += 1
+                try:
+                    answer = sender.predict(list(numbered_batch(number % 1000)), stacked_body)
+                except ServiceError as exc:
+                    with self._lock:
+                        self.failures.append(f"{number}: {exc}")
+                    continue
+                with self._lock:
+                    assert number not in self.answers
+                    self.answers[number] = answer.predictions[0]["class_ids"]
+                    self.latencies.append(answer.latency_s)

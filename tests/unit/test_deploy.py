@@ -1,0 +1,158 @@
+"""The manifests and the configuration for clusters: they fit their schemas, and what they name exists."""
+
+import json
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from ray.serve.schema import ServeDeploySchema
+
+from clas.serving import VERSION, cli, ray_app
+from clas.serving.metrics import Metrics
+from clas.serving.options import ServerOptions
+from clas.serving.plan import plan_of_names
+
+
+@pytest.fixture(scope="module")
+def standalone(repository: Path) -> dict[str, Any]:
+    """The manifests of the standalone server, by kind."""
+    text = (repository / "deploy" / "kubernetes" / "standalone.yaml").read_text()
+    return {manifest["kind"]: manifest for manifest in yaml.safe_load_all(text)}
+
+
+@pytest.fixture(scope="module")
+def container(standalone: dict[str, Any]) -> dict[str, Any]:
+    [found] = standalone["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.fixture(scope="module")
+def ray_service(repository: Path) -> Any:
+    return yaml.safe_load((repository / "deploy" / "kubernetes" / "rayservice.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def serve_config(repository: Path) -> Any:
+    return yaml.safe_load((repository / "serve_config.yaml").read_text())
+
+
+def paths(repository: Path) -> set[str]:
+    """Where the application has a route."""
+    return set(re.findall(r'Route\("(/[\w/.]*)"', (repository / "clas" / "serving" / "app.py").read_text()))
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Service", "HorizontalPodAutoscaler"])
+def test_the_manifests_fit_the_schemas_of_kubernetes(standalone: dict[str, Any], kind: str) -> None:
+    kubernetes_validate.validate(standalone[kind], kubernetes_validate.latest_version(), strict=True)
+
+
+def test_a_slip_in_a_manifest_would_be_seen(standalone: dict[str, Any]) -> None:
+    service = standalone["Service"]
+    wrong = {**service, "spec": {**service["spec"], "port": 8866}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_the_pods_probes_ask_routes_at_the_servers_port(container: dict[str, Any], repository: Path) -> None:
+    [port] = container["ports"]
+    assert port["containerPort"] == ServerOptions.port
+    probes = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "readiness", "liveness")}
+    assert {probe["port"] for probe in probes.values()} == {port["name"]}
+    assert {name: probe["path"] for name, probe in probes.items()} == {
+        "startup": "/health/ready",
+        "readiness": "/health/ready",
+        "liveness": "/health/live",
+    }
+    assert {probe["path"] for probe in probes.values()} <= paths(repository)
+
+
+def test_the_pods_flags_exist_and_it_has_time_to_stop(
+    standalone: dict[str, Any], container: dict[str, Any]
+) -> None:
+    args = cli._parser().parse_args(["start", "-m", "clas_system", *container["args"]])
+    before_stop_s = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    pod = standalone["Deployment"]["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] > before_stop_s + args.graceful_timeout_s
+    assert container["resources"]["limits"]["cpu"] == str(args.predictors)
+    assert container["image"].endswith(f":{VERSION}")
+
+
+def test_service_and_autoscaler_find_the_pods(standalone: dict[str, Any], container: dict[str, Any]) -> None:
+    deployment, service = standalone["Deployment"], standalone["Service"]
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"] == labels
+    [port] = service["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (ServerOptions.port, container["ports"][0]["name"])
+    target = standalone["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
+    assert target == {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment["metadata"]["name"]}
+
+
+def test_rays_configuration_fits_its_schema_and_names_what_exists(serve_config: Any) -> None:
+    schema = ServeDeploySchema.model_validate(serve_config)
+    [application] = schema.applications
+    [deployment] = application.deployments
+    module, name = application.import_path.split(":")
+    assert (module, deployment.name) == (ray_app.__name__, getattr(ray_app, name)._bound_deployment.name)
+    assert schema.http_options.port == ServerOptions.port
+    assert application.route_prefix == "/"
+
+
+def test_rays_configuration_holds_the_services_own_defaults(serve_config: Any) -> None:
+    plan = plan_of_names(serve_config["applications"][0]["deployments"][0]["user_config"], "user_config")
+    nothing = plan_of_names({}, "user_config")
+    assert plan.options == nothing.options
+    assert {**vars(plan.settings), "overridden": 0} == {**vars(nothing.settings), "overridden": 0}
+    assert serve_config["http_options"]["request_timeout_s"] > plan.options.timeout_s
+
+
+def test_kuberay_gets_the_same_configuration_and_the_pinned_ray(
+    ray_service: Any, serve_config: Any, repository: Path
+) -> None:
+    assert yaml.safe_load(ray_service["spec"]["serveConfigV2"]) == serve_config
+    cluster = ray_service["spec"]["rayClusterConfig"]
+    pinned = (repository / "constraints" / "ray.txt").read_text()
+    assert f"ray=={cluster['rayVersion']}\n" in pinned
+
+
+def test_kuberays_nodes_have_the_port_the_hook_and_room_for_a_replica(
+    ray_service: Any, serve_config: Any
+) -> None:
+    cluster = ray_service["spec"]["rayClusterConfig"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    for group in groups:
+        [container] = group["template"]["spec"]["containers"]
+        assert serve_config["http_options"]["port"] in [one["containerPort"] for one in container["ports"]]
+        env = {one["name"]: one["value"] for one in container["env"]}
+        hook = env["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"]
+        module, name = hook.split(":")
+        assert (module, bool(getattr(ray_app, name)())) == (ray_app.__name__, True)
+        assert env["RAY_USAGE_STATS_ENABLED"] == "0"
+    replica = serve_config["applications"][0]["deployments"][0]["ray_actor_options"]
+    assert float(container["resources"]["limits"]["cpu"]) > replica["num_cpus"]
+
+
+def test_every_metric_has_a_name_that_ray_takes() -> None:
+    names = [sample.name for family in Metrics().registry.collect() for sample in family.samples]
+    assert names
+    assert all(re.fullmatch(r"[a-zA-Z_]\w*", name) for name in names)
+
+
+@pytest.mark.parametrize("name", ["scale.md", "scale_zh.md"])
+def test_the_documents_table_holds_the_medians_of_what_was_measured(repository: Path, name: str) -> None:
+    rows = json.loads((repository / "benchmarks" / "ray_serve.json").read_text())
+    lines = [
+        [cell.strip() for cell in line.split("|")]
+        for line in (repository / "docs" / name).read_text().splitlines()
+        if re.match(r"\| [^|]+ \| (float32|uint8|encoded) \|", line)
+    ]
+    servers = list(dict.fromkeys(row["name"] for row in rows))
+    assert len(lines) == 3 * len(servers)
+    for number, (_, _, form, *cells) in enumerate(lines):
+        same = [row for row in rows if (row["name"], row["form"]) == (servers[number // 3], form)]
+        assert cells[0] == f"{statistics.median(row['images_per_s'] for row in same):.1f}"
+        assert cells[5] == f"{statistics.median(row['proxy_cpu_ms'] for row in same):.2f}"
