@@ -13,6 +13,8 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import requests
 import yaml
 from ray.cluster_utils import Cluster
@@ -157,6 +159,29 @@ def ray_service(directory: Path) -> Iterator[RayService]:
             os.environ.pop(name)
             if value is not None:
                 os.environ[name] = value
+
+
+def write_numbered_pictures(folder: Path, count: int) -> Path:
+    """PNG files that hold their own numbers for `hidden_number`; from 1000 on these begin anew."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        image = np.moveaxis(numbered_batch(number % 1000)[0], 0, -1)[:, :, ::-1]  # blue first, for OpenCV
+        (folder / f"{number:05}.png").write_bytes(cv2.imencode(".png", 255 * image)[1].tobytes())
+    return folder
+
+
+@contextlib.contextmanager
+def client(url: str, folder: Path, output: Path) -> Iterator["subprocess.Popen[str]"]:
+    """The project's client, which sends a folder of numbered pictures and keeps what is answered."""
+    flags = ["--server_url", url, "--image_file", str(folder), "--resize_short", "32", "--crop_size", "32"]
+    flags += ["--wire", "uint8", "--concurrency", "4", "--output", str(output)]
+    command = [sys.executable, "test_hubserving.py", *flags]
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=REPOSITORY, **streams) as process:  # type: ignore[call-overload]
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 class Stream:

@@ -3,20 +3,27 @@
 `--minutes N` has each of these events come again and again for so long.
 """
 
+import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import psutil
 import pytest
 import requests
 
-from ray_cluster import RayService, Stream, ray_service
+from clas_client.batches import stacked_body
+from ray_cluster import RayService, Stream, client, ray_service, write_numbered_pictures
 from serving_process import eventually
+from tiny_models import numbered_batch
 
 CLIENTS = 4
+PICTURES = 1500
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +72,52 @@ def test_every_picture_is_answered_once_while_parts_of_the_cluster_are_killed(
             if time.monotonic() > deadline:
                 break
     print(f"{len(stream.answers)} pictures")
+    stream.check()
+
+
+def test_the_client_has_every_picture_of_a_folder_answered_meanwhile(
+    service: RayService, kill: Callable[[], tuple[str, set[str]]], tmp_path: Path
+) -> None:
+    folder = write_numbered_pictures(tmp_path / "pictures", PICTURES)
+    output = tmp_path / "results.jsonl"
+    with client(service.url, folder, output) as sending:
+        eventually(lambda: output.exists() and output.read_bytes().count(b"\n") >= 100)
+        what, victims = kill()
+        assert sending.poll() is None
+        recovered_s = service.await_replicas(2, without=victims)
+        said = sending.communicate(timeout=300)[1]
+    print(f"{what}, while the client sent {PICTURES} pictures: back after {recovered_s:.1f} s")
+    assert sending.returncode == 0, said
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [row["file"] for row in rows] == [f"{number:05}.png" for number in range(PICTURES)]
+    assert [row["class_ids"][0] for row in rows] == [number % 1000 for number in range(PICTURES)]
+
+
+def test_what_ray_refuses_is_in_the_envelope_and_the_rest_is_answered(
+    service: RayService, numbering_model: Path
+) -> None:
+    """With room for one request in each replica and one in the proxy, most of sixteen get 503 by Ray."""
+    service.deploy(numbering_model, num_replicas=2, max_ongoing_requests=1, max_queued_requests=1)
+    service.await_replicas(2)
+    body = stacked_body(list(numbered_batch(7)))
+    headers = {"Content-Type": "application/json"}
+
+    def send(_: int) -> requests.Response:
+        return requests.post(service.url, data=body, headers=headers, timeout=60)
+
+    with ThreadPoolExecutor(16) as executor:
+        answers = list(executor.map(send, range(200)))
+    counts = Counter(answer.status_code for answer in answers)
+    assert counts.keys() == {200, 503}, counts
+    for answer in answers:
+        if answer.status_code == requests.codes.ok:
+            assert answer.json()["results"]["prediction"][0]["class_ids"][0] == 7
+        else:
+            assert answer.json() == {"status": ANY, "msg": ANY, "results": ""}
+            assert answer.json()["msg"].startswith("the cluster has no room for this request now: ")
+            assert int(answer.headers["Retry-After"]) >= 1
+    with Stream(service.url, CLIENTS) as stream:  # clients that ask again get through
+        stream.goes_on(100)
     stream.check()
 
 

@@ -58,6 +58,14 @@ def test_a_slip_in_a_manifest_would_be_seen(standalone: dict[str, Any]) -> None:
         kubernetes_validate.validate(wrong, kubernetes_validate.latest_version(), strict=True)
 
 
+def test_kuberays_pods_fit_the_schema_of_kubernetes(ray_service: Any) -> None:
+    """The schema of a RayService itself is in no package that could be had."""
+    cluster = ray_service["spec"]["rayClusterConfig"]
+    for group in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, **group["template"]}
+        kubernetes_validate.validate(pod, kubernetes_validate.latest_version(), strict=True)
+
+
 def test_the_pods_probes_ask_routes_at_the_servers_port(container: dict[str, Any], repository: Path) -> None:
     [port] = container["ports"]
     assert port["containerPort"] == ServerOptions.port
