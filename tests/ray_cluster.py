@@ -1,7 +1,7 @@
 """A Ray cluster of several nodes on this machine, what is deployed to it, and pictures to send it."""
 
 import contextlib
-import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -15,8 +15,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 import requests
 import yaml
+from ray._private.authentication_test_utils import reset_auth_token_state
 from ray.cluster_utils import Cluster
 
 from clas_client.answer import ServiceError
@@ -28,7 +30,8 @@ from tiny_models import numbered_batch
 
 ENV = {
     "RAY_USAGE_STATS_ENABLED": "0",  # it would report to its makers
-    "RAY_AUTH_MODE": "disabled",  # else, a token in the home directory would be asked for
+    "RAY_AUTH_MODE": "token",  # its own ports are open to the network, and who reaches them can run code
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "clas.serving.ray_app:proxy_middlewares",
     "PYTHONPATH": str(REPOSITORY),
 }
@@ -50,16 +53,19 @@ class RayService:
         self._dashboard = f"http://127.0.0.1:{dashboard}"
         self.base = f"http://127.0.0.1:{self._port}"
         self.url = f"{self.base}/predict/clas_system"
-        head = {"include_dashboard": True, "dashboard_port": dashboard, "temp_dir": str(temp_dir)}
-        # No replicas on the head, which nobody can do without.
-        self._cluster = Cluster(initialize_head=True, head_node_args={**self._node_args(0), **head})
+        self._head_args = {"include_dashboard": True, "dashboard_port": dashboard, "temp_dir": str(temp_dir)}
+        self._cluster = Cluster()
 
-    def _node_args(self, num_cpus: int) -> dict[str, Any]:
-        return {"num_cpus": num_cpus, "object_store_memory": _OBJECT_STORE_BYTES}
+    def start_head(self) -> None:
+        """The first node; without replicas, since nobody can do without it."""
+        self._add_node(num_cpus=0, **self._head_args)
 
     def add_node(self) -> Any:
         """One more node, with room for one replica."""
-        return self._cluster.add_node(**self._node_args(1))
+        return self._add_node(num_cpus=1)
+
+    def _add_node(self, **arguments: Any) -> Any:
+        return self._cluster.add_node(object_store_memory=_OBJECT_STORE_BYTES, **arguments)
 
     def kill_a_node_with_a_replica(self, but_not: Any) -> set[str]:
         """End all processes of a node at once; gives the ids of its replicas."""
@@ -106,7 +112,8 @@ class RayService:
 
     def _deployment(self) -> dict[str, Any]:
         """What Ray knows of the deployment; empty while there is none."""
-        answer = requests.get(f"{self._dashboard}/api/serve/applications/", timeout=30)
+        headers = {"Authorization": f"Bearer {ENV['RAY_AUTH_TOKEN']}"}
+        answer = requests.get(f"{self._dashboard}/api/serve/applications/", headers=headers, timeout=30)
         deployments = answer.json()["applications"].get("clas_system", {}).get("deployments", {})
         found: dict[str, Any] = deployments.get("clas_system", {})
         return found
@@ -146,19 +153,21 @@ class RayService:
 @contextlib.contextmanager
 def ray_service(directory: Path) -> Iterator[RayService]:
     """A cluster that has a head only; nothing of it is left after the block."""
-    before = {name: os.environ.get(name) for name in ENV}
-    os.environ.update(ENV)
-    temp_dir = Path(tempfile.mkdtemp(prefix="ray-"))  # short: Unix sockets are in there
-    service = RayService(directory, temp_dir)
-    try:
-        yield service
-    finally:
-        service.shut_down()
-        shutil.rmtree(temp_dir, ignore_errors=True)
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
+    parent = Path(tempfile.mkdtemp(prefix="ray-"))  # short: Unix sockets are in there
+    temp_dir = parent / "ray"  # as Ray calls it
+    temp_dir.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**ENV, "RAY_TMPDIR": str(parent)}.items():
+            patch.setenv(name, value)
+        reset_auth_token_state()  # of this process, which read it when Ray was imported
+        service = RayService(directory, temp_dir)
+        try:
+            service.start_head()
+            yield service
+        finally:
+            service.shut_down()
+            shutil.rmtree(parent, ignore_errors=True)
+    reset_auth_token_state()
 
 
 def write_numbered_pictures(folder: Path, count: int) -> Path:
