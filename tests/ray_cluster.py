@@ -175,7 +175,9 @@ def write_numbered_pictures(folder: Path, count: int) -> Path:
     folder.mkdir(parents=True)
     for number in range(count):
         image = np.moveaxis(numbered_batch(number % 1000)[0], 0, -1)[:, :, ::-1]  # blue first, for OpenCV
-        (folder / f"{number:05}.png").write_bytes(cv2.imencode(".png", 255 * image)[1].tobytes())
+        (folder / f"{number:05}.png").write_bytes(
+            cv2.imencode(".png", np.uint8(255) * image.astype(np.uint8))[1].tobytes()
+        )
     return folder
 
 

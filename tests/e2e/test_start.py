@@ -15,6 +15,7 @@ import requests
 from hub_server import hub_serving, run_hub
 from known_answers import PHOTOGRAPHS, assert_right
 from server_process import free_port, is_listening
+from serving_process import eventually
 
 
 def write_config(
@@ -153,7 +154,10 @@ def test_paddlehubs_own_gpu_mode_is_refused_and_the_client_reads_it(
     port = free_port()
     config = write_config(tmp_path / "config.json", port)
     config.write_text(json.dumps({**json.loads(config.read_text()), "use_gpu": True, "gpu": "0"}))
-    with hub_serving(["-c", str(config)], port, tmp_path / "log", installed, tmp_path):
+    log = tmp_path / "log"
+    with hub_serving(["-c", str(config)], port, log, installed, tmp_path):
+        # PaddleHub answers before the model is there, but with 500 if that takes longer than gunicorn's 30 s.
+        eventually(lambda: "clas_system: top_k" in log.read_text(encoding="utf-8"), 120)
         client = subprocess.run(
             [
                 *(sys.executable, "test_hubserving.py", "--image_file", str(photographs / "coffee.png")),

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import statistics
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
+from clas.model_files import find_model
 from clas.serving import VERSION, cli, ray_app
 from clas.serving.metrics import Metrics
 from clas.serving.options import ServerOptions
@@ -116,6 +118,16 @@ def test_rays_configuration_holds_the_services_own_defaults(serve_config: Any) -
     assert plan.options == nothing.options
     assert {**vars(plan.settings), "overridden": 0} == {**vars(nothing.settings), "overridden": 0}
     assert serve_config["http_options"]["request_timeout_s"] > plan.options.timeout_s
+
+
+def test_rays_configuration_finds_the_model_beside_the_code_from_any_directory(
+    serve_config: Any, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = plan_of_names(serve_config["applications"][0]["deployments"][0]["user_config"], "user_config")
+    code = tmp_path / "clas"
+    shutil.copytree(tiny_model, code / "inference")
+    assert find_model(plan.settings, code).program.parent == code / "inference"
 
 
 def test_kuberay_gets_the_same_configuration_and_the_pinned_ray(
