@@ -24,6 +24,7 @@ from clas.console import INTERRUPTED, let_go_of_stdout, show_any_text
 from clas.errors import ClasError, ImageError, SettingsError
 from clas.flags import existing, positive
 from clas.image_files import find_images, read_file
+from clas.malloc import keep_freed_memory
 from clas.preprocess import Compose, create_transforms
 from clas.protocol import OPERATIONS, files_body
 from clas.settings import PREPROCESS_NAMES, Settings
@@ -41,6 +42,8 @@ from clas_client.run_settings import ask_for_model
 from clas_client.sender import Answer, Sender
 from clas_client.service import fetch_preprocessing
 
+_KEPT_BLOCK = 32 * 2**20  # bytes: the body of 32 images in float32
+_KEPT = 128 * 2**20
 _PREPROCESSING = ("resize_short", "crop_size", "normalize", "to_chw", "reduced_decode")
 _WIRE_HELP = (
     "what is sent: float32, the original's (default); uint8, pixels, a quarter of it; encoded, the files"
@@ -102,6 +105,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     args = _parse_args(argv)
     _set_up_output()
+    keep_freed_memory(_KEPT_BLOCK, _KEPT)  # tensors and bodies of one size come again and again
     sender = Sender(args.server_url, args.timeout, args.retries, args.token_file, args.concurrency)
     try:
         with closing(sender):

@@ -1,9 +1,7 @@
 """Where and how Paddle runs a model: its configuration, the GPU, the cores."""
 
-import ctypes
 import os
 import re
-import sys
 import warnings
 from typing import TYPE_CHECKING, Final
 
@@ -20,9 +18,6 @@ NO_FORKED_GPU: Final = (
 )
 """What is said wherever the two are asked for together."""
 
-_M_TRIM_THRESHOLD: Final = -1  # of mallopt(3), as the next
-_M_MMAP_MAX: Final = -4
-_LARGEST_INT: Final = 2**31 - 1
 _MKLDNN_CACHED_SHAPES: Final = 10  # each new input shape costs memory for good; Paddle's default is no bound
 
 
@@ -64,19 +59,6 @@ def build_config(
     config.switch_ir_optim(settings.ir_optim)
     config.enable_memory_optim()
     return config
-
-
-def keep_freed_memory() -> None:
-    """Have the C library of Linux (glibc) keep the memory that is freed in this process, for the next one.
-
-    Paddle 3's executor of .json models asks for the memory between the layers anew at each run. By default
-    much of it goes back to the system in between, and each page costs a fault when it is used again: a
-    third more time (benchmarks/README.md, the log: 4,700 faults in each run of four images).
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(_M_TRIM_THRESHOLD, _LARGEST_INT)
-        mallopt(_M_MMAP_MAX, 0)
 
 
 def import_paddle() -> None:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .device import NO_FORKED_GPU, available_cores, build_config, check_bf16, check_gpu, keep_freed_memory
+from .device import NO_FORKED_GPU, available_cores, build_config, check_bf16, check_gpu
 from .errors import DeviceError, ModelLoadError, PredictionError
 from .forking import carry_over_forks
+from .malloc import keep_freed_memory
 from .model_files import ModelFiles
 from .program import check_weights, read_input_shape
 from .settings import Settings
@@ -140,6 +141,8 @@ class Predictor:
         from paddle.inference import create_predictor  # noqa: PLC0415  # see module.py on late imports
 
         if self._files.is_json:
+            # Its executor asks for the memory between the layers anew at each run: 4,700 faults for four
+            # images, and a third more time (benchmarks/README.md, the log).
             keep_freed_memory()
         try:
             return create_predictor(

@@ -11,7 +11,7 @@ import pytest
 from clas.serving import VERSION
 
 LAYERS = [
-    {"errors", "console"},
+    {"errors", "console", "malloc"},
     {"params", "settings", "image_files"},
     {"model_files", "forking", "flags", "labels"},
     {"program", "device"},

@@ -411,28 +411,3 @@ def test_bf16_gives_nearly_the_scores_of_fp32(kind: str, request: pytest.Fixture
     batch = solid_batch(1, 2)
     scores = [open_model(model, precision=precision).run(batch) for precision in ("fp32", "bf16")]
     np.testing.assert_allclose(scores[1], scores[0], atol=0.02)
-
-
-FAULTS = """
-import resource, sys
-import numpy as np
-from clas.device import keep_freed_memory
-if sys.argv[1] == "kept":
-    keep_freed_memory()
-def use_much_memory():
-    for _ in range(20):
-        np.ones(50_000_000, np.uint8)
-use_much_memory()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-use_much_memory()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="it is about glibc")
-def test_memory_that_is_freed_can_be_kept_for_the_next_one(repository: Path) -> None:
-    faults = {
-        how: int(subprocess.check_output([sys.executable, "-c", FAULTS, how], cwd=repository))
-        for how in ("given back", "kept")
-    }
-    assert 10 * faults["kept"] < faults["given back"]
