@@ -25,7 +25,7 @@ from clas.errors import ClasError, ImageError, SettingsError
 from clas.flags import existing, positive
 from clas.image_files import find_images, read_file
 from clas.malloc import keep_freed_memory
-from clas.preprocess import Compose, create_transforms
+from clas.preprocess import Compose, create_transforms, reduced_size
 from clas.protocol import OPERATIONS, files_body
 from clas.settings import PREPROCESS_NAMES, Settings
 from clas_client.accuracy import TruthError
@@ -93,7 +93,7 @@ def _make_wire(args: argparse.Namespace, sender: Sender) -> _Wire:
         operations = [name for name in OPERATIONS if getattr(args, name)]
         args = argparse.Namespace(**{**vars(args), **dict.fromkeys(OPERATIONS, False)})
     preprocess = make_preprocess(args)
-    size = max(args.settings.resize_size, default=args.resize_short)
+    size = reduced_size(args.resize_short, args.settings)
     reduce_to = size if args.reduced_decode else None
     return _Wire(
         lambda path: preprocess(read_image(path, reduce_to)),
@@ -147,7 +147,10 @@ def _run(args: argparse.Namespace, sender: Sender) -> int:
 
 
 def _send_all(args: argparse.Namespace, wire: _Wire, sender: Sender, record: Record) -> None:
-    """Read, preprocess and send, with --concurrency threads for either; record in the order of the files."""
+    """Read, preprocess and send, with --concurrency threads for either; record in the order of the files.
+
+    A file that can't be read is recorded as soon as that is known, before those that wait for their batch.
+    """
     ahead = args.concurrency
 
     def read(picture: Picture) -> tuple[Picture, Any]:

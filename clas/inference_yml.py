@@ -134,6 +134,9 @@ def _read_postprocess(section: Mapping[str, Any]) -> tuple[Values, dict[int, str
 def _labels(names: object) -> dict[int, str]:
     if names is None:
         return {}
-    if not isinstance(names, list) or not all(isinstance(name, str | int | float) for name in names):
+    if not isinstance(names, list):
         raise UnfitError("label_list takes a list of names")
+    for name in names:
+        if type(name) not in (str, int):  # YAML takes no and yes, too, for something else than a text
+            raise UnfitError(f"label_list has {name!r:.80}, which is no text: put it in quotation marks")
     return {number: str(name) for number, name in enumerate(names)}

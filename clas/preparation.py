@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .errors import ImageError, RequestError, UnavailableError
 from .postprocess import Prediction, Topk, failed_prediction
 from .predictor import Batch
-from .preprocess import DecodeImage, NormalizeToCHW, create_transforms, normalization
+from .preprocess import DecodeImage, NormalizeToCHW, create_transforms, normalization, reduced_size
 from .protocol import decode_entry
 from .settings import Settings
 
@@ -49,7 +49,7 @@ class Preparation:
     def __init__(self, settings: Settings, input_shape: Sequence[int | None], topk: Topk) -> None:
         self._input_shape = input_shape
         self._topk = topk
-        size = max(settings.resize_size, default=settings.resize_short)
+        size = reduced_size(settings.resize_short, settings)
         reduce_to = size if settings.reduced_decode else None
         self._decode = DecodeImage(settings.max_image_pixels, reduce_to)
         self._normalize_to_chw = NormalizeToCHW(normalization(settings))

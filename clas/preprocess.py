@@ -265,6 +265,11 @@ class Compose:
         return f"Compose({list(self.operations)})"
 
 
+def reduced_size(resize_short: int, settings: Settings) -> int:
+    """What `DecodeImage` gets as `reduce_to`, where JPEGs may be decoded at a part of their size."""
+    return max(settings.resize_size, default=resize_short)
+
+
 def normalization(settings: Settings) -> Normalize:
     """The normalization that the settings ask for."""
     return Normalize(settings.mean, settings.std, settings.scale)

@@ -1,7 +1,8 @@
 """How many answers are right, by a list of the true classes."""
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -34,16 +35,25 @@ class Truth:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._directories = [os.path.realpath(file.parent), str(Path.cwd())]
+        parent = os.path.abspath(file.parent)  # noqa: PTH100  # as it is called; the next is where that is
+        self._directories = dict.fromkeys([parent, os.path.realpath(parent), str(Path.cwd())])
         self._class_ids = _read(file)
 
     def class_id(self, picture: Picture) -> int | None:
         """The true class of a picture; None if the list doesn't have it."""
+        return next((self._class_ids[key] for key in self._keys(picture) if key in self._class_ids), None)
+
+    def _keys(self, picture: Picture) -> Iterator[str]:
         path = os.path.abspath(picture.path)  # noqa: PTH100  # a link's own name is the one that is listed
         root = Path(path.removesuffix(os.path.normpath(picture.name)))
-        keys = [os.path.normpath(picture.name), os.path.join(root.name, picture.name), path]  # noqa: PTH118
-        keys += [os.path.relpath(path, directory) for directory in self._directories]
-        return next((self._class_ids[key] for key in keys if key in self._class_ids), None)
+        yield os.path.normpath(picture.name)
+        yield os.path.join(root.name, picture.name)  # noqa: PTH118
+        yield path
+        directory, name = os.path.split(path)
+        for start in self._directories:
+            for place in (directory, os.path.realpath(directory)):
+                with contextlib.suppress(ValueError):  # on another drive of Windows
+                    yield os.path.normpath(os.path.join(os.path.relpath(place, start), name))  # noqa: PTH118
 
 
 class Accuracy:
@@ -86,8 +96,8 @@ class Accuracy:
             return []
         if self._fewest_classes < _TOP:
             LOGGER.warning(
-                "top-5 accuracy takes answers of 5 classes; there was one of %d: send --top_k 5, or set topk "
-                "of the service",
+                "top-5 accuracy takes answers of 5 classes; there was one of %d: if the model has as many, "
+                "send --top_k 5, or set topk of the service",
                 self._fewest_classes,
             )
         shown = [top for top in self._num_right if top == 1 or self._fewest_classes >= top]

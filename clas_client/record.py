@@ -48,7 +48,7 @@ class Record:
         self._page = ReportPage(args.report, args.image_file.resolve().name) if args.report else None
         keepers: tuple[Keeper | None, ...] = (self._results, self._page, self._accuracy)
         self._keepers = [keeper for keeper in keepers if keeper is not None]
-        if self._results and (self._page or self._accuracy):
+        if args.resume and self._results and (self._page or self._accuracy):
             self._take_over(self._results)
 
     def prepare(self, picture: Picture) -> Picture:
@@ -91,7 +91,7 @@ class Record:
         settings = {"image_file": folder, **{name: getattr(args, name) for name in _SETTINGS}}
         settings |= ask_for_model()
         if args.resume:
-            check_settings(args.output, settings)
+            settings = check_settings(args.output, settings)
         results = ResultsFile(args.output, resume=args.resume)
         note_settings(args.output, settings)
         return results

@@ -15,7 +15,7 @@ _MODEL_FACTS: Final = (
     *("name", "input_shape", "classes", "preprocess"),
     *("main_indicator", "threshold", "top_k"),
 )
-_FOLDER: Final = "image_file"
+_OF_MODEL: Final = "model's "
 
 
 def ask_for_model(sender: Sender, predict_url: str) -> dict[str, Any]:
@@ -27,34 +27,41 @@ def ask_for_model(sender: Sender, predict_url: str) -> dict[str, Any]:
     model = content.get("model") if isinstance(content, dict) else None
     if not isinstance(model, dict):
         return {}
-    return {f"model's {name}": model[name] for name in _MODEL_FACTS if name in model}
+    return {f"{_OF_MODEL}{name}": model[name] for name in _MODEL_FACTS if name in model}
 
 
-def check_settings(output: Path, settings: Mapping[str, Any]) -> None:
+def check_settings(output: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Hold this run's settings against those that the results were made with.
 
     Args:
         output: The file of results to go on with, if it is there.
-        settings: Name -> value, as JSON has it. What is unknown is left out, and isn't compared.
+        settings: Name -> value, as JSON has it. What is unknown is left out.
+
+    Returns:
+        What was known of them before, and what they are now.
 
     Raises:
-        OutputError: They differ, or can't be read.
+        OutputError: They differ, can't be read, or the service tells no more of its model.
     """
     if not output.exists():
-        return
+        return dict(settings)
     file = _file_beside(output)
     noted = _read(file)
     if not noted:
         LOGGER.warning("%s: what it was made with can't be checked: %s is missing or damaged", output, file)
+    if any(name.startswith(_OF_MODEL) and name not in settings for name in noted):
+        raise OutputError(
+            f"{output} was made with a model of which the service tells nothing now: try again when it is "
+            f"ready, or remove {file} to go on all the same"
+        )
     for name, before in noted.items():
         now = settings.get(name, before)
-        if now != before and name == _FOLDER:
-            LOGGER.warning("%s was made of %s; now it goes on with %s", output, before, now)
-        elif now != before:
+        if now != before:
             raise OutputError(
                 f"{output} was made with another {name} ({before}; now it is {now}): "
                 f"name another --output, or remove {file} to go on all the same"
             )
+    return {**noted, **settings}
 
 
 def note_settings(output: Path, settings: Mapping[str, Any]) -> None:

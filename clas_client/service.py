@@ -8,7 +8,7 @@ import requests
 from clas.errors import SettingsError
 from clas.settings import PREPROCESS_NAMES, Settings, load_settings
 
-from .answer import ServiceError
+from .answer import ServiceError, in_one_line
 from .sender import Sender
 
 _PREDICT_PATH: Final = "/predict/clas_system"
@@ -38,7 +38,11 @@ def fetch_preprocessing(sender: Sender, predict_url: str) -> Settings:
     except (ValueError, RecursionError):
         content = None
     if response.status_code != requests.codes.ok or not isinstance(content, dict) or "model" not in content:
-        reason = f": {content['msg']}" if isinstance(content, dict) and "msg" in content else f"; {_NOT_TOLD}"
+        reason = (
+            f": {in_one_line(str(content['msg']))}"
+            if isinstance(content, dict) and "msg" in content
+            else f"; {_NOT_TOLD}"
+        )
         raise ServiceError(f"{root} answered HTTP {response.status_code}{reason}")
     if content["model"] is None:
         raise ServiceError(f"{root} is still loading its model: try again")

@@ -56,8 +56,12 @@ def numbering_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def logger_as_it_was() -> Iterator[None]:
     """Take back what a program does to the log, so that other tests can see it in caplog."""
+    names = ("clas_system", "uvicorn", "uvicorn.error", "gunicorn.error", "python_multipart")
+    loggers = [logging.getLogger(name) for name in names]
+    before = [(list(logger.handlers), logger.propagate, logger.level) for logger in loggers]
     yield
-    logger = logging.getLogger("clas_system")
-    logger.handlers.clear()
-    logger.propagate = True
-    logger.setLevel(logging.NOTSET)
+    for handler in {handler for logger in loggers for handler in logger.handlers}:
+        handler.close()
+    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import math
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -33,7 +32,6 @@ from .server import DECODER
 from .tokens import Tokens
 
 _TICK_S: Final = 1.0
-_SLACK_S: Final = 10.0  # for the predictor's owner to end a process that hangs
 
 
 def create_app(
@@ -114,9 +112,7 @@ class _Endpoints:
 
     async def live(self, _: Request) -> Response:
         """Whether this process is well: its event loop, and the predictor's owner."""
-        busy_s = self._engine.batcher.busy_s
-        if busy_s > self._options.timeout_s + _SLACK_S:
-            raise UnavailableError(f"the model has been at one batch for {math.floor(busy_s)} s")
+        self._engine.batcher.check_pace(self._options.timeout_s)
         return JsonResponse({"status": "live"})
 
     async def ready(self, _: Request) -> Response:

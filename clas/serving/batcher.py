@@ -16,6 +16,7 @@ from ..errors import PredictionError, UnavailableError
 from ..predictor import Batch, Scores
 from .job import Job, Piece
 
+_SLACK_S: Final = 10.0  # for the owner to end a process that hangs
 _BEAT_S: Final = 0.2  # the longest time without a heartbeat while there is nothing to do
 
 Score = Callable[[Batch], Scores]
@@ -67,6 +68,19 @@ class Batcher:
         with self._lock:
             since = [owner.busy_since for owner in self._owners if owner.busy_since is not None]
         return time.monotonic() - min(since) if since else 0
+
+    def check_pace(self, timeout_s: float) -> None:
+        """Make sure that no model hangs.
+
+        Args:
+            timeout_s: How long an owner lets its model be at one batch.
+
+        Raises:
+            UnavailableError: One has been at a batch for longer than that.
+        """
+        busy_s = self.busy_s
+        if busy_s > timeout_s + _SLACK_S:
+            raise UnavailableError(f"the model has been at one batch for {math.floor(busy_s)} s")
 
     def submit(self, tensor: Batch, deadline: float) -> Job:
         """Queue the images of one request.

@@ -87,6 +87,13 @@ class Lane:
         return not self._thread.is_alive()
 
     def _main(self) -> None:
+        try:
+            self._serve()
+        finally:  # a model may be there that can't be used
+            if self._predictor is not None:
+                self._predictor.close()
+
+    def _serve(self) -> None:
         while not self._closing.is_set():
             classifier = self._load()
             if classifier is None:
@@ -99,8 +106,6 @@ class Lane:
                 classifier.score, classifier.max_batch_size, self._is_lost, is_wide=self._is_wide
             )
             self.is_serving = False
-        if self._predictor is not None:
-            self._predictor.close()
 
     def _is_lost(self) -> bool:
         return self._predictor is not None and not self._predictor.is_alive

@@ -49,6 +49,9 @@ def set_up_log(options: ServerOptions) -> logging.Handler:
     logging.getLogger("python_multipart").setLevel("CRITICAL")  # what it would say is in the answer
     for name in _LOGGERS:
         logger = logging.getLogger(name)
+        for replaced in logger.handlers:
+            if isinstance(replaced, logging.FileHandler):
+                replaced.close()
         logger.handlers = [handler]
         logger.propagate = False
         # The libraries' word on each start and stop is not for everyday.

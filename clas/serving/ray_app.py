@@ -6,6 +6,7 @@ Ray places, routes, scales and heals; each replica is what the standalone server
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import logging
 from collections.abc import Mapping
 from functools import partial
@@ -32,7 +33,6 @@ from .tokens import load_tokens
 _LOGGER: Final = logging.getLogger("clas_system")
 _POLL_S: Final = 0.05
 _CLOSING_S: Final = 5.0
-_SLACK_S: Final = 10.0  # for the predictor's owner to end a process that hangs
 
 
 class Service:
@@ -142,13 +142,14 @@ class Replica:
             _LOGGER.critical("%s: %s", type(exc).__name__, exc)
             if before is None:
                 raise
+            set_up_log(before.options)
             _LOGGER.critical("this configuration can't be used: the one before goes on")
             return
         self.app.service = service
         self._mirror.start()
         if before is not None:
             _LOGGER.info("a new configuration has taken over")
-            task = asyncio.create_task(before.close())
+            task = asyncio.create_task(_retire(before))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
@@ -156,12 +157,10 @@ class Replica:
         """Called by Ray every health_check_period_s; a replica that fails it is replaced.
 
         Raises:
-            RuntimeError: The predictor's owner hangs.
+            UnavailableError: The predictor's owner hangs.
         """
-        service = self.app.service
-        busy_s = service.engine.batcher.busy_s if service else 0.0
-        if service and busy_s > service.options.timeout_s + _SLACK_S:
-            raise RuntimeError(f"the model has been at one batch for {busy_s:.0f} s")
+        if self.app.service is not None:
+            self.app.service.engine.batcher.check_pace(self.app.service.options.timeout_s)
 
     async def __del__(self) -> None:
         """Called by Ray when a replica that stops has answered everything."""
@@ -170,13 +169,23 @@ class Replica:
             await self.app.service.close()
 
 
+async def _retire(service: Service) -> None:
+    """End a service that another one has taken over from, and free its memory."""
+    await service.close()
+    del service
+    gc.unfreeze()  # it was frozen with all else when it started
+    gc.collect()
+    gc.freeze()
+
+
 def _plan(user_config: Mapping[str, Any]) -> Plan:
     """Those cores are used that Ray has set aside for this replica."""
     plan = plan_of_names(user_config, "user_config")
     if plan.settings.use_gpu:
         return plan
     context: Any = ray.get_runtime_context()
-    cores = min(int(context.get_assigned_resources().get("CPU", 0)), available_cores()) or available_cores()
+    given = context.get_assigned_resources().get("CPU", 0)  # may be a part of one; 0 sets none aside
+    cores = min(max(1, int(given)), available_cores()) if given else available_cores()
     asked = plan.settings.cpu_num_threads
     threads = plan.options.predictor_threads(cores, asked, is_single=True)
     settings = dataclasses.replace(plan.settings, cpu_num_threads=asked or cores)

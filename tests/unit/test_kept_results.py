@@ -306,6 +306,31 @@ def test_another_model_is_refused(pictures: Path, output: Path, caplog: pytest.L
     assert "another model's name (tiny; now it is large)" in caplog.text
 
 
+def test_a_server_that_still_loads_another_model_gets_nothing(
+    pictures: Path, output: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told, loading = Reply({"model": {"name": "tiny"}}), Reply({"model": None})
+    for front, status in ((told, 0), (loading, 2), (Reply({"model": {"name": "large"}}), 2), (told, 0)):
+        with scripted_service(answer_greys, front) as service:
+            assert run(service.url, pictures, "--output", output, "--resume") == status
+            assert len(service.requests) == (20 if front is told and not caplog.records else 0)
+    assert ["tells nothing now" in caplog.text, "now it is large" in caplog.text] == [True, True]
+
+
+def test_results_may_go_into_a_pipe(pictures: Path, tmp_path: Path, repository: Path) -> None:
+    pipe, labels = tmp_path / "pipe.jsonl", tmp_path / "labels.txt"
+    os.mkfifo(pipe)
+    labels.write_text("000.png 0\n")
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.extend(pipe.read_text().splitlines()), daemon=True)
+    reader.start()
+    with scripted_service(answer_greys) as service:
+        flags = arguments(service.url, pictures, "--output", pipe, "--label_file", labels)
+        subprocess.run([sys.executable, "test_hubserving.py", *flags], cwd=repository, check=True, timeout=60)
+    reader.join(10)
+    assert len(read) == 20
+
+
 def test_preprocessing_that_another_side_says_is_refused(
     pictures: Path, output: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -175,6 +175,10 @@ def test_a_file_without_both_parts_changes_nothing(tmp_path: Path) -> None:
         ({"PostProcess": {"Topk": [5]}}, "Topk is [5]; it takes an object"),
         ({"PostProcess": {"Topk": {"topk": 0}}}, "topk is 0; it takes a number from 1"),
         ({"PostProcess": {"Topk": {"label_list": "cat"}}}, "label_list takes a list of names"),
+        (
+            {"PostProcess": {"Topk": {"label_list": ["yes", True]}}},
+            "label_list has True, which is no text: put",
+        ),
         ({"PostProcess": {"Topk": {"k": 5}}}, "Topk has an option 'k', which isn't known here"),
         ({"PostProcess": {"Rotate": None}}, "PostProcess has 'Rotate', which isn't known here"),
         (

@@ -55,7 +55,10 @@ def test_with_fewer_than_five_classes_there_is_no_top_5(
 ) -> None:
     counted = accuracy(tmp_path, "0.png 3\n1.png 3\n", entry(1, 2, 3, 4, 5), entry(3, 1))
     assert counted.summary() == ["The top-1 accuracy: 0.500 (1 of 2 images)"]
-    assert "top-5 accuracy takes answers of 5 classes; there was one of 2: send --top_k 5" in caplog.text
+    assert (
+        "top-5 accuracy takes answers of 5 classes; there was one of 2: if the model has as many, send"
+        in caplog.text
+    )
 
 
 def test_pictures_that_the_list_does_not_have_are_told(
@@ -125,3 +128,13 @@ def test_another_encoding_and_a_folder_are_refused(tmp_path: Path) -> None:
         Truth(tmp_path / "labels.txt")
     with pytest.raises(TruthError, match=f"can't be read: {os.strerror(21)}"):
         Truth(tmp_path)
+
+
+def test_a_path_may_run_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "sets" / "pictures").mkdir(parents=True)
+    (tmp_path / "data").symlink_to("disk")
+    for line in ("sets/pictures/0.png 3", f"{tmp_path}/data/sets/pictures/0.png 3"):
+        truth = Truth(write(tmp_path / "disk" / "labels.txt", line))
+        through_link = Truth(tmp_path / "data" / "labels.txt")
+        for each in (truth, through_link):
+            assert each.class_id(picture("0.png", tmp_path / "data" / "sets" / "pictures")) == 3

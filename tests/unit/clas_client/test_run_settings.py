@@ -19,7 +19,6 @@ def output(tmp_path: Path) -> Path:
 def test_the_same_settings_and_no_results_are_fine(output: Path, caplog: pytest.LogCaptureFixture) -> None:
     note_settings(output, SETTINGS)
     check_settings(output, SETTINGS)
-    check_settings(output, {name: SETTINGS[name] for name in ("image_file", "wire", "top_k")})  # no model
     check_settings(output.with_name("other.csv"), SETTINGS)
     assert not caplog.records
 
@@ -30,6 +29,7 @@ def test_the_same_settings_and_no_results_are_fine(output: Path, caplog: pytest.
         ({"wire": "encoded"}, r"another wire \(float32; now it is encoded\): name another --output"),
         ({"top_k": 5}, r"another top_k \(None; now it is 5\)"),
         ({"model's name": "large"}, r"another model's name \(tiny; now it is large\)"),
+        ({"image_file": "/others"}, r"another image_file \(/pictures; now it is /others\)"),
     ],
 )
 def test_other_settings_are_refused(output: Path, changed: dict[str, object], message: str) -> None:
@@ -38,10 +38,22 @@ def test_other_settings_are_refused(output: Path, changed: dict[str, object], me
         check_settings(output, {**SETTINGS, **changed})
 
 
-def test_another_folder_is_told_only(output: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_service_that_tells_nothing_more_of_its_model_is_refused(output: Path) -> None:
     note_settings(output, SETTINGS)
-    check_settings(output, {**SETTINGS, "image_file": "/moved"})
-    assert "was made of /pictures; now it goes on with /moved" in caplog.text
+    untold = {name: SETTINGS[name] for name in ("image_file", "wire", "top_k")}
+    with pytest.raises(
+        OutputError, match="of which the service tells nothing now: try again when it is ready"
+    ):
+        check_settings(output, untold)
+
+
+def test_what_was_not_told_before_is_known_from_now_on(output: Path) -> None:
+    untold = {name: SETTINGS[name] for name in ("image_file", "wire", "top_k")}
+    note_settings(output, untold)
+    assert check_settings(output, untold) == untold
+    assert check_settings(output, SETTINGS) == SETTINGS
+    note_settings(output, {**SETTINGS, "of an earlier version": 1})
+    assert check_settings(output, SETTINGS) == {**SETTINGS, "of an earlier version": 1}
 
 
 @pytest.mark.parametrize("content", [None, b"", b'{"wire": "enc', b"[]"])

@@ -51,6 +51,7 @@ def test_what_the_server_tells_becomes_settings(path: str) -> None:
             Reply({"status": "101", "msg": "a valid token is needed"}, 401),
             "HTTP 401: a valid token is needed",
         ),
+        (Reply({"msg": "moved\n\x1b[31maway"}, 502), r"HTTP 502: moved \S*away"),
         (Reply({"model": {"preprocess": {"mean": [0, 0, 0]}}}), "doesn't tell its resize_short"),
         (
             Reply({"model": {"preprocess": {**TOLD, "flip": 1}}}),

@@ -282,3 +282,11 @@ def test_a_predictor_is_not_replaced_by_one_of_another_model_while_others_serve(
     wait_until(lambda: "the model is another one than at the start" in caplog.text)
     assert best(submit(engine, 1)) == [1]
     assert len(engine.batcher._owners) == 1
+
+
+def test_a_model_that_the_settings_do_not_fit_is_ended(
+    engine_of: Callable[..., Engine], opener: Opener, tiny_model: Path
+) -> None:
+    engine = engine_of(tiny_model, main_indicator="ThreshOutput")  # which is for two classes, not for six
+    engine.start()
+    wait_until(lambda: engine.has_failed and not opener.opened[0].is_alive)

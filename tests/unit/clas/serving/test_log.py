@@ -1,7 +1,6 @@
 import json
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,17 +12,7 @@ from clas.serving.options import ServerOptions
 
 LOGGERS = ("clas_system", "uvicorn", "uvicorn.error", "gunicorn.error")
 
-
-@pytest.fixture(autouse=True)
-def log_as_before() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in (*LOGGERS, "python_multipart")]
-    before = [(list(logger.handlers), logger.propagate, logger.level) for logger in loggers]
-    yield
-    for handler in {handler for logger in loggers for handler in logger.handlers}:
-        handler.close()
-    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
-        logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
+pytestmark = pytest.mark.usefixtures("logger_as_it_was")
 
 
 @pytest.fixture

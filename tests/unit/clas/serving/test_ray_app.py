@@ -1,11 +1,16 @@
 import asyncio
+import gc
+import logging
+import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clas.device import available_cores
-from clas.errors import SettingsError
+from clas.errors import SettingsError, UnavailableError
 from clas.serving import ray_app
+from clas.serving.batcher import Batcher
 from clas.serving.plan import plan_of_names
 from clas.serving.ray_app import Front, Replica
 
@@ -30,7 +35,7 @@ def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> fl
 
 @pytest.mark.parametrize(
     ("cores", "threads", "predictors"),
-    [(1, 1, (0,)), (2, 2, (2, 1, 1)), (8, 8, (8, 2, 2, 2, 2)), (0, 8, (8, 2, 2, 2, 2))],
+    [(0.5, 1, (0,)), (1, 1, (0,)), (2, 2, (2, 1, 1)), (8, 8, (8, 2, 2, 2, 2)), (0, 8, (8, 2, 2, 2, 2))],
     indirect=["cores"],
 )
 def test_a_replica_uses_the_cores_that_ray_has_set_aside(
@@ -70,6 +75,9 @@ class Model:
         self.options = plan_of_names({"timeout_s": 5.0}, "user_config").options
         self.busy_s = busy_s
 
+    def check_pace(self, timeout_s: float) -> None:
+        Batcher.check_pace(self, timeout_s)  # type: ignore[arg-type]
+
 
 async def _check_health(busy_s: float | None) -> None:
     replica = Replica()
@@ -84,10 +92,48 @@ def test_a_replica_is_well_while_it_loads_and_while_it_works(busy_s: float | Non
 
 
 def test_a_replica_whose_model_hangs_is_not_well() -> None:
-    with pytest.raises(RuntimeError, match="at one batch for 16 s"):
+    with pytest.raises(UnavailableError, match="at one batch for 16 s"):
         asyncio.run(_check_health(16.0))
 
 
 def test_cores_are_those_of_the_process_where_ray_has_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.get_runtime_context", lambda: Context(1000))
     assert ray_app._plan({}).settings.cpu_num_threads == available_cores()
+
+
+@pytest.mark.usefixtures("cores", "logger_as_it_was")
+@pytest.mark.parametrize("cores", [1], indirect=True)
+def test_a_configuration_that_is_refused_leaves_the_log_as_it_was(tmp_path: Path) -> None:
+    async def refuse() -> None:
+        replica = Replica()
+        replica.app = Front()
+        before: Any = Model(0)
+        replica.app.service = before
+        await replica.reconfigure({"log_level": "error", "inference_model_dir": str(tmp_path / "nothing")})
+        assert replica.app.service is before
+
+    asyncio.run(refuse())
+    assert logging.getLogger("clas_system").level == logging.INFO
+
+
+def test_a_service_that_was_replaced_leaves_nothing_behind() -> None:
+    class Service:
+        def __init__(self) -> None:
+            self.ring = self
+
+        async def close(self) -> None:
+            """Nothing to do."""
+
+    async def replace() -> Any:
+        old: Any = Service()
+        left = weakref.ref(old)
+        gc.freeze()
+        task = asyncio.create_task(ray_app._retire(old))
+        del old
+        await task
+        return left()
+
+    try:
+        assert asyncio.run(replace()) is None
+    finally:
+        gc.unfreeze()
