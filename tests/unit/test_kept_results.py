@@ -352,7 +352,9 @@ def test_a_disk_that_is_full_while_sending_is_one_line_and_status_1(
     file = tmp_path / ("full.jsonl" if flag == "--output" else "full.html")
     limited = (
         "import resource, sys, test_hubserving; "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); sys.exit(test_hubserving.main())"
+        "soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard)); status = test_hubserving.main(); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard)); sys.exit(status)"  # coverage writes, too
     )
     big = write_pictures(tmp_path / "big", 200)
     with scripted_service(answer_greys) as service:
