@@ -40,9 +40,9 @@ def json_lines(name: str, prediction: Prediction) -> Iterator[str]:
 def csv_lines(name: str, prediction: Prediction) -> Iterator[str]:
     """A row for each class; for a picture without any, or one that failed with its `error`, one row."""
     if not prediction["class_ids"]:
-        yield _csv_row(name, "", "", "", "", prediction.get("error", ""))
+        yield csv_row(name, "", "", "", "", prediction.get("error", ""))
     for rank, (class_id, label, score) in enumerate(_classes(prediction), start=1):
-        yield _csv_row(name, rank, class_id, label, score, "")
+        yield csv_row(name, rank, class_id, label, score, "")
 
 
 def _classes(prediction: Prediction) -> Iterator[tuple[int, str, float]]:
@@ -51,7 +51,8 @@ def _classes(prediction: Prediction) -> Iterator[tuple[int, str, float]]:
     return zip(prediction["class_ids"], labels, prediction["scores"], strict=True)
 
 
-def _csv_row(*values: object) -> str:
+def csv_row(*values: object) -> str:
+    """One row of CSV, without the end of its line."""
     row = io.StringIO()
     csv.writer(row, lineterminator="").writerow(values)
     return row.getvalue()
@@ -60,6 +61,6 @@ def _csv_row(*values: object) -> str:
 FORMATS: Final = {
     "text": Format((), text_lines),
     "json": Format((), json_lines),
-    "csv": Format((_csv_row(*_CSV_COLUMNS),), csv_lines),
+    "csv": Format((csv_row(*_CSV_COLUMNS),), csv_lines),
 }
 """What `--format` takes."""

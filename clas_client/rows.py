@@ -7,12 +7,12 @@ formula; the lists are JSON as it is.
 """
 
 import csv
-import io
 import json
 import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from clas.output import csv_row
 from clas.postprocess import Prediction, failed_prediction
 
 from .answer import is_prediction
@@ -73,7 +73,7 @@ def _write_csv(name: str, prediction: Prediction) -> bytes:
         **{key: json.dumps(prediction[key], ensure_ascii=False) for key in _LISTS},
         "error": _escape(prediction.get("error", "")),
     }
-    return _csv_line([cells[column] for column in CSV_COLUMNS])
+    return _encode(csv_row(*(cells[column] for column in CSV_COLUMNS)))
 
 
 def _read_csv(line: str) -> tuple[str, Prediction]:
@@ -95,12 +95,6 @@ def _checked(entry: dict[str, Any]) -> Prediction:
     return entry  # type: ignore[return-value]
 
 
-def _csv_line(cells: list[str]) -> bytes:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(cells)
-    return _encode(line.getvalue())
-
-
 def _encode(line: str) -> bytes:
     return line.encode("utf-8", "backslashreplace") + b"\n"
 
@@ -120,7 +114,7 @@ def _unescape(text: str) -> str:
 
 # The mark at the start tells a spreadsheet that this is UTF-8.
 FORMATS: Final = {
-    ".csv": RowFormat(b"\xef\xbb\xbf" + _csv_line(list(CSV_COLUMNS)), _write_csv, _read_csv),
+    ".csv": RowFormat(b"\xef\xbb\xbf" + _encode(csv_row(*CSV_COLUMNS)), _write_csv, _read_csv),
     ".jsonl": RowFormat(b"", _write_json, _read_json),
 }
 """By the ending of the file's name."""

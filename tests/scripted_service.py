@@ -2,6 +2,7 @@
 
 import json
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -98,3 +99,20 @@ def scripted_service(
         service.server.shutdown()
         thread.join()
         service.server.server_close()
+
+
+def peak_memory(answer: Callable[[dict[str, Any]], Reply], send: Callable[[str], object]) -> int:
+    """The most bytes that Python held while `send`, called with the address of a service, was at work."""
+
+    def forget(request: dict[str, Any]) -> Reply:
+        reply = answer(request)
+        request.clear()
+        return reply
+
+    tracemalloc.start()
+    try:
+        with scripted_service(forget) as service:
+            send(service.url)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

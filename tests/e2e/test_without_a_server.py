@@ -35,8 +35,12 @@ def env(repository: Path) -> dict[str, str]:
 
 
 def run_clas(env: dict[str, str], cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_python(env, cwd, "-m", "clas", *arguments)
+
+
+def run_python(env: dict[str, str], cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "clas", *arguments],
+        [sys.executable, *arguments],
         env=env,
         cwd=cwd,
         capture_output=True,
@@ -182,15 +186,8 @@ entries = module.classification(
     paths=[{str(pictures / "rocket.jpg")!r}, "nowhere.jpg"], batch_size=8, top_k=5)
 print(json.dumps(entries))
 """
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        env=installed,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=TIMEOUT_S,
-    )
+    done = run_python(installed, tmp_path, "-W", "ignore", "-c", code)
+    assert done.returncode == 0, done.stderr
     entries = json.loads(done.stdout.splitlines()[-1])
     assert_right(entries[:2], ["coffee.png", "rocket.jpg"])
     assert entries[2]["error"] == "the file can't be read: No such file or directory"

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import test_hubserving
 from clas.protocol import decode
 from clas.settings import PREPROCESS_NAMES, Settings
 from clas_client.rows import FORMATS
-from scripted_service import Reply, answer_rightly, envelope, scripted_service
+from scripted_service import Reply, answer_rightly, envelope, peak_memory, scripted_service
 
 ENDINGS = tuple(FORMATS)
 RAW = ("--normalize", "False", "--resize_short", "8", "--crop_size", "8")
@@ -435,18 +434,7 @@ def test_memory_does_not_grow_with_what_is_kept(tmp_path: Path) -> None:
             if not link.exists():
                 link.hardlink_to(folder / "x.png")
         kept = ["--output", tmp_path / f"{count}.csv", "--report", tmp_path / f"{count}.html"]
-        tracemalloc.start()
-        try:
-            with scripted_service(forget) as service:
-                run(service.url, folder, *kept, "--label_file", labels)
-            return tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-
-    def forget(request: dict[str, Any]) -> Reply:
-        reply = answer_greys(request)
-        request.clear()
-        return reply
+        return peak_memory(answer_greys, lambda url: run(url, folder, *kept, "--label_file", labels))
 
     peak(5)  # imports and caches
     few = peak(10)

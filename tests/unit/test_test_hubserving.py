@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 import time
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 import test_hubserving
-from scripted_service import Reply, answer_rightly, envelope, predictions, scripted_service
+from scripted_service import Reply, answer_rightly, envelope, peak_memory, predictions, scripted_service
 
 
 def write_picture(file: Path, value: int = 0) -> Path:
@@ -175,18 +174,7 @@ def test_memory_does_not_grow_with_the_number_of_images(pictures: Path) -> None:
     def peak(images: int) -> int:
         for number in range(len(list(pictures.iterdir())), images):
             (pictures / f"x{number}.png").hardlink_to(pictures / "a.png")
-        tracemalloc.start()
-        try:
-            with scripted_service(forget) as service:
-                run(service.url, pictures)
-            return tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-
-    def forget(request: dict[str, Any]) -> Reply:
-        reply = answer_rightly(request)
-        request.clear()
-        return reply
+        return peak_memory(answer_rightly, lambda url: run(url, pictures))
 
     peak(3)  # imports and caches
     few = peak(5)
