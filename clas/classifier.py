@@ -142,23 +142,24 @@ class Classifier:
         self._topk.check(top_k)
         return self._classify_in_pieces(entries, lambda piece: self.preparation.of_images(piece, top_k))
 
-    def score(self, tensor: Batch) -> Scores:
+    def score(self, *parts: Batch) -> Scores:
         """Run the model.
 
         Args:
-            tensor: [n, C, H, W] float32, C-contiguous; up to `max_batch_size` images.
+            parts: One batch, in one part or several: [n, C, H, W] float32, C-contiguous; up to
+                `max_batch_size` images in all.
 
         Returns:
-            [n, num_classes] float32.
+            [images, num_classes] float32.
 
         Raises:
             PredictionError: The model failed.
         """
-        missing = (self._predictor.batch_size or 0) - len(tensor)
+        count = sum(len(part) for part in parts)
+        missing = (self._predictor.batch_size or 0) - count
         if missing > 0:  # the model takes one size only
-            padding = np.zeros((missing, *tensor.shape[1:]), np.float32)
-            return self._predictor.run(np.concatenate([tensor, padding]))[: len(tensor)]
-        return self._predictor.run(tensor)
+            parts = (*parts, np.zeros((missing, *parts[0].shape[1:]), np.float32))
+        return self._predictor.run(*parts)[:count]
 
     def results(self, prepared: Prepared, scores: Scores | None) -> list[Prediction]:
         """Name the best classes of each image.

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from .errors import RequestError
 
 _SCORE_DECIMALS: Final = 5
+_FEW: Final = 8
+"""The largest k for which k steps are faster than a partition of all scores."""
 
 
 class _Results(TypedDict):
@@ -59,6 +61,8 @@ class Topk:
 
     def __call__(self, scores: npt.NDArray[np.float32], k: int) -> list[Prediction]:
         """Turn scores [N, num_classes] into N results, best first; of equals, the lower id first."""
+        if k <= _FEW:
+            return [self._entry(*_few_best(row, k)) for row in scores]
         order, best = _best(scores, k)
         return [
             self._entry(class_ids, row) for class_ids, row in zip(order.tolist(), best.tolist(), strict=True)
@@ -71,6 +75,17 @@ class Topk:
             "scores": [round(score, _SCORE_DECIMALS) for score in scores],
             "label_names": [self.labels.get(i, "") for i in class_ids] if self.labels else [],
         }
+
+
+def _few_best(scores: npt.NDArray[np.float32], k: int) -> tuple[list[int], list[float]]:
+    """What `_best` says of one image, [num_classes]; for a small k faster, since it is one step for each."""
+    left = scores.copy()
+    class_ids: list[int] = []
+    for _ in range(k):
+        best = int(left.argmax())  # of equals, the first
+        class_ids.append(best)
+        left[best] = -np.inf
+    return class_ids, scores[class_ids].tolist()
 
 
 def _best(scores: npt.NDArray[np.float32], k: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:

@@ -52,7 +52,7 @@ class AnyPredictor(Protocol):
     def ensure_open(self) -> None:
         """See `Predictor.ensure_open`."""
 
-    def run(self, batch: Batch) -> Scores:
+    def run(self, *parts: Batch) -> Scores:
         """See `Predictor.run`."""
 
 
@@ -108,20 +108,22 @@ class Predictor:
         with self.lock:
             self._ensure_open()
 
-    def run(self, batch: Batch) -> Scores:
+    def run(self, *parts: Batch) -> Scores:
         """Compute the scores of a batch.
 
         Args:
-            batch: [N, ...] float32, C-contiguous, as `input_shape` has it.
+            parts: The batch, in one part or several, each [n, ...] float32, C-contiguous, as `input_shape`
+                has it.
 
         Returns:
-            [N, num_classes] float32.
+            [N, num_classes] float32, N the sum of all n.
 
         Raises:
             DeviceError: As `ensure_open`.
             ModelLoadError: As `ensure_open`.
             PredictionError: The model failed.
         """
+        batch = parts[0] if len(parts) == 1 else np.concatenate(parts)
         with self.lock:
             self._ensure_open()
             try:

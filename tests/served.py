@@ -39,12 +39,12 @@ class HeldPredictor(Predictor):
         self.is_alive = True
         super().__init__(files, settings)
 
-    def run(self, batch: Batch) -> Scores:
-        self.sizes.append(len(batch))
+    def run(self, *parts: Batch) -> Scores:
+        self.sizes.append(sum(map(len, parts)))
         self.gate.enter()
         if self.fault:
             raise self.fault
-        return super().run(batch)
+        return super().run(*parts)
 
     def close(self) -> None:
         self.is_alive = False

@@ -7,10 +7,8 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
-
-import numpy as np
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from ..errors import PredictionError, UnavailableError
 from ..predictor import Batch, Scores
@@ -19,7 +17,13 @@ from .job import Job, Piece
 _SLACK_S: Final = 10.0  # for the owner to end a process that hangs
 _BEAT_S: Final = 0.2  # the longest time without a heartbeat while there is nothing to do
 
-Score = Callable[[Batch], Scores]
+
+class Score(Protocol):
+    """Runs a model."""
+
+    def __call__(self, *parts: Batch) -> Scores:
+        """See `Classifier.score`."""
+
 
 
 class _Owner:
@@ -122,8 +126,8 @@ class Batcher:
         """Run a model on what comes, until `close`, or until the model is lost; what waits then stays.
 
         Args:
-            score: Runs the model on [n, C, H, W].
-            max_batch_size: Largest n; the same for all predictors.
+            score: Runs the model on a batch that comes in parts, an argument for each, [n, C, H, W].
+            max_batch_size: Largest sum of all n; the same for all predictors.
             is_lost: Tells whether the model can't be run any more; asked now and then.
             is_wide: This one takes all cores; the others, if there are any, share them.
         """
@@ -222,7 +226,7 @@ class Batcher:
         for piece in pieces:
             piece.job.queued_s = piece.job.queued_s or piece.job.waited_s
         try:
-            scores = score(_joined(pieces))
+            scores = score(*(piece.tensor for piece in pieces))
             wanted = sum(len(piece.tensor) for piece in pieces)
             if len(scores) != wanted:
                 raise PredictionError(f"the model answered {len(scores)} results to {wanted} images")  # noqa: TRY301
@@ -261,8 +265,3 @@ class Batcher:
             for piece in reversed(pieces):
                 piece.is_suspect = True
                 self._queue.appendleft(piece)
-
-
-def _joined(pieces: Iterable[Piece]) -> Batch:
-    tensors = [piece.tensor for piece in pieces]
-    return tensors[0] if len(tensors) == 1 else np.concatenate(tensors)

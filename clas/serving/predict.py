@@ -17,6 +17,7 @@ from .admission import Admission, Ticket
 from .engine import Engine
 from .envelope import answer
 from .inputs import JSON, Inputs, check_media_type, read_inputs, read_query
+from .mailbox import Mailbox
 from .metrics import Metrics
 from .options import ServerOptions
 from .patience import Patience
@@ -44,6 +45,7 @@ class Predict:
         self._options = options
         self._metrics = metrics
         self._executor = executor
+        self._finished = Mailbox()
         self._admission = Admission(
             options.max_queue_images, options.max_queue_bytes, metrics.queue_images.set
         )
@@ -105,7 +107,7 @@ class Predict:
         scores = None
         if len(prepared.tensor):
             job = self._engine.batcher.submit(prepared.tensor, deadline)
-            scores = await asyncio.wrap_future(job.scores)
+            scores = await self._finished.wait(job.scores)
             self._metrics.queue_time.observe(job.queued_s)
             elapse_s += job.compute_s
             timing += f", queue;dur={job.queued_s * 1000:.1f}, predict;dur={job.compute_s * 1000:.1f}"

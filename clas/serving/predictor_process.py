@@ -96,7 +96,7 @@ class PredictorProcess:
     def ensure_open(self) -> None:
         """Nothing to do: this object isn't carried over forks."""
 
-    def run(self, batch: Batch) -> Scores:
+    def run(self, *parts: Batch) -> Scores:
         """Compute the scores of a batch; see `Predictor.run`.
 
         Raises:
@@ -105,10 +105,11 @@ class PredictorProcess:
         """
         if self._is_closed:
             raise UnavailableError("the model's process is being replaced")
-        memory = self._room_for(batch.nbytes)
-        np.ndarray(batch.shape, np.float32, memory.buf)[...] = batch
+        shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
+        memory = self._room_for(sum(part.nbytes for part in parts))
+        np.concatenate(parts, out=np.ndarray(shape, np.float32, memory.buf))
         with contextlib.suppress(OSError):  # a broken pipe is met again by the receiver
-            self._connection.send(_Order(memory.name, batch.shape))
+            self._connection.send(_Order(memory.name, shape))
         scores: Scores = self._receive(self._timeout_s)
         return scores
 

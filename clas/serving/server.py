@@ -26,6 +26,7 @@ _KEEP_ALIVE_S: Final = 60
 _BACKLOG: Final = 2048
 _MAX_HEAD_BYTES: Final = 65_536
 _BODY_BYTES: Final = 2**20  # of a body, that wait here for the application to take them
+_CONTINUE: Final = b"HTTP/1.1 100"
 _UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _LAST_REQUEST_S: Final = 0.3  # for a request to an idle connection that is on its way when the server stops
 _LINGER_S: Final = 2.0  # for a client that is still sending to read why it is refused
@@ -79,6 +80,8 @@ class Protocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
+        if self.cycle is not None and not isinstance(self.cycle.transport, _HeadWithBody):
+            self.cycle.transport = _HeadWithBody(self.transport, self.loop)  # type: ignore[assignment]
         if self._is_last_request and self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -149,6 +152,40 @@ class Protocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+class _HeadWithBody:
+    """The transport of one answer: its head is sent with the first part of its body.
+
+    uvicorn writes them one after the other, and each would be a packet that wakes the client.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        """Send this, or keep it until the next part comes, or until nothing else is to be done."""
+        if not self._held and data.startswith(b"HTTP/1.1 ") and not data.startswith(_CONTINUE):
+            self._held = data
+            self._loop.call_soon(self._flush)
+            return
+        held, self._held = self._held, b""
+        self._transport.write(held + data)
+
+    def close(self) -> None:
+        """Send what is kept, and end the connection."""
+        self._flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever it is
+        return getattr(self._transport, name)
+
+    def _flush(self) -> None:
+        held, self._held = self._held, b""
+        if held:
+            self._transport.write(held)
 
 
 def uvicorn_options(options: ServerOptions) -> dict[str, Any]:

@@ -39,7 +39,8 @@ class OnnxPredictor:
     def ensure_open(self) -> None:
         """Nothing to do: mosec starts its workers anew, it doesn't fork them."""
 
-    def run(self, batch: Batch) -> Scores:
-        """[N, C, H, W] float32 -> [N, classes] float32."""
+    def run(self, *parts: Batch) -> Scores:
+        """[N, C, H, W] float32, in one part or several -> [N, classes] float32."""
+        batch = parts[0] if len(parts) == 1 else np.concatenate(parts)
         scores: Scores = self.session.run(None, {self.input: batch})[0]
         return scores

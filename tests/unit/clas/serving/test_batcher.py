@@ -28,7 +28,8 @@ class Model:
         self.gate = Gate()
         self.batches: list[list[int]] = []
 
-    def __call__(self, batch: Batch) -> Scores:
+    def __call__(self, *parts: Batch) -> Scores:
+        batch = np.concatenate(parts)
         self.batches.append([int(image[0, 0, 0]) for image in batch])
         self.gate.enter()
         if (batch < 0).any():
@@ -170,7 +171,7 @@ def test_a_request_whose_first_piece_failed_is_computed_no_further(start: Callab
 def test_a_wrong_number_of_results_is_an_error(
     start: Callable[..., Owner], jobs: list[tuple[int, ...]]
 ) -> None:
-    owner = start(score=lambda batch: np.zeros((len(batch) + 1, 2), np.float32))
+    owner = start(score=lambda *parts: np.zeros((sum(map(len, parts)) + 1, 2), np.float32))
     submitted = [owner.submit(*numbers) for numbers in jobs]
     for job, numbers in zip(submitted, jobs, strict=True):
         wanted = f"the model answered {len(numbers) + 1} results to {len(numbers)} images"
@@ -345,7 +346,8 @@ def test_neighbours_of_a_request_that_ended_the_model_get_their_scores_from_the_
     jobs = [batcher.submit(np.full((1, 2, 2, 2), number, np.float32), deadline) for number in (1, 2, 3)]
     batches: list[int] = []
 
-    def die(batch: Batch) -> Scores:
+    def die(*parts: Batch) -> Scores:
+        batch = np.concatenate(parts)
         batches.append(len(batch))
         if (batch == 2).any():
             raise UnavailableError("the model's process has died")
@@ -478,7 +480,7 @@ def test_a_lost_model_leaves_its_work_to_the_others() -> None:
     batcher, other = Batcher(0, lambda _: None), Model()
     lost = threading.Event()
 
-    def die(_: Batch) -> Scores:
+    def die(*_: Batch) -> Scores:
         lost.set()
         raise UnavailableError("the model's process has died")
 

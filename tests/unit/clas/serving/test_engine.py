@@ -21,13 +21,13 @@ class MortalPredictor(HeldPredictor):
 
     is_doomed = False
 
-    def run(self, batch: Batch) -> Scores:
+    def run(self, *parts: Batch) -> Scores:
         if self.is_doomed:
-            self.sizes.append(len(batch))
+            self.sizes.append(sum(map(len, parts)))
             self.gate.enter()
             self.is_alive = False
             raise UnavailableError("the model's process has died")
-        return super().run(batch)
+        return super().run(*parts)
 
 
 class Opener:
