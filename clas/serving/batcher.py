@@ -32,12 +32,14 @@ class _Owner:
     Attributes:
         is_wide: Its predictor takes all cores, and so goes with no other.
         busy_since: When its model got the batch that it is at; None if it is at none.
+        images: How many it got.
         changed: Tells it to look at the queue.
     """
 
     def __init__(self, lock: threading.Lock, *, is_wide: bool) -> None:
         self.is_wide = is_wide
         self.busy_since: float | None = None
+        self.images = 0
         self.changed = threading.Condition(lock)
 
 
@@ -148,7 +150,7 @@ class Batcher:
     def _next_batch(self, owner: _Owner, is_lost: Callable[[], bool]) -> list[Piece]:
         """Wait for work, and take as much of it as fits; empty when there will be none, or no model."""
         with self._lock:
-            owner.busy_since = None
+            owner.busy_since, owner.images = None, 0
             while not is_lost():
                 self._beat(owner)
                 self._drop_unwanted()
@@ -213,14 +215,16 @@ class Batcher:
             else:
                 left.append(piece)
         self._queue = left
+        owner.images = sum(len(piece.tensor) for piece in taken)
         self._wake_one()
         return taken
 
     def _share(self) -> int:
-        """How many images to take, so that as many are left for each of the other predictors."""
+        """How many images to take, so that each of the other predictors has, or is left, as many."""
         images = sum(len(piece.tensor) for piece in self._queue)
-        sharing = max(1, sum(not owner.is_wide for owner in self._owners))
-        return min(self._max_batch_size, math.ceil(images / sharing))
+        sharing = [owner for owner in self._owners if not owner.is_wide]
+        images += sum(owner.images for owner in sharing)
+        return min(self._max_batch_size, math.ceil(images / max(1, len(sharing))))
 
     def _run(self, pieces: Sequence[Piece], score: Score, is_lost: Callable[[], bool]) -> None:
         for piece in pieces:

@@ -53,6 +53,8 @@ class Protocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._is_in_body = False
         self._is_refused = False
+        self._parts: list[bytes] = []  # of a body, that the application hasn't been given yet
+        self._parts_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -94,15 +96,26 @@ class Protocol(HttpToolsProtocol):
         """Hand on what has come when it is much, or all of it, not each part for itself."""
         if self.cycle is None or self.cycle.response_complete:
             return
-        self.cycle.body += body
-        if len(self.cycle.body) > _BODY_BYTES:
+        self._parts.append(body)
+        self._parts_bytes += len(body)
+        if self._parts_bytes > _BODY_BYTES:
+            self._hand_on()
             self.flow.pause_reading()
             self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """What comes now is a head again."""
         self._is_in_body = False
+        if self.cycle is not None:
+            self._hand_on()
         super().on_message_complete()
+
+    def _hand_on(self) -> None:
+        """Give the application what has come: as bytes, of which uvicorn makes no copy as of a bytearray."""
+        body = b"".join(self._parts) if not self.cycle.body else bytes(self.cycle.body) + b"".join(self._parts)
+        self.cycle.body = body  # type: ignore[assignment]
+        self._parts.clear()
+        self._parts_bytes = 0
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what isn't HTTP.

@@ -450,14 +450,18 @@ def test_what_comes_while_another_is_computed_goes_to_those_that_share(owners: C
     ]
 
 
-def test_each_takes_its_share_of_what_waits(owners: Callable[..., Owners]) -> None:
+def test_each_takes_as_many_as_the_others_have_or_are_left(owners: Callable[..., Owners]) -> None:
     several = owners(wide=False, sharing=2)
     with several.held():
         jobs = [several.submit(0), several.submit(1)]
         wait_until(lambda: sum(map(len, several.batches)) == 2)
         jobs += [several.submit(number) for number in range(2, 8)]
+        first, other = sorted(several.models, key=lambda model: model.batches)
+        first.gate.open()
+        wait_until(lambda: len(first.batches) == 3)
+        assert first.batches == [[0], [2, 3, 4, 5], [6, 7]]
     assert [answer_of(job) for job in jobs] == [[number] for number in range(8)]
-    assert max(len(batch) for model in several.batches for batch in model) == 3
+    assert other.batches == [[1]]
 
 
 def test_the_pieces_of_one_request_are_computed_side_by_side_and_put_in_order(
