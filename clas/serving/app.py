@@ -36,7 +36,7 @@ from .tokens import Tokens
 
 _TICK_S: Final = 1.0
 _KEPT_BLOCK: Final = 32 * 2**20
-"""Bytes of a block of memory that is kept when it is freed, at the most; decoded photographs have a few million."""
+"""Bytes of the largest block of memory that is kept when it is freed; a decoded photograph has millions."""
 _KEPT: Final = 64 * 2**20
 """Bytes that each thread keeps; what the C library comes to by itself once such a block was freed."""
 

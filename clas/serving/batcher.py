@@ -25,7 +25,6 @@ class Score(Protocol):
         """See `Classifier.score`."""
 
 
-
 class _Owner:
     """A thread in `serve`.
 

@@ -112,8 +112,9 @@ class Protocol(HttpToolsProtocol):
 
     def _hand_on(self) -> None:
         """Give the application what has come: as bytes, of which uvicorn makes no copy as of a bytearray."""
-        body = b"".join(self._parts) if not self.cycle.body else bytes(self.cycle.body) + b"".join(self._parts)
-        self.cycle.body = body  # type: ignore[assignment]
+        if self.cycle.body:  # not taken yet
+            self._parts.insert(0, bytes(self.cycle.body))
+        self.cycle.body = b"".join(self._parts)  # type: ignore[assignment]
         self._parts.clear()
         self._parts_bytes = 0
 
