@@ -42,6 +42,11 @@ def test_results_keep_the_order_of_the_batch(classifier: Classifier) -> None:
     assert best(classifier.classify(solid_batch(2, 0, 1))) == [2, 0, 1]
 
 
+def test_a_model_with_a_fixed_batch_size_takes_a_batch_in_parts(tmp_path: Path) -> None:
+    fixed = classifier_of(write_model(tmp_path, input_shape=(4, 3, 32, 32)))
+    assert fixed.score(solid_batch(2), solid_batch(0, 1)).argmax(axis=1).tolist() == [2, 0, 1]
+
+
 def test_a_model_with_a_fixed_batch_size_answers_batches_of_any_size(tmp_path: Path) -> None:
     fixed = classifier_of(write_model(tmp_path, input_shape=(4, 3, 32, 32)))
     for channels in ([0], [2, 1], [0, 1, 2, 1], [0, 1, 2, 1, 0, 2]):

@@ -21,6 +21,17 @@ def test_of_equal_scores_the_lower_id_comes_first() -> None:
     assert Topk(4, 9, {})(np.full((1, 9), 0.1, np.float32), 4)[0]["class_ids"] == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("k", [1, 2, 8, 9, 20, 50])
+def test_however_many_are_asked_for_they_are_the_best_in_their_order(k: int) -> None:
+    scores = np.random.default_rng(k).integers(0, 30, (7, 50)).astype(np.float32) / 32  # many are equal
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    found = Topk(k, 50, {})(scores, k)
+    assert [entry["class_ids"] for entry in found] == order.tolist()
+    assert [entry["scores"] for entry in found] == [
+        [round(float(score), 5) for score in row] for row in np.take_along_axis(scores, order, 1)
+    ]
+
+
 def test_results_are_plain_python_numbers() -> None:
     entry = Topk(1, 3, {})(SCORES, 1)[0]
     assert type(entry["class_ids"][0]) is int

@@ -104,6 +104,43 @@ def test_the_tensor_form_is_read() -> None:
     assert (inputs.top_k, inputs.is_alone) == (2, False)
 
 
+REVERT = '"revert_params": {"shape": [3], "dtype": "uint8"}'
+
+
+@pytest.mark.parametrize(
+    ("body", "pixels"),
+    [
+        (f'{{"images": "AAEC", {REVERT}}}', [0, 1, 2]),
+        (f'\n {{\t"images"  :\r"AAEC" , {REVERT} }} ', [0, 1, 2]),
+        (f'{{{REVERT}, "images": "AAEC"}}', [0, 1, 2]),
+        (f'{{"images": "\\/\\/\\/\\/", {REVERT}}}', [255, 255, 255]),
+        (f'{{"images": "AAEC", {REVERT}, "images": "AwQF"}}', [3, 4, 5]),
+        (f'{{"images": "\\u0041AEC", {REVERT}}}', [0, 1, 2]),
+    ],
+)
+def test_the_text_of_a_tensor_may_stand_anywhere_and_be_escaped(body: str, pixels: list[int]) -> None:
+    images = read_inputs(JSON, body.encode(), None, 8).images
+    assert isinstance(images, np.ndarray)
+    assert images.tolist() == pixels
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"images": "AA\x00C", "revert_params": {"shape": [3], "dtype": "uint8"}}', "images is not base64"),
+        (b'{"images": "AAEC', "the body is not JSON: "),
+        (b'{"images": "AAEC"', "the body is not JSON: "),
+        (b'{"images": "AAEC" "revert_params": 1}', "the body is not JSON: "),
+        (b'{"images": "AAEC", "images": 5}', "images is a number"),
+        (b'{"images": "AAEC"}x', "the body is not JSON: "),
+        (b'\x0b{"images": "AAEC"}', "the body is not JSON: "),
+    ],
+)
+def test_what_is_wrong_around_or_in_the_text_of_a_tensor_is_refused(body: bytes, message: str) -> None:
+    with pytest.raises(RequestError, match=re.escape(message)):
+        read_inputs(JSON, body, None, 8)
+
+
 def test_the_encoded_image_form_is_read() -> None:
     entries = [base64.b64encode(b"a file").decode(), "no base64", 5]
     inputs = read_json({"images": entries})

@@ -15,7 +15,7 @@ from clas.serving.options import ServerOptions
 from clas.serving.predictor_process import PredictorProcess
 from clas.settings import Settings, load_settings
 from serving_process import eventually, is_spawned
-from tiny_models import solid_batch
+from tiny_models import brightest_channel, solid_batch, write_model
 
 
 def files_in(directory: Path) -> ModelFiles:
@@ -53,6 +53,36 @@ def test_it_answers_as_a_predictor_in_this_process_does(
     for channels in ([1], [2, 0, 1], [0] * 40, [2]):  # more room is made, and kept
         batch = solid_batch(*channels)
         np.testing.assert_allclose(process.run(batch), here.run(batch), atol=1e-6)
+
+
+def test_a_batch_may_come_in_parts(process: PredictorProcess, tiny_model: Path, settings: Settings) -> None:
+    here = Predictor(files_in(tiny_model), settings)
+    parts = solid_batch(1), solid_batch(2, 0), solid_batch(1)
+    wanted = here.run(np.concatenate(parts))
+    assert wanted.argmax(axis=1).tolist() == [1, 2, 0, 1]
+    np.testing.assert_array_equal(here.run(*parts), wanted)
+    np.testing.assert_allclose(process.run(*parts), wanted, atol=1e-6)
+
+
+def test_there_is_room_for_more_scores_than_an_image_has_numbers(
+    tmp_path: Path, settings: Settings, options: ServerOptions
+) -> None:
+    write_model(tmp_path, brightest_channel(5000), num_classes=5000)
+    process = PredictorProcess(files_in(tmp_path), settings, options)
+    try:
+        scores = process.run(solid_batch(1))
+    finally:
+        process.close()
+    assert scores.shape == (1, 5000)
+    assert scores.sum() == pytest.approx(1, abs=1e-3)
+    assert scores.argmax() == 1
+
+
+def test_scores_stay_what_they_are_when_others_follow(process: PredictorProcess) -> None:
+    first = process.run(solid_batch(2))
+    kept = first.copy()
+    process.run(solid_batch(0))
+    np.testing.assert_array_equal(first, kept)
 
 
 def test_a_failed_prediction_is_told_and_the_next_one_answered(process: PredictorProcess) -> None:

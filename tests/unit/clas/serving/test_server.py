@@ -1,0 +1,53 @@
+import asyncio
+
+from clas.serving.server import _HeadWithBody
+
+
+class Transport:
+    """Notes what is written, and that it is closed."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.is_closed = False
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+async def write(*parts: bytes, pause: bool = False, close: bool = False) -> Transport:
+    transport = Transport()
+    answer = _HeadWithBody(transport, asyncio.get_running_loop())  # type: ignore[arg-type]
+    for part in parts:
+        answer.write(part)
+        if pause:
+            await asyncio.sleep(0)
+    if close:
+        answer.close()
+    else:
+        await asyncio.sleep(0)
+    assert answer.is_closed is close  # like all else, the other transport's
+    return transport
+
+
+HEAD = b"HTTP/1.1 200 OK\r\na: b\r\n\r\n"
+
+
+def test_the_head_of_an_answer_goes_with_its_body() -> None:
+    assert asyncio.run(write(HEAD, b"body", b"more")).written == [HEAD + b"body", b"more"]
+
+
+def test_a_head_without_a_body_goes_too() -> None:
+    assert asyncio.run(write(HEAD)).written == [HEAD]
+    assert asyncio.run(write(HEAD, close=True)).written == [HEAD]
+
+
+def test_a_body_that_comes_later_does_not_keep_the_head() -> None:
+    assert asyncio.run(write(HEAD, b"body", pause=True)).written == [HEAD, b"body"]
+
+
+def test_a_word_that_the_client_waits_for_goes_at_once() -> None:
+    go_on = b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert asyncio.run(write(go_on, HEAD, b"body")).written == [go_on, HEAD + b"body"]
