@@ -79,7 +79,7 @@ class Topk:
 
 def _few_best(scores: npt.NDArray[np.float32], k: int) -> tuple[list[int], list[float]]:
     """What `_best` says of one image, [num_classes]; for a small k faster, since it is one step for each."""
-    left = scores.copy()
+    left = scores.astype(np.float64)
     class_ids: list[int] = []
     for _ in range(k):
         best = int(left.argmax())  # of equals, the first

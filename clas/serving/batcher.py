@@ -45,8 +45,8 @@ class _Owner:
 class Batcher:
     """A queue of jobs in front of one or more predictors of the same model.
 
-    Several predictors share the cores: each takes its share of what waits. One more may be wide: it has all
-    cores for itself, and gets a request that is alone.
+    Several predictors share the cores: each takes its share of what there is to do. One more may be wide: it
+    has all cores for itself, and gets a request that is alone.
 
     Args:
         wait_s: How long the oldest job may wait for others, when there is room left in its batch.
@@ -158,6 +158,8 @@ class Batcher:
                     wait_s = min(wait_s, self._left_to_wait_s())
                     if wait_s <= 0:
                         return self._take(owner)
+                elif self._queue:  # it may have become another one's turn, after that one began to wait
+                    self._wake_one()
                 if self._is_closed and not self._queue:
                     return []
                 owner.changed.wait(wait_s)
@@ -219,11 +221,13 @@ class Batcher:
         return taken
 
     def _share(self) -> int:
-        """How many images to take, so that each of the other predictors has, or is left, as many."""
-        images = sum(len(piece.tensor) for piece in self._queue)
+        """How many images to take: no more than the others have or will get, those that are free included."""
         sharing = [owner for owner in self._owners if not owner.is_wide]
-        images += sum(owner.images for owner in sharing)
-        return min(self._max_batch_size, math.ceil(images / max(1, len(sharing))))
+        free = sum(not owner.images for owner in sharing)  # the one that takes is one of them
+        waiting = sum(len(piece.tensor) for piece in self._queue)
+        all_images = waiting + sum(owner.images for owner in sharing)
+        fair = min(math.ceil(all_images / max(1, len(sharing))), math.ceil(waiting / max(1, free)))
+        return min(self._max_batch_size, fair)
 
     def _run(self, pieces: Sequence[Piece], score: Score, is_lost: Callable[[], bool]) -> None:
         for piece in pieces:

@@ -61,6 +61,7 @@ _SHORT: Final = {"port": "-p", "workers": "-w", "gpu": "-i"}
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     args = _parser().parse_args(argv)
+    logging._srcfile = None  # noqa: SLF001  # where a line comes from: not shown; so in logging's documentation
     set_up_log(ServerOptions())  # until the true options are known
     try:
         return _start(make_plan(args)) if args.command == "start" else _stop(args.port)

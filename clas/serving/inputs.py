@@ -21,8 +21,9 @@ _WANTED: Final = f"send {JSON}, {MULTIPART}, or an image as image/jpeg, image/pn
 _INT_DIGITS: Final = 9
 _OTHER_COMMAS: Final = 1000
 _MAX_SMALL_BYTES: Final = 10_000
-_NULL_TEXT: Final = b"null"
-_NULL: Final = msgspec.Raw(_NULL_TEXT)
+_NULL: Final = msgspec.Raw(b"null")
+_TAKEN_OUT: Final = b"-0.0"  # stands for the text of a tensor; nobody would send it
+_MAX_REST_BYTES: Final = 65_536
 _BEFORE_TEXT: Final = re.compile(rb'\s*\{\s*"images"\s*:\s*"')
 _SAMPLES: Final[Mapping[int, object]] = {
     ord("["): [],
@@ -138,18 +139,15 @@ _read_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def _read_json(body: bytes, max_images: int) -> Mapping[str, object]:
-    body, text = _take_out_images(body)
+    rest, text = _take_out_images(body)
     try:
-        fields = _read_body(body)
-    except msgspec.ValidationError as exc:
-        unknown = re.fullmatch("Object contains unknown field `(.*)`", str(exc), re.DOTALL)
-        if unknown:
-            refuse_unknown_fields({unknown[1]: None})
-        raise RequestError("the body is JSON, but no object; it takes an object with images") from exc
-    except (msgspec.DecodeError, RecursionError) as exc:
-        raise RequestError(f"the body is not JSON: {exc}") from exc
-    decode_text = _decode_text if b"\\" in body else _between_quotes
-    is_taken_out = text is not None and fields.images == _NULL
+        fields = _read_fields(rest)
+    except RequestError:
+        if text is None:
+            raise
+        fields = _read_fields(body)  # the same, but it names the place in what was sent
+    decode_text = _decode_text if b"\\" in rest else _between_quotes
+    is_taken_out = text is not None and fields.images == msgspec.Raw(_TAKEN_OUT)
     images = text if is_taken_out else _value(fields.images, decode_text)
     if isinstance(images, list):
         if body.count(b",") > max_images + _OTHER_COMMAS:  # base64 has none
@@ -159,6 +157,18 @@ def _read_json(body: bytes, max_images: int) -> Mapping[str, object]:
     return {"images": images, **others}
 
 
+def _read_fields(body: bytes) -> _Body:
+    try:
+        return _read_body(body)
+    except msgspec.ValidationError as exc:
+        unknown = re.fullmatch("Object contains unknown field `(.*)`", str(exc), re.DOTALL)
+        if unknown:
+            refuse_unknown_fields({unknown[1]: None})
+        raise RequestError("the body is JSON, but no object; it takes an object with images") from exc
+    except (msgspec.DecodeError, RecursionError) as exc:
+        raise RequestError(f"the body is not JSON: {exc}") from exc
+
+
 def _take_out_images(body: bytes) -> tuple[bytes, memoryview | None]:
     """Take out the text of a tensor that stands where most clients put it, at the beginning.
 
@@ -166,13 +176,15 @@ def _take_out_images(body: bytes) -> tuple[bytes, memoryview | None]:
     what isn't base64.
 
     Returns:
-        The body with null in its place, and what was between the quotes; or the body, and None.
+        The body with _TAKEN_OUT in its place, and what was between the quotes; or the body, and None.
     """
     start = _BEFORE_TEXT.match(body)
     end = body.find(b'"', start.end()) if start else -1
     if start is None or end < 0 or body.find(b"\\", start.end(), end) >= 0:
         return body, None
-    return body[: start.end() - 1] + _NULL_TEXT + body[end + 1 :], memoryview(body)[start.end() : end]
+    if len(body) - (end - start.end()) > _MAX_REST_BYTES:  # not worth its copy
+        return body, None
+    return body[: start.end() - 1] + _TAKEN_OUT + body[end + 1 :], memoryview(body)[start.end() : end]
 
 
 def _value(raw: msgspec.Raw, decode_text: Callable[[msgspec.Raw], object]) -> object:

@@ -35,7 +35,6 @@ def set_up_log(options: ServerOptions) -> logging.Handler:
     """
     # Facts that no line of ours has, and that would be gathered for each of them.
     logging.logThreads = logging.logMultiprocessing = False
-    logging._srcfile = None  # noqa: SLF001  # as logging's documentation has it
     handler: logging.Handler = logging.StreamHandler()
     if options.log_file:
         try:  # watched: goes on in a new file after logrotate has moved the old one away

@@ -26,6 +26,7 @@ _KEEP_ALIVE_S: Final = 60
 _BACKLOG: Final = 2048
 _MAX_HEAD_BYTES: Final = 65_536
 _BODY_BYTES: Final = 2**20  # of a body, that wait here for the application to take them
+_PART_BYTES: Final = 64  # that each part of a body takes besides its own; they may be of one byte each
 _CONTINUE: Final = b"HTTP/1.1 100"
 _UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _LAST_REQUEST_S: Final = 0.3  # for a request to an idle connection that is on its way when the server stops
@@ -41,6 +42,7 @@ class Protocol(HttpToolsProtocol):
     - A client that doesn't read its answer is cut off.
     - What isn't HTTP is refused in our envelope.
     - A body up to a certain size comes to the application in one piece.
+    - The head of an answer goes with its body.
     - A request that is on its way on an idle connection when the server stops is answered.
     """
 
@@ -97,7 +99,7 @@ class Protocol(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete:
             return
         self._parts.append(body)
-        self._parts_bytes += len(body)
+        self._parts_bytes += len(body) + _PART_BYTES
         if self._parts_bytes > _BODY_BYTES:
             self._hand_on()
             self.flow.pause_reading()
@@ -125,6 +127,8 @@ class Protocol(HttpToolsProtocol):
         then. So the end is told, and what still comes is thrown away for a while.
         """
         self._is_refused = True
+        if self.cycle is not None and isinstance(self.cycle.transport, _HeadWithBody):
+            self.cycle.transport.flush()
         body = refusal(RequestError(msg)).body
         head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
         self.transport.write(head.encode() + b"\r\nConnection: close\r\n\r\n" + bytes(body))
@@ -183,22 +187,23 @@ class _HeadWithBody:
         """Send this, or keep it until the next part comes, or until nothing else is to be done."""
         if not self._held and data.startswith(b"HTTP/1.1 ") and not data.startswith(_CONTINUE):
             self._held = data
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
             return
         held, self._held = self._held, b""
         self._transport.write(held + data)
 
     def close(self) -> None:
         """Send what is kept, and end the connection."""
-        self._flush()
+        self.flush()
         self._transport.close()
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever it is
         return getattr(self._transport, name)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what is kept."""
         held, self._held = self._held, b""
-        if held:
+        if held and not self._transport.is_closing():
             self._transport.write(held)
 
 

@@ -14,7 +14,7 @@ import pytest
 from clas.errors import PredictionError, UnavailableError
 from clas.predictor import Batch, Scores
 from clas.serving.batcher import Batcher, Score
-from clas.serving.job import Job
+from clas.serving.job import Job, Piece
 from gates import PATIENCE_S, Gate, wait_until
 
 BLOCKER_SIDE = 1
@@ -462,6 +462,20 @@ def test_each_takes_as_many_as_the_others_have_or_are_left(owners: Callable[...,
         assert first.batches == [[0], [2, 3, 4, 5], [6, 7]]
     assert [answer_of(job) for job in jobs] == [[number] for number in range(8)]
     assert other.batches == [[1]]
+
+
+def test_the_free_ones_share_what_waits_beside_one_that_has_much(owners: Callable[..., Owners]) -> None:
+    several = owners(wide=False, sharing=4)
+    with several.held():
+        jobs = [several.submit(0, 1, 2, 3)]
+        wait_until(lambda: sum(map(len, several.batches)) == 1)
+        with several.batcher._lock:  # so that both are there before anybody looks
+            pieces = [Job(time.monotonic() + PATIENCE_S, 1) for _ in range(2)]
+            for number, job in enumerate(pieces, 4):
+                several.batcher._queue.append(Piece(job, 0, np.full((1, 2, 2, 2), number, np.float32)))
+            several.batcher._wake_one()
+        wait_until(lambda: sum(map(len, several.batches)) == 3)
+    assert [answer_of(job) for job in [*jobs, *pieces]] == [[0, 1, 2, 3], [4], [5]]
 
 
 def test_the_pieces_of_one_request_are_computed_side_by_side_and_put_in_order(

@@ -16,6 +16,9 @@ class Transport:
     def close(self) -> None:
         self.is_closed = True
 
+    def is_closing(self) -> bool:
+        return self.is_closed
+
 
 async def write(*parts: bytes, pause: bool = False, close: bool = False) -> Transport:
     transport = Transport()
@@ -51,3 +54,14 @@ def test_a_body_that_comes_later_does_not_keep_the_head() -> None:
 def test_a_word_that_the_client_waits_for_goes_at_once() -> None:
     go_on = b"HTTP/1.1 100 Continue\r\n\r\n"
     assert asyncio.run(write(go_on, HEAD, b"body")).written == [go_on, HEAD + b"body"]
+
+
+def test_a_head_whose_client_has_gone_goes_nowhere() -> None:
+    async def write_then_lose() -> Transport:
+        transport = Transport()
+        _HeadWithBody(transport, asyncio.get_running_loop()).write(HEAD)  # type: ignore[arg-type]
+        transport.close()
+        await asyncio.sleep(0)
+        return transport
+
+    assert asyncio.run(write_then_lose()).written == []
