@@ -89,7 +89,7 @@ def create_app(
 
 
 class _Application(Starlette):
-    """Starlette, but predictions go past its router and the layers around that: a tenth of a request's time.
+    """Starlette, but predictions go past its router and the layers around that, which take their time.
 
     Args:
         predict: What answers them.
