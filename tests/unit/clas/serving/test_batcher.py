@@ -431,6 +431,23 @@ def test_a_request_that_is_alone_goes_to_the_wide_one(owners: Callable[..., Owne
     assert several.batches == [[[0], [1], [2]], [], []]
 
 
+def test_one_that_is_woken_when_it_is_not_its_turn_any_more_wakes_the_one_whose_turn_it_is(
+    owners: Callable[..., Owners], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clas.serving.batcher._BEAT_S", 10 * PATIENCE_S)  # nobody looks by himself
+    several = owners(wide=True, sharing=2)
+    batcher, job = several.batcher, Job(time.monotonic() + PATIENCE_S, 1)
+    wait_until(lambda: all(owner.changed._waiters for owner in batcher._owners))  # type: ignore[attr-defined]
+    with batcher._lock:
+        busy = batcher._owners[1]
+        busy.busy_since = time.monotonic()
+        batcher._queue.append(Piece(job, 0, np.full((1, 2, 2, 2), 7, np.float32)))
+        batcher._wake_one()  # the other one that shares
+        busy.busy_since = None  # it is done, and has gone to wait again
+    assert answer_of(job) == [7]
+    assert several.batches == [[[7]], [], []]
+
+
 def test_what_comes_while_another_is_computed_goes_to_those_that_share(owners: Callable[..., Owners]) -> None:
     several = owners(wide=True, sharing=2)
     with several.held():
