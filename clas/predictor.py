@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
@@ -123,7 +124,7 @@ class Predictor:
             ModelLoadError: As `ensure_open`.
             PredictionError: The model failed.
         """
-        batch = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        batch = joined(parts)
         with self.lock:
             self._ensure_open()
             try:
@@ -199,6 +200,11 @@ class Predictor:
             )
         self._pid = os.getpid()
         _LOGGER.info("model loaded in forked worker %d, threads: %d", self._pid, self.num_threads)
+
+
+def joined(parts: Sequence[Batch]) -> Batch:
+    """One batch [N, ...] of its parts; no copy if it is the only one."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _run(predictor: "paddle.inference.Predictor", batch: Batch) -> Scores:

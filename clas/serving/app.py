@@ -3,15 +3,15 @@
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Final
 
 import cv2
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
@@ -69,9 +69,7 @@ def create_app(
         executor.shutdown(wait=False, cancel_futures=True)
 
     predict = Predict(engine, options, metrics, executor)
-    return _Application(
-        predict,
-        lambda app: Conduct(app, metrics, tokens),
+    return Starlette(
         routes=[
             Route(PREDICT_PATH, predict.respond, methods=["POST"]),
             Route("/", endpoints.root),
@@ -84,36 +82,28 @@ def create_app(
             Route(UI_PATH, page),
             Mount(ASSETS_PATH, Assets()),
         ],
+        middleware=[
+            Middleware(Conduct, metrics=metrics, tokens=tokens),
+            Middleware(_Shortcut, predict=predict),
+        ],
+        exception_handlers={HTTPException: _refuse_path},
         lifespan=lifespan,
     )
 
 
-class _Application(Starlette):
-    """Starlette, but predictions go past its router and the layers around that, which take their time.
+class _Shortcut:
+    """ASGI middleware: predictions go past the router and what is around it, which take their time."""
 
-    Args:
-        predict: What answers them.
-        conduct: Goes around everything.
-        options: Those of Starlette.
-    """
-
-    def __init__(self, predict: Predict, conduct: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:  # noqa: ANN401  # as Starlette has them
-        super().__init__(**options)
+    def __init__(self, app: ASGIApp, predict: Predict) -> None:
+        self._app = app
         self._predict = predict
-        self._conduct = conduct
 
-    def build_middleware_stack(self) -> ASGIApp:
-        """Called by Starlette before the first request; its own 500 isn't needed, since Conduct has one."""
-        others = ExceptionMiddleware(self.router, {HTTPException: _refuse_path})
-
-        async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "http" and scope["path"] == PREDICT_PATH and scope["method"] == "POST":
-                response = await self._predict.respond(Request(scope, receive))
-                await response(scope, receive, send)
-            else:
-                await others(scope, receive, send)
-
-        return self._conduct(dispatch)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == PREDICT_PATH and scope["method"] == "POST":
+            response = await self._predict.respond(Request(scope, receive))
+            await response(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 class _Endpoints:

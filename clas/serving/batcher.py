@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from ..errors import PredictionError, UnavailableError
@@ -197,7 +197,7 @@ class Batcher:
 
     def _fitting_images(self) -> int:
         shape = self._queue[0].tensor.shape[1:]
-        return sum(len(piece.tensor) for piece in self._queue if piece.tensor.shape[1:] == shape)
+        return _count(piece for piece in self._queue if piece.tensor.shape[1:] == shape)
 
     def _take(self, owner: _Owner) -> list[Piece]:
         """The oldest piece, and those of the same shape that fit beside it; none overtakes one of its job."""
@@ -216,17 +216,17 @@ class Batcher:
             else:
                 left.append(piece)
         self._queue = left
-        owner.images = sum(len(piece.tensor) for piece in taken)
+        owner.images = _count(taken)
         self._wake_one()
         return taken
 
     def _share(self) -> int:
         """How many images to take: no more than the others have or will get, those that are free included."""
-        sharing = [owner for owner in self._owners if not owner.is_wide]
-        free = sum(not owner.images for owner in sharing)  # the one that takes is one of them
-        waiting = sum(len(piece.tensor) for piece in self._queue)
-        all_images = waiting + sum(owner.images for owner in sharing)
-        fair = min(math.ceil(all_images / max(1, len(sharing))), math.ceil(waiting / max(1, free)))
+        sharing = [owner for owner in self._owners if not owner.is_wide] or self._owners
+        free = sum(not owner.images for owner in sharing)  # the one that takes is one of them, or all are
+        waiting = _count(self._queue)
+        in_hand = sum(owner.images for owner in sharing)
+        fair = min(math.ceil((waiting + in_hand) / len(sharing)), math.ceil(waiting / free))
         return min(self._max_batch_size, fair)
 
     def _run(self, pieces: Sequence[Piece], score: Score, is_lost: Callable[[], bool]) -> None:
@@ -234,7 +234,7 @@ class Batcher:
             piece.job.queued_s = piece.job.queued_s or piece.job.waited_s
         try:
             scores = score(*(piece.tensor for piece in pieces))
-            wanted = sum(len(piece.tensor) for piece in pieces)
+            wanted = _count(pieces)
             if len(scores) != wanted:
                 raise PredictionError(f"the model answered {len(scores)} results to {wanted} images")  # noqa: TRY301
         except Exception as exc:  # noqa: BLE001  # handed on to the requests, and raised there
@@ -272,3 +272,8 @@ class Batcher:
             for piece in reversed(pieces):
                 piece.is_suspect = True
                 self._queue.appendleft(piece)
+
+
+def _count(pieces: Iterable[Piece]) -> int:
+    """How many images they have."""
+    return sum(len(piece.tensor) for piece in pieces)

@@ -22,7 +22,7 @@ _INT_DIGITS: Final = 9
 _OTHER_COMMAS: Final = 1000
 _MAX_SMALL_BYTES: Final = 10_000
 _NULL: Final = msgspec.Raw(b"null")
-_TAKEN_OUT: Final = b"-0.0"  # stands for the text of a tensor; nobody would send it
+_TAKEN_OUT: Final = msgspec.Raw(b"-0.0")  # stands for the text of a tensor; nobody would send it
 _MAX_REST_BYTES: Final = 65_536
 _BEFORE_TEXT: Final = re.compile(rb'\s*\{\s*"images"\s*:\s*"')
 _SAMPLES: Final[Mapping[int, object]] = {
@@ -147,7 +147,7 @@ def _read_json(body: bytes, max_images: int) -> Mapping[str, object]:
             raise
         fields = _read_fields(body)  # the same, but it names the place in what was sent
     decode_text = _decode_text if b"\\" in rest else _between_quotes
-    is_taken_out = text is not None and fields.images == msgspec.Raw(_TAKEN_OUT)
+    is_taken_out = text is not None and fields.images == _TAKEN_OUT
     images = text if is_taken_out else _value(fields.images, decode_text)
     if isinstance(images, list):
         if body.count(b",") > max_images + _OTHER_COMMAS:  # base64 has none
@@ -184,7 +184,8 @@ def _take_out_images(body: bytes) -> tuple[bytes, memoryview | None]:
         return body, None
     if len(body) - (end - start.end()) > _MAX_REST_BYTES:  # not worth its copy
         return body, None
-    return body[: start.end() - 1] + _TAKEN_OUT + body[end + 1 :], memoryview(body)[start.end() : end]
+    rest = b"".join((body[: start.end() - 1], _TAKEN_OUT, body[end + 1 :]))
+    return rest, memoryview(body)[start.end() : end]
 
 
 def _value(raw: msgspec.Raw, decode_text: Callable[[msgspec.Raw], object]) -> object:

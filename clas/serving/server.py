@@ -60,7 +60,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
-        super().connection_made(transport)
+        super().connection_made(_HeadWithBody(transport, self.loop))  # type: ignore[arg-type]
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
@@ -69,11 +69,11 @@ class Protocol(HttpToolsProtocol):
             return
         if not self._is_in_body:
             self._wait_for_head()
-            self._head_bytes += min(len(data), data.find(b"\r\n\r\n") + 1 or len(data))
+            end = data.find(b"\r\n\r\n") + 1 or len(data)
+            self._head_bytes += end
             if self._head_bytes > _MAX_HEAD_BYTES:
                 self.send_400_response(f"the head of the request has more than {_MAX_HEAD_BYTES} bytes")
                 return
-            end = data.find(b"\r\n\r\n") + 1 or len(data)
             if _UPGRADE.search(data, 0, end):  # else, what may be much isn't copied
                 data = _UPGRADE.sub(b"\r\nx-ignored:", data[:end]) + data[end:]
         super().data_received(data)
@@ -84,8 +84,6 @@ class Protocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
-        if self.cycle is not None and not isinstance(self.cycle.transport, _HeadWithBody):
-            self.cycle.transport = _HeadWithBody(self.transport, self.loop)  # type: ignore[assignment]
         if self._is_last_request and self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -127,8 +125,6 @@ class Protocol(HttpToolsProtocol):
         then. So the end is told, and what still comes is thrown away for a while.
         """
         self._is_refused = True
-        if self.cycle is not None and isinstance(self.cycle.transport, _HeadWithBody):
-            self.cycle.transport.flush()
         body = refusal(RequestError(msg)).body
         head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
         self.transport.write(head.encode() + b"\r\nConnection: close\r\n\r\n" + bytes(body))
@@ -173,7 +169,7 @@ class Protocol(HttpToolsProtocol):
 
 
 class _HeadWithBody:
-    """The transport of one answer: its head is sent with the first part of its body.
+    """A transport that sends the head of an answer with the first part of its body.
 
     uvicorn writes them one after the other, and each would be a packet that wakes the client.
     """
@@ -187,21 +183,25 @@ class _HeadWithBody:
         """Send this, or keep it until the next part comes, or until nothing else is to be done."""
         if not self._held and data.startswith(b"HTTP/1.1 ") and not data.startswith(_CONTINUE):
             self._held = data
-            self._loop.call_soon(self.flush)
+            self._loop.call_soon(self._flush)
             return
         held, self._held = self._held, b""
         self._transport.write(held + data)
 
+    def write_eof(self) -> None:
+        """Send what is kept, and tell that it was the last."""
+        self._flush()
+        self._transport.write_eof()
+
     def close(self) -> None:
         """Send what is kept, and end the connection."""
-        self.flush()
+        self._flush()
         self._transport.close()
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever it is
         return getattr(self._transport, name)
 
-    def flush(self) -> None:
-        """Send what is kept."""
+    def _flush(self) -> None:
         held, self._held = self._held, b""
         if held and not self._transport.is_closing():
             self._transport.write(held)

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 
 from clas.model_files import ModelFiles
-from clas.predictor import Batch, Scores
+from clas.predictor import Batch, Scores, joined
 from clas.settings import Settings
 
 MODEL_NAME: Final = "inference.onnx"
@@ -41,6 +41,5 @@ class OnnxPredictor:
 
     def run(self, *parts: Batch) -> Scores:
         """[N, C, H, W] float32, in one part or several -> [N, classes] float32."""
-        batch = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        scores: Scores = self.session.run(None, {self.input: batch})[0]
+        scores: Scores = self.session.run(None, {self.input: joined(parts)})[0]
         return scores

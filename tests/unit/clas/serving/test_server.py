@@ -13,6 +13,9 @@ class Transport:
     def write(self, data: bytes) -> None:
         self.written.append(data)
 
+    def write_eof(self) -> None:
+        self.written.append(b"")
+
     def close(self) -> None:
         self.is_closed = True
 
@@ -65,3 +68,15 @@ def test_a_head_whose_client_has_gone_goes_nowhere() -> None:
         return transport
 
     assert asyncio.run(write_then_lose()).written == []
+
+
+def test_a_refusal_that_is_the_last_word_goes_before_the_end_is_told() -> None:
+    async def refuse() -> Transport:
+        transport = Transport()
+        answer = _HeadWithBody(transport, asyncio.get_running_loop())  # type: ignore[arg-type]
+        answer.write(HEAD + b"refused")
+        answer.write_eof()
+        await asyncio.sleep(0)
+        return transport
+
+    assert asyncio.run(refuse()).written == [HEAD + b"refused", b""]
