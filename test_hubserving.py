@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 
 import cv2
 
-from clas.console import INTERRUPTED, let_go_of_stdout, show_any_text
+from clas.allocator import keep_freed_memory
+from clas.commandline.flags import existing, positive
+from clas.commandline.terminal import INTERRUPTED, let_go_of_stdout, show_any_text
 from clas.errors import ClasError, ImageError, SettingsError
-from clas.flags import existing, positive
-from clas.image_files import find_images, read_file
-from clas.malloc import keep_freed_memory
-from clas.preprocess import Compose, create_transforms, reduced_size
+from clas.image.files import find_images, read_file
+from clas.image.transforms import Compose, create_transforms, reduced_size
 from clas.protocol import OPERATIONS, files_body
 from clas.settings import PREPROCESS_NAMES, Settings
 from clas_client.accuracy import TruthError

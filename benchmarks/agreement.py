@@ -26,11 +26,11 @@ from repository import MODEL
 # isort: split
 import pictures
 
-from clas.device import check_bf16, import_paddle
+from clas.engine.paddle import Batch, Predictor, Scores
+from clas.engine.paddle_config import check_bf16, import_paddle
 from clas.errors import DeviceError
-from clas.model_files import find_model
-from clas.predictor import Batch, Predictor, Scores
-from clas.preprocess import DecodeImage, Image, create_transforms
+from clas.image.transforms import DecodeImage, Image, create_transforms
+from clas.model.files import find_model
 from clas.settings import Settings
 
 Figures = dict[str, float | None]

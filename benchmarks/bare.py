@@ -15,9 +15,9 @@ import numpy as np
 from repository import MODEL, ROOT
 
 # isort: split
-from clas.device import import_paddle
-from clas.model_files import find_model
-from clas.predictor import AnyPredictor, Predictor
+from clas.engine.paddle import AnyPredictor, Predictor
+from clas.engine.paddle_config import import_paddle
+from clas.model.files import find_model
 from clas.settings import Settings
 
 

@@ -33,7 +33,7 @@ from results import Key, Results, read
 from servers import standalone
 
 from clas.classifier import Classifier
-from clas.device import available_cores, check_bf16, import_paddle
+from clas.engine.paddle_config import available_cores, check_bf16, import_paddle
 from clas.errors import DeviceError
 from clas.settings import Settings
 

@@ -9,7 +9,7 @@ import numpy as np
 import pictures
 
 from clas.classifier import Classifier
-from clas.preprocess import DecodeImage, create_transforms
+from clas.image.transforms import DecodeImage, create_transforms
 from clas.protocol import OPERATIONS, files_body, tensor_body
 
 Form = Literal["float32", "uint8", "encoded", "file"]

@@ -10,7 +10,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from clas.preprocess import Image
+from clas.image.transforms import Image
 from demo import photograph
 
 NAMES: Final = (

@@ -54,7 +54,7 @@ def on_ray(replicas: int) -> Iterator[Running]:
     deployment["user_config"]["inference_model_dir"] = str(MODEL)
     # It would report to its makers; the middleware is what users are told to have.
     env = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
-    env["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"] = "clas.serving.ray_app:proxy_middlewares"
+    env["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"] = "clas.serving.on_ray.app:proxy_middlewares"
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as directory:
         work, log = Path(directory), Path(directory) / "log"
         # All that it leaves goes with the directory, a token in its home as well; the log has all lines.

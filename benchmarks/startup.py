@@ -29,18 +29,21 @@ from servers import Running, hub, standalone
 Serve = Callable[[], AbstractContextManager[Running]]
 
 _STAMP: Final = r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\]"
-_PADDLE: Final = "from clas.device import import_paddle; import_paddle()"
+_PADDLE: Final = "from clas.engine.paddle_config import import_paddle; import_paddle()"
 _LOAD: Final = """
-from clas.device import available_cores
-from clas.model_files import find_model
-from clas.predictor import Predictor
+from clas.engine.paddle_config import available_cores
+from clas.model.files import find_model
+from clas.engine.paddle import Predictor
 from clas.settings import load_settings
 settings = load_settings({"cpu_num_threads": available_cores()})
 """
 _ALONE: Final = {
     "import of the HTTP process' modules": ("", "import clas.serving.cli"),
-    "import of the model's process' modules, but Paddle": ("", "import clas.serving.predictor_process"),
-    "import paddle, after them": ("import clas.serving.predictor_process", _PADDLE),
+    "import of the model process, but Paddle": (
+        "",
+        "import clas.serving.batching.predictor_process",
+    ),
+    "import paddle, after them": ("import clas.serving.batching.predictor_process", _PADDLE),
     "load and warm-up": (_PADDLE + _LOAD, "Predictor(find_model(settings), settings)"),
     "import paddlehub": ("", "import paddlehub"),
 }

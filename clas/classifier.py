@@ -8,14 +8,14 @@ from typing import Final, TypedDict, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .inference_yml import ModelConfig, read_inference_yml
-from .labels import load_labels
-from .model_files import MODULE_DIR, ModelFiles, find_label_file, find_model
-from .postprocess import Prediction
-from .predictor import AnyPredictor, Batch, Predictor, Scores
-from .preparation import Preparation, Prepared
+from .engine.paddle import AnyPredictor, Batch, Predictor, Scores
+from .image.model_input import Preparation, Prepared
+from .model.files import MODULE_DIR, ModelFiles, find_label_file, find_model
+from .model.inference_yml import ModelConfig, read_inference_yml
+from .model.labels import load_labels
+from .output.threshold import make_output
+from .output.topk import Prediction
 from .settings import PREPROCESS_NAMES, Settings
-from .threshold import make_output
 
 _LOGGER: Final = logging.getLogger("clas_system")
 

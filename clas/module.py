@@ -23,12 +23,12 @@ if __name__ == "__main__":  # PEP 366: relative imports work in a script, too
     __package__ = Path(__file__).resolve().parent.name
 
 from .classifier import Classifier
-from .command import hub_run
-from .console import show_any_text, show_log
+from .commandline.cli import hub_run
+from .commandline.formats import text_lines
+from .commandline.sources import BATCH_SIZE, classify_pictures, given_pictures
+from .commandline.terminal import show_any_text, show_log
 from .errors import ClasError, RequestError
-from .output import text_lines
-from .pictures import BATCH_SIZE, classify_pictures, given_pictures
-from .postprocess import Prediction
+from .output.topk import Prediction
 from .protocol import decode, parse_preprocess, refuse_unknown_fields
 from .settings import load_settings
 

@@ -21,6 +21,7 @@ try:
 except ImportError:  # the standard library's take some 50 times as long
     from base64 import b64decode, b64encode  # type: ignore[assignment]
 
+VERSION: Final = "1.0.0"
 FIELDS: Final = ("images", "revert_params", "preprocess", "top_k")
 OPERATIONS: Final = ("normalize", "to_chw")
 """What `preprocess` may name, in the order of doing it: the classes Normalize and ToCHW of preprocess.py."""

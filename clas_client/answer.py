@@ -6,7 +6,7 @@ from typing import Any, Final, TypedDict
 import requests
 
 from clas.errors import ClasError
-from clas.postprocess import Prediction
+from clas.output.topk import Prediction
 
 _SHOWN_CHARACTERS: Final = 200
 _MOST_CHARACTERS: Final = 2000

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from clas.preprocess import Array
+from clas.image.transforms import Array
 from clas.protocol import tensor_body
 
 from .answer import ServiceError

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from clas.image_files import read_file
-from clas.preprocess import DecodeImage, Image
+from clas.image.files import read_file
+from clas.image.transforms import DecodeImage, Image
 
 
 def read_image(path: Path, reduce_to: int | None = None) -> Image:

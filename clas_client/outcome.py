@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from clas.postprocess import Prediction
+from clas.output.topk import Prediction
 
 
 class Picture(NamedTuple):

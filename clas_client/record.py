@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from clas.errors import ClasError
-from clas.postprocess import failed_prediction
+from clas.output.topk import failed_prediction
 
 from .accuracy import Accuracy, Truth
 from .answer import in_one_line

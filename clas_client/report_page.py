@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from clas.postprocess import Prediction
+from clas.output.topk import Prediction
 
 from .appended_file import AppendedFile
 from .outcome import Outcome

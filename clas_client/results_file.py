@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import BinaryIO, Final
 
-from clas.postprocess import Prediction
+from clas.output.topk import Prediction
 
 from .appended_file import AppendedFile, OutputError
 from .outcome import Outcome

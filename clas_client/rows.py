@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from clas.output import csv_row
-from clas.postprocess import Prediction, failed_prediction
+from clas.commandline.formats import csv_row
+from clas.output.topk import Prediction, failed_prediction
 
 from .answer import is_prediction
 

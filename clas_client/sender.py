@@ -16,7 +16,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
-from clas.postprocess import Prediction
+from clas.output.topk import Prediction
 
 from .answer import ServiceError, read_results
 

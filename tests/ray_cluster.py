@@ -32,7 +32,7 @@ ENV = {
     "RAY_USAGE_STATS_ENABLED": "0",  # it would report to its makers
     "RAY_AUTH_MODE": "token",  # its own ports are open to the network, and who reaches them can run code
     "RAY_AUTH_TOKEN": secrets.token_hex(32),
-    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "clas.serving.ray_app:proxy_middlewares",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "clas.serving.on_ray.app:proxy_middlewares",
     "PYTHONPATH": str(REPOSITORY),
 }
 _OBJECT_STORE_BYTES = 80 * 2**20

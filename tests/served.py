@@ -15,14 +15,14 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message, Receive
 
-from clas.model_files import ModelFiles
-from clas.predictor import Batch, Predictor, Scores
-from clas.serving.app import create_app
-from clas.serving.conduct import PREDICT_PATH
-from clas.serving.engine import Engine
+from clas.engine.paddle import Batch, Predictor, Scores
+from clas.model.files import ModelFiles
+from clas.serving.batching.pool import Engine
+from clas.serving.http.app import create_app
+from clas.serving.http.auth import Tokens
+from clas.serving.http.middleware import PREDICT_PATH
 from clas.serving.metrics import Metrics
 from clas.serving.options import ServerOptions
-from clas.serving.tokens import Tokens
 from clas.settings import Settings, load_settings
 from gates import Gate, wait_until
 

@@ -26,7 +26,7 @@ from bodies import Body, Form, Picture, make_bodies
 from repository import MODEL, ROOT
 
 # isort: split
-from clas.labels import load_labels
+from clas.model.labels import load_labels
 from clas.settings import IMAGENET_MEAN, IMAGENET_STD, Settings
 
 HERE: Final = Path(__file__).resolve().parent

@@ -17,11 +17,11 @@ import msgspec
 import numpy as np
 
 from clas.classifier import Classifier
-from clas.device import available_cores, import_paddle
-from clas.model_files import ModelFiles
-from clas.postprocess import Prediction, Topk
-from clas.predictor import AnyPredictor
-from clas.preparation import Preparation, Prepared
+from clas.engine.paddle import AnyPredictor
+from clas.engine.paddle_config import available_cores, import_paddle
+from clas.image.model_input import Preparation, Prepared
+from clas.model.files import ModelFiles
+from clas.output.topk import Prediction, Topk
 from clas.protocol import decode
 from clas.settings import Settings
 

@@ -17,18 +17,18 @@ from typing import Final
 import psutil
 from starlette.applications import Starlette
 
+from ..commandline.flags import add_setting_flags
 from ..errors import ClasError, SettingsError
-from ..flags import add_setting_flags
-from .app import create_app
-from .engine import Engine
+from .batching.pool import Engine
+from .batching.predictor_process import PredictorProcess
+from .http.app import create_app
+from .http.auth import load_tokens
+from .launch import SETTING_FLAGS, Plan, make_plan
 from .log import set_up_log
 from .metrics import Metrics
 from .options import ServerOptions
-from .plan import SETTING_FLAGS, Plan, make_plan
-from .predictor_process import PredictorProcess
-from .server import bind, serve_alone
-from .state import SCRATCH_PREFIX, announced, find, forget
-from .tokens import load_tokens
+from .process.pidfile import SCRATCH_PREFIX, announced, find, forget
+from .process.server import bind, serve_alone
 
 _LOGGER: Final = logging.getLogger("clas_system")
 _POLL_S: Final = 0.05
@@ -110,7 +110,7 @@ def _start(plan: Plan) -> int:
         announced(options.port, options.host, options.graceful_timeout_s, Path(scratch)),
     ):
         if plan.num_workers and sys.platform != "win32":
-            from .supervisor import Deployment, supervise  # noqa: PLC0415  # not on Windows
+            from .process.supervisor import Deployment, supervise  # noqa: PLC0415  # not on Windows
 
             flags = mmap.mmap(-1, mmap.PAGESIZE)
             deployment = Deployment(

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Final
 
-from ..device import NO_FORKED_GPU, available_cores
+from ..engine.paddle_config import NO_FORKED_GPU, available_cores
 from ..errors import SettingsError
 from ..settings import check_fields, choice, number
 

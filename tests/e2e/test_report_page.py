@@ -12,7 +12,7 @@ from selenium.webdriver.support.ui import Select
 
 import test_hubserving
 from browser import browser
-from clas.postprocess import Prediction
+from clas.output.topk import Prediction
 from clas_client.outcome import Outcome, Picture
 from clas_client.report_page import ReportPage
 from serving_process import clas_serving, tiny_config

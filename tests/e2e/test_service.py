@@ -18,7 +18,7 @@ import psutil
 import pytest
 import requests
 
-from clas.preprocess import DecodeImage, create_transforms
+from clas.image.transforms import DecodeImage, create_transforms
 from gates import PATIENCE_S
 from known_answers import PHOTOGRAPHS, TOP_5, assert_right
 from scripted_service import Reply, envelope, scripted_service

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from clas.preprocess import create_transforms
+from clas.image.transforms import create_transforms
 from clas.protocol import OPERATIONS
 from clas_client.batches import stacked_body
 from clas_client.sender import Sender

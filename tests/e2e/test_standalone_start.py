@@ -172,7 +172,7 @@ def test_a_signal_to_all_processes_ends_the_server_in_order(
 
 
 def test_paddlehub_is_not_needed(repository: Path) -> None:
-    code = "import sys, clas.serving.cli, clas.serving.supervisor; print(sorted(sys.modules))"
+    code = "import sys, clas.serving.cli, clas.serving.process.supervisor; print(sorted(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
     )

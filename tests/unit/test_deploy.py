@@ -13,11 +13,11 @@ import pytest
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
-from clas.model_files import find_model
+from clas.model.files import find_model
 from clas.serving import VERSION, cli, ray_app
+from clas.serving.launch import plan_of_names
 from clas.serving.metrics import Metrics
 from clas.serving.options import ServerOptions
-from clas.serving.plan import plan_of_names
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,9 @@ def serve_config(repository: Path) -> Any:
 
 def paths(repository: Path) -> set[str]:
     """Where the application has a route."""
-    return set(re.findall(r'Route\("(/[\w/.]*)"', (repository / "clas" / "serving" / "app.py").read_text()))
+    return set(
+        re.findall(r'Route\("(/[\w/.]*)"', (repository / "clas" / "serving" / "http" / "app.py").read_text())
+    )
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "Service", "HorizontalPodAutoscaler"])

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import paddlehub
 import pytest
 
-from clas import command
+from clas.commandline import cli as command
 from clas.serving import cli
 from clas.serving.metrics import Metrics
 from clas.serving.options import ServerOptions, load_options

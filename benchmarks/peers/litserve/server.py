@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from peers import served
 from starlette.responses import Response
 
-from clas.preparation import Prepared
+from clas.image.model_input import Prepared
 
 
 async def read_body(request: Request) -> bytes:

@@ -12,8 +12,8 @@ import orjson
 from mosec import Server, Worker
 from peers import served
 
-from clas.device import available_cores
-from clas.preparation import Prepared
+from clas.engine.paddle_config import available_cores
+from clas.image.model_input import Prepared
 
 _THREADS = 1
 _WAIT_MS = 1

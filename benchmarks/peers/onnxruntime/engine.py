@@ -1,12 +1,12 @@
-"""ONNX Runtime behind the interface of `clas.predictor.Predictor`."""
+"""ONNX Runtime behind the interface of `clas.engine.paddle.Predictor`."""
 
 from typing import Final
 
 import numpy as np
 import onnxruntime
 
-from clas.model_files import ModelFiles
-from clas.predictor import Batch, Scores, joined
+from clas.engine.paddle import Batch, Scores, joined
+from clas.model.files import ModelFiles
 from clas.settings import Settings
 
 MODEL_NAME: Final = "inference.onnx"
@@ -14,7 +14,7 @@ MODEL_NAME: Final = "inference.onnx"
 
 
 class OnnxPredictor:
-    """One loaded and warmed-up model; see `clas.predictor.AnyPredictor`.
+    """One loaded and warmed-up model; see `clas.engine.paddle.AnyPredictor`.
 
     Args:
         files: The model of Paddle that the ONNX model lies beside.

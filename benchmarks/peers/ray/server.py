@@ -17,8 +17,8 @@ from ray.serve.config import HTTPOptions
 from starlette.requests import Request
 from starlette.responses import Response
 
-from clas.device import available_cores
-from clas.preparation import Prepared
+from clas.engine.paddle_config import available_cores
+from clas.image.model_input import Prepared
 
 _OBJECT_STORE_BYTES = 200 * 2**20
 """Ray takes 30 % of the memory by default; bodies and answers don't even pass through it."""

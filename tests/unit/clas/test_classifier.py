@@ -10,8 +10,8 @@ import pytest
 
 from clas.classifier import Classifier
 from clas.errors import LabelFileError, RequestError
-from clas.model_files import MODULE_DIR
-from clas.preprocess import DecodeImage, Normalize, create_transforms
+from clas.image.transforms import DecodeImage, Normalize, create_transforms
+from clas.model.files import MODULE_DIR
 from clas.settings import load_settings
 from known_answers import PHOTOGRAPHS, assert_right
 from tiny_models import bright_channels, solid_batch, write_model

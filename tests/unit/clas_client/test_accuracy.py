@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from clas.postprocess import Prediction, failed_prediction
+from clas.output.topk import Prediction, failed_prediction
 from clas_client.accuracy import Accuracy, Truth, TruthError
 from clas_client.outcome import Outcome, Picture
 

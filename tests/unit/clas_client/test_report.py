@@ -1,6 +1,6 @@
 import pytest
 
-from clas.postprocess import Prediction
+from clas.output.topk import Prediction
 from clas_client.report import Report
 from clas_client.sender import Answer
 from scripted_service import predictions

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from clas.postprocess import Prediction, failed_prediction
+from clas.output.topk import Prediction, failed_prediction
 from clas_client.outcome import Outcome, Picture
 from clas_client.report_page import ReportPage
 from clas_client.thumbnails import make_thumbnail

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clas.postprocess import Prediction, failed_prediction
+from clas.output.topk import Prediction, failed_prediction
 from clas_client.appended_file import OutputError
 from clas_client.outcome import Outcome, Picture
 from clas_client.results_file import ResultsFile

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clas.postprocess import Prediction, failed_prediction
+from clas.output.topk import Prediction, failed_prediction
 from clas_client.rows import CSV_COLUMNS, FORMATS
 
 TABBY: Prediction = {"class_ids": [281, 282], "scores": [0.75, 0.125], "label_names": ["tabby, cat", "虎猫"]}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clas.errors import RequestError, SettingsError
-from clas.serving.inputs import read_inputs
+from clas.serving.http.request_body import read_inputs
 from clas.serving.log import REQUEST_ID, set_up_log
 from clas.serving.options import ServerOptions
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from clas.device import NO_FORKED_GPU, available_cores
+from clas.engine.paddle_config import NO_FORKED_GPU, available_cores
 from clas.errors import SettingsError
 from clas.serving.options import NAMES, ServerOptions, load_options
 

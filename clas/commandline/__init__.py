@@ -1,0 +1,1 @@
+"""`python -m clas`, and what the command lines share."""

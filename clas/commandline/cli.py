@@ -1,0 +1,171 @@
+"""`python -m clas` and `hub run clas_system`: classify files and folders without a server."""
+
+import argparse
+import dataclasses
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, NoReturn
+
+from ..classifier import Classifier
+from ..errors import ClasError
+from ..image.files import find_images
+from ..settings import SETTING_NAMES, load_settings
+from .flags import add_setting_flags, existing, positive
+from .formats import FORMATS, Format
+from .sources import BATCH_SIZE, Picture, classify_pictures, from_file
+from .terminal import INTERRUPTED, LOGGER, let_go_of_stdout, show_any_text, show_log
+
+_OWN_FLAGS: Final = ("use_gpu", "topk")  # the settings that are spelled as people know them
+_SETTING_FLAGS: Final = tuple(name for name in SETTING_NAMES if name not in _OWN_FLAGS)
+
+
+@dataclasses.dataclass
+class Tally:
+    """How a run went.
+
+    Attributes:
+        answered: Pictures with a result, so far.
+        failed: Pictures without one, and folders that can't be read.
+        cut_short: The exit status of what ended the run early; 0 if nothing did.
+    """
+
+    answered: int = 0
+    failed: int = 0
+    cut_short: int = 0
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 if every picture has a result, 1 if any has none or there is none."""
+        return self.cut_short or int(self.failed > 0 or self.answered == 0)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}; see --help\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line of `python -m clas` and return its exit status."""
+    show_any_text()
+    args = _parser().parse_args(argv)
+    show_log(logging.INFO if args.verbose else logging.WARNING, "%(levelname)s: %(message)s")
+    warnings.filterwarnings("ignore", "No ccache found")  # paddle's, which compiles nothing here
+    return _end_well(partial(_classify, args)).status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m clas", description="Classify pictures without a server.", allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("paths", nargs="+", type=existing, metavar="PATH", help="a picture, or a folder of pictures")
+    add("--top_k", "--topk", type=positive, help="results per picture (default: topk of params.py)")
+    add("--use_gpu", action="store_true", default=None, help="predict on the GPU")
+    add("--format", choices=tuple(FORMATS), default="text", help="of the results (default: text)")
+    add("--verbose", action="store_true", help="log what is loaded, and how it runs")
+    add_setting_flags(parser, _SETTING_FLAGS)
+    return parser
+
+
+def hub_run(classifier: Classifier, argv: Sequence[str]) -> str:
+    """Do what `hub run clas_system` is asked for.
+
+    Args:
+        classifier: The model.
+        argv: The flags: `--input_path`, `--top_k` and `--batch_size`.
+
+    Returns:
+        How many pictures have a result; PaddleHub prints it.
+
+    Raises:
+        SystemExit: A flag is unfit, or not every picture has a result.
+    """
+    show_any_text()
+    args = _hub_parser().parse_args(argv)
+    tally = _end_well(
+        partial(_print_results, classifier, args.input_path, FORMATS["text"], args.batch_size, args.top_k)
+    )
+    if tally.status:
+        sys.exit(tally.status)
+    return f"pictures classified: {tally.answered}"
+
+
+def _hub_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="hub run clas_system", description="Classify pictures without a server.", allow_abbrev=False
+    )
+    add, what = parser.add_argument, "a picture, or a folder of pictures; or several"
+    add("--input_path", nargs="+", required=True, type=existing, metavar="PATH", help=what)
+    add("--top_k", type=positive, help="results per picture (default: topk of params.py)")
+    add("--batch_size", type=positive, default=BATCH_SIZE, help=f"at a time (default: {BATCH_SIZE})")
+    return parser
+
+
+def _classify(args: argparse.Namespace, tally: Tally) -> None:
+    given = {name: value for name in _SETTING_FLAGS if (value := getattr(args, name)) is not None}
+    if args.use_gpu:
+        given["use_gpu"] = True
+    classifier = Classifier(load_settings(given))
+    form = FORMATS[args.format]
+    _print_results(classifier, args.paths, form, classifier.max_batch_size, args.top_k, tally)
+
+
+def _print_results(
+    classifier: Classifier,
+    paths: Sequence[Path],
+    form: Format,
+    batch_size: int,
+    top_k: int | None,
+    tally: Tally,
+) -> None:
+    """Classify files and folders; print the results as they come, and log what failed."""
+    for line in form.header:
+        sys.stdout.write(line + "\n")
+    for batch in classify_pictures(classifier, _found(paths, tally), batch_size, top_k):
+        for name, prediction in batch:
+            for line in form.lines(name, prediction):
+                sys.stdout.write(line + "\n")
+            if "error" in prediction:
+                _fail(tally, name, prediction["error"])
+            else:
+                tally.answered += 1
+        sys.stdout.flush()
+    if not tally.answered and not tally.failed:
+        LOGGER.error("there is no picture in %s", ", ".join(map(str, paths)))
+
+
+def _end_well(work: Callable[[Tally], None]) -> Tally:
+    """Do the work; whatever ends it early becomes one line at most."""
+    tally = Tally()
+    try:
+        work(tally)
+        sys.stdout.flush()
+    except ClasError as exc:
+        LOGGER.critical("%s: %s", type(exc).__name__, exc)
+        tally.cut_short = 1
+    except KeyboardInterrupt:
+        tally.cut_short = INTERRUPTED
+        let_go_of_stdout()
+    except OSError as exc:  # of our own output: all others are reported where they are met
+        if not isinstance(exc, BrokenPipeError):  # there, whoever read it has seen enough
+            LOGGER.critical("the results can't be written: %s", exc.strerror)
+        tally.cut_short = 1
+        let_go_of_stdout()
+    return tally
+
+
+def _found(paths: Sequence[Path], tally: Tally) -> Iterator[Picture]:
+    for path in paths:
+        for file in find_images(path, lambda exc: _fail(tally, str(exc.filename), exc.strerror)):
+            yield from_file(file)
+
+
+def _fail(tally: Tally, name: str, reason: object) -> None:
+    tally.failed += 1
+    LOGGER.error("%s: %s", name, reason)

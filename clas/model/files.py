@@ -1,0 +1,102 @@
+"""Where the model and the label file are looked for."""
+
+import dataclasses
+from pathlib import Path
+from typing import Final
+
+from ..errors import LabelFileError, ModelNotFoundError
+from ..settings import Settings
+
+MODULE_DIR: Final = Path(__file__).resolve().parent.parent
+"""The folder this code runs from; `hub install` copies it whole."""
+
+_PROGRAM_NAMES: Final = ("inference.pdmodel", "inference.json")
+_WEIGHTS_NAME: Final = "inference.pdiparams"
+_HELP: Final = (
+    f"put {_PROGRAM_NAMES[0]} (or {_PROGRAM_NAMES[1]}) and {_WEIGHTS_NAME} there, "
+    "or set inference_model_dir in params.py or in init_args of config.json"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFiles:
+    """The two files of one exported model, with absolute paths."""
+
+    program: Path
+    weights: Path
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the program is in the format that Paddle 3 writes by default."""
+        return self.program.suffix == ".json"
+
+
+def find_model(settings: Settings, module_dir: Path = MODULE_DIR) -> ModelFiles:
+    """Find the model that the settings name.
+
+    A relative path starts at the current directory. If no such directory is there and the path wasn't given
+    for this very start, `inference/` in `module_dir` stands in for it.
+
+    Raises:
+        ModelNotFoundError: No directory is there, or it lacks a file; names every place tried.
+    """
+    named = Path(settings.inference_model_dir)
+    try:
+        places = [named.absolute()]
+        if not named.is_absolute() and "inference_model_dir" not in settings.overridden:
+            places.append(module_dir / "inference")
+        for place in places:
+            if place.exists():
+                return _files_in(place.resolve())
+    except (OSError, ValueError) as exc:  # no permission, a name too long, a NUL in it, no current directory
+        raise ModelNotFoundError(f"inference_model_dir can't be looked up: {exc}") from exc
+    tried = ", ".join(str(place) for place in places)
+    raise ModelNotFoundError(
+        f"there is no model: inference_model_dir is {settings.inference_model_dir!r}, tried {tried}; {_HELP}"
+    )
+
+
+def _files_in(directory: Path) -> ModelFiles:
+    program = next((path for name in _PROGRAM_NAMES if (path := directory / name).is_file()), None)
+    weights = directory / _WEIGHTS_NAME
+    if program is None or not weights.is_file():
+        missing = _WEIGHTS_NAME if program is not None else " or ".join(_PROGRAM_NAMES)
+        raise ModelNotFoundError(f"{directory} holds no file {missing}; {_HELP}")
+    return ModelFiles(program, weights)
+
+
+def find_label_file(
+    settings: Settings, module_dir: Path = MODULE_DIR, model_dir: Path | None = None
+) -> Path | None:
+    """Find the label file that the settings name, from the current directory, then from `module_dir`.
+
+    Args:
+        settings: Read for class_id_map_file.
+        module_dir: The folder this code runs from.
+        model_dir: The model's, if its inference.yml names the file: looked at first; and since the path was
+            that of another machine, a file of the same name in one of these places will do.
+
+    Returns:
+        Its absolute path, or None if the settings name none.
+
+    Raises:
+        LabelFileError: It is in neither place.
+    """
+    if not settings.class_id_map_file:
+        return None
+    try:
+        starts, names = [Path.cwd(), module_dir], [Path(settings.class_id_map_file)]
+        if model_dir:
+            starts.insert(0, model_dir)
+            names.append(Path(names[0].name))
+        places = [(start / name).absolute() for name in names for start in starts]
+        for place in places:
+            if place.is_file():
+                return place
+    except (OSError, ValueError) as exc:
+        raise LabelFileError(f"class_id_map_file can't be looked up: {exc}") from exc
+    tried = ", ".join(str(place) for place in dict.fromkeys(places))
+    raise LabelFileError(
+        f"there is no label file: class_id_map_file is {settings.class_id_map_file!r}, tried {tried}; "
+        'set it to the file, or to "" for a service without labels'
+    )

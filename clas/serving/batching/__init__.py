@@ -1,0 +1,1 @@
+"""The queue in front of the model, and the predictors behind it."""

@@ -1,0 +1,118 @@
+"""Back-pressure: how much may be in the server at once."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+from ...errors import TooLargeError, UnavailableError
+
+
+class Admission:
+    """Counts the images and bytes of all requests between their first byte and their answer.
+
+    Args:
+        max_images: Bound on the images; every request whose body has come counts as one at least.
+        max_bytes: Bound on the bytes of the bodies.
+        on_change: Called with the number of images whenever it changes.
+    """
+
+    def __init__(self, max_images: int, max_bytes: int, on_change: Callable[[int], None]) -> None:
+        self.max_images = max_images
+        self.max_bytes = max_bytes
+        self._images = 0
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._on_change = on_change
+
+    @contextlib.contextmanager
+    def admit(self, num_bytes: int) -> Iterator["Ticket"]:
+        """Let a request in, for the time of a block.
+
+        It takes up nothing yet: a client that merely announces a body must not keep others out.
+
+        Args:
+            num_bytes: Length of its body, as far as it is known; there must be room for it now.
+
+        Raises:
+            UnavailableError: The server is full.
+        """
+        with self._lock:
+            self._check_room(1, num_bytes)
+        ticket = Ticket(self)
+        try:
+            yield ticket
+        finally:
+            ticket.give_back()
+
+    def change(self, images: int, num_bytes: int) -> None:
+        """Add to both counts, or take away from them; for `Ticket`.
+
+        Raises:
+            UnavailableError: A count would pass its bound; nothing is added then.
+        """
+        with self._lock:
+            self._check_room(images, num_bytes)
+            self._images += images
+            self._bytes += num_bytes
+            self._on_change(self._images)
+
+    def _check_room(self, images: int, num_bytes: int) -> None:
+        if images > 0 and self._images + images > self.max_images:
+            raise UnavailableError(f"the queue is full: {self._images} of {self.max_images} images")
+        if num_bytes > 0 and self._bytes + num_bytes > self.max_bytes:
+            raise UnavailableError(f"the queue is full: {self._bytes} of {self.max_bytes} bytes")
+
+
+class Ticket:
+    """What one request takes up; given back when it is answered.
+
+    The thread that decodes a request may still be at it when the client has gone, or the time is over. What
+    it asks for then is refused, since nobody would give it back.
+    """
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._images = 0
+        self._bytes = 0
+        self._is_over = False
+        self._lock = threading.Lock()
+
+    def grow(self, *, images: int = 0, num_bytes: int = 0) -> None:
+        """Take more, once it is known how much.
+
+        Raises:
+            UnavailableError: The server is full, or the request is over.
+        """
+        with self._lock:
+            if self._is_over:
+                raise UnavailableError("this request is over already")
+            self._admission.change(images, num_bytes)
+            self._images += images
+            self._bytes += num_bytes
+
+    def set_images(self, images: int) -> None:
+        """Take up what this many images do.
+
+        Raises:
+            TooLargeError: No server of these bounds takes as many at once.
+            UnavailableError: The server is full, or the request is over.
+        """
+        if images > self._admission.max_images:
+            raise TooLargeError(
+                f"the request has {images} images; max_queue_images is {self._admission.max_images}: "
+                "send smaller batches"
+            )
+        if images != self._images:  # it counts as one already
+            self.grow(images=images - self._images)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits for this request any more."""
+        return self._is_over
+
+    def give_back(self) -> None:
+        """Take up nothing any more."""
+        with self._lock:
+            self._is_over = True
+            self._admission.change(-self._images, -self._bytes)
+            self._images = self._bytes = 0

@@ -1,0 +1,161 @@
+"""What happens around every request: its id, the token, the envelope of a failure, log and counts."""
+
+import asyncio
+import logging
+import os
+import re
+import time
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ...errors import ClasError, PredictionError, UnavailableError
+from ..log import REQUEST_ID
+from ..metrics import Metrics
+from .auth import Tokens
+from .responses import refusal
+from .web_ui import UI_PATH
+
+PREDICT_PATH: Final = "/predict/clas_system"
+REQUEST_ID_HEADER: Final = "X-Request-ID"
+
+_LOGGER: Final = logging.getLogger("clas_system")
+_OPEN: Final = ("/health/live", "/health/ready", "/docs", "/openapi.json", UI_PATH)  # need no token
+_OPEN_BELOW: Final = ("/docs/", f"{UI_PATH}/")
+_COUNTED: Final = (PREDICT_PATH, "/", "/metrics", *_OPEN)
+_GONE: Final = 499  # what nginx logs for a client that hung up
+_SHOWN_CHARACTERS: Final = 500
+_LINGER_S: Final = 10.0
+_GOOD_ID: Final = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+
+
+class Conduct:
+    """ASGI middleware; the outermost of ours.
+
+    Args:
+        app: What answers.
+        metrics: Where requests are counted.
+        tokens: Who may ask; None for everybody.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, tokens: Tokens | None) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._tokens = tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever happens."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        came = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        request_id = came if _GOOD_ID.fullmatch(came) else os.urandom(16).hex()
+        reset = REQUEST_ID.set(request_id)
+        exchange = _Exchange(scope, receive, send, request_id)
+        try:
+            await self._answer(scope, exchange)
+        except ClientDisconnect:
+            exchange.status = _GONE
+        finally:
+            seconds = time.perf_counter() - start
+            self._count(scope["path"], exchange.status, seconds)
+            level = logging.INFO if scope["path"] == PREDICT_PATH else logging.DEBUG
+            path = _in_one_line(scope["path"])
+            line = f"{scope['method']} {path} {exchange.status} {seconds:.3f} s{exchange.reason}"
+            _LOGGER.log(level, "%s", line)
+            REQUEST_ID.reset(reset)
+
+    async def _answer(self, scope: Scope, exchange: "_Exchange") -> None:
+        try:
+            self._check_token(scope)
+            await self._app(scope, exchange.receive, exchange.send)
+        except ClasError as exc:
+            if isinstance(exc, PredictionError):
+                _LOGGER.exception("the model failed")
+            await exchange.refuse(exc)
+        except asyncio.CancelledError:  # by uvicorn, when graceful_timeout_s is over
+            await exchange.refuse(UnavailableError("the server is stopping"))
+        except ClientDisconnect:
+            raise
+        except Exception:
+            _LOGGER.exception("this request failed for an unknown reason")
+            unknown = "the server failed; its log has the reason, under this request's X-Request-ID"
+            await exchange.refuse(ClasError(unknown))
+            if not exchange.is_whole:
+                raise  # too late for another answer: uvicorn breaks this one off
+
+    def _check_token(self, scope: Scope) -> None:
+        is_open = scope["path"] in _OPEN or scope["path"].startswith(_OPEN_BELOW)
+        if self._tokens and not is_open:
+            self._tokens.check(Headers(scope=scope).get("Authorization", ""))
+
+    def _count(self, path: str, status: int, seconds: float) -> None:
+        label = path if path in _COUNTED else "other"
+        self._metrics.requests.labels(label, str(status)).inc()
+        if path == PREDICT_PATH:
+            self._metrics.latency.observe(seconds)
+
+
+def _in_one_line(text: str) -> str:
+    """What a client has sent, as it can stand in a log."""
+    return text[:_SHOWN_CHARACTERS].encode("unicode_escape").decode()
+
+
+class _Exchange:
+    """One request and its answer.
+
+    A client that is still sending doesn't read an answer that comes early, and loses it if the connection is
+    closed then. So the answer is sent at once, and what still comes is thrown away for a while.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        headers = Headers(scope=scope)
+        self.status = _GONE
+        self._scope = scope
+        self.is_whole = False
+        self.reason = ""
+        self._has_started = False
+        self._receive = receive
+        self._send = send
+        self._request_id = request_id
+        self._has_body_left = headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
+
+    async def receive(self) -> Message:
+        """The next part of the request."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            self._has_body_left = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        """The next part of the answer."""
+        if message["type"] == "http.response.start":
+            self._has_started = True
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers[REQUEST_ID_HEADER] = self._request_id
+            if self._has_body_left:
+                headers["Connection"] = "close"
+        elif self._has_body_left and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._discard()
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)
+        self.is_whole = message["type"] == "http.response.body" and not message.get("more_body", False)
+
+    async def refuse(self, exc: ClasError) -> None:
+        """Answer with the envelope of a failure, unless another answer has begun."""
+        if not self._has_started:
+            self.reason = f": {_in_one_line(str(exc))}"
+            await refusal(exc)(self._scope, self.receive, self.send)
+
+    async def _discard(self) -> None:
+        deadline = time.monotonic() + _LINGER_S
+        while self._has_body_left and (left := deadline - time.monotonic()) > 0:
+            try:
+                await asyncio.wait_for(self.receive(), left)
+            except asyncio.TimeoutError:
+                return

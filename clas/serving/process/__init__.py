@@ -1,0 +1,1 @@
+"""The processes of a server: one alone, or workers under a supervisor."""

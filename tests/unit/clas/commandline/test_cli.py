@@ -1,0 +1,151 @@
+import json
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from clas.commandline import cli as command
+from clas.commandline.cli import main
+from clas.commandline.terminal import LOGGER
+
+pytestmark = pytest.mark.usefixtures("logger_as_it_was")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three pictures, of the classes 0 to 2 for the tiny model."""
+    directory = tmp_path / "pictures"
+    directory.mkdir()
+    for channel in range(3):
+        image = np.zeros((32, 32, 3), np.uint8)
+        image[:, :, 2 - channel] = 255
+        cv2.imwrite(str(directory / f"{channel}.png"), image)
+    return directory
+
+
+@pytest.fixture
+def flags(tiny_model: Path) -> list[str]:
+    return [
+        *("--inference_model_dir", str(tiny_model), "--resize_short", "32", "--crop_size", "32"),
+        *("--class_id_map_file", ""),
+    ]
+
+
+def classes(out: str) -> list[tuple[str, int]]:
+    return [(Path(entry["file"]).name, entry["class_ids"][0]) for entry in map(json.loads, out.splitlines())]
+
+
+def test_files_and_folders_are_answered_in_the_order_they_are_named(
+    folder: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(folder / "2.png"), str(folder), *flags, "--format", "json"]) == 0
+    shown = capsys.readouterr()
+    assert classes(shown.out) == [("2.png", 2), ("0.png", 0), ("1.png", 1), ("2.png", 2)]
+    assert shown.err == ""
+
+
+@pytest.mark.parametrize("name", ["--top_k", "--topk"])
+def test_top_k_is_taken_by_either_name(
+    folder: Path, flags: list[str], capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main([str(folder), *flags, "--format", "json", name, "4"]) == 0
+    assert [len(json.loads(line)["scores"]) for line in capsys.readouterr().out.splitlines()] == [4, 4, 4]
+
+
+def test_a_broken_file_has_its_own_line_and_the_status_is_1(
+    folder: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "1.png").write_text("no image")
+    assert main([str(folder), *flags, "--top_k", "1"]) == 1
+    shown = capsys.readouterr()
+    assert [line for line in shown.out.splitlines() if line.endswith(":")] == [
+        f"{folder / '0.png'}:",
+        f"{folder / '2.png'}:",
+    ]
+    assert (
+        shown.err
+        == f"ERROR: {folder / '1.png'}: the image can't be decoded: it is none of JPEG, PNG, BMP, WEBP\n"
+    )
+
+
+def test_a_folder_without_pictures_is_told(
+    tmp_path: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").touch()
+    assert main([str(tmp_path), *flags, "--format", "csv"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == "file,rank,class_id,label_name,score,error\n"
+    assert shown.err == f"ERROR: there is no picture in {tmp_path}\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--top_k", "7"], "CRITICAL: RequestError: top_k is 7; it takes a whole number from 1 to 6"),
+        (["--inference_model_dir", "/nowhere"], "CRITICAL: ModelNotFoundError: there is no model"),
+        (["--max_batch_size", "-1"], "CRITICAL: SettingsError: max_batch_size is -1; it takes"),
+        (["--crop_size", "24"], "CRITICAL: RequestError: the shape of the preprocessed images is"),
+    ],
+)
+def test_what_ends_the_run_is_told_in_one_line(
+    folder: Path, flags: list[str], capsys: pytest.CaptureFixture[str], more: list[str], message: str
+) -> None:
+    assert main([str(folder), *flags, *more]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    [line] = [line for line in shown.err.splitlines() if not line.startswith("WARNING")]
+    assert line.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "the following arguments are required: PATH"),
+        (["/nowhere"], "there is no file or folder '/nowhere'"),
+        (["x" * 300], "File name too long"),
+        ([".", "--inference_model", "x"], "unrecognized arguments: --inference_model x"),
+        ([".", "--format", "xml"], "invalid choice: 'xml'"),
+        ([".", "--top_k", "many"], "'many' is no whole number from 1"),
+        ([".", "--enable_mkldnn", "yes"], "'yes' is neither true nor false"),
+    ],
+)
+def test_wrong_arguments_are_told_in_one_line(
+    capsys: pytest.CaptureFixture[str], argv: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    assert ended.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("python -m clas: error: ")
+    assert message in line
+
+
+def test_the_log_of_the_start_is_shown_on_request(
+    folder: Path, flags: list[str], tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(folder), *flags, "--verbose"]) == 0
+    assert f"INFO: model: {tiny_model}, format: pdmodel\n" in capsys.readouterr().err
+
+
+def test_a_folder_that_can_not_be_read_is_told_and_the_others_are_answered(
+    folder: Path, flags: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(path: Path, on_error: object) -> list[Path]:  # root may read everything
+        assert callable(on_error)
+        on_error(PermissionError(13, "Permission denied", str(path / "locked")))
+        return [path / "0.png"]
+
+    monkeypatch.setattr(command, "find_images", locked)
+    assert main([str(folder), *flags, "--format", "json"]) == 1
+    shown = capsys.readouterr()
+    assert classes(shown.out) == [("0.png", 0)]
+    assert shown.err == f"ERROR: {folder / 'locked'}: Permission denied\n"
+
+
+def test_a_log_that_is_set_up_already_stays_as_it_is(folder: Path, flags: list[str]) -> None:
+    handler = logging.NullHandler()
+    LOGGER.addHandler(handler)
+    assert main([str(folder), *flags]) == 0
+    assert LOGGER.handlers == [handler]

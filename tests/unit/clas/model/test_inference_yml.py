@@ -1,0 +1,237 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from clas.errors import ModelConfigError
+from clas.model.inference_yml import read_inference_yml
+from clas.settings import Settings, load_settings
+
+RESIZE = {"ResizeImage": {"resize_short": 48}}
+CROP = {"CropImage": {"size": 32}}
+TO_CHW = {"ToCHWImage": None}
+EXPORTED = """\
+Global:
+  model_name: PP-LCNet_x1_0
+Hpi:
+  backend_configs: {}
+PreProcess:
+  transform_ops:
+  - ResizeImage:
+      resize_short: 48
+  - CropImage:
+      size: 32
+  - NormalizeImage:
+      channel_num: 3
+      mean: [0.5, 0.5, 0.5]
+      order: ''
+      scale: 0.00392156862745098
+      std: [0.25, 0.25, 0.25]
+  - ToCHWImage: null
+PostProcess:
+  Topk:
+    topk: 2
+    label_list:
+    - 公鸡
+    - 7
+"""
+
+
+def write(directory: Path, content: object) -> Path:
+    text = content if isinstance(content, str) else yaml.safe_dump(content, allow_unicode=True)
+    (directory / "inference.yml").write_text(text, encoding="utf-8")
+    return directory
+
+
+def operations(*entries: object) -> dict[str, Any]:
+    return {"PreProcess": {"transform_ops": list(entries)}}
+
+
+def applied(directory: Path, content: object, **overrides: object) -> Settings:
+    config = read_inference_yml(write(directory, content))
+    assert config
+    return config.apply(load_settings(overrides))[0]
+
+
+def test_a_model_without_the_file_has_none(tmp_path: Path) -> None:
+    assert read_inference_yml(tmp_path) is None
+
+
+def test_an_exported_file_says_what_is_done_to_images_and_scores(tmp_path: Path) -> None:
+    config = read_inference_yml(write(tmp_path, EXPORTED))
+    assert config
+    assert config.labels == {0: "公鸡", 1: "7"}
+    settings, kept = config.apply(load_settings({}))
+    assert settings == Settings(
+        resize_short=48, crop_size=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), topk=2
+    )
+    assert kept == ()
+
+
+def test_what_is_given_for_this_start_beats_the_file_which_beats_params_py(tmp_path: Path) -> None:
+    config = read_inference_yml(write(tmp_path, EXPORTED))
+    assert config
+    settings, kept = config.apply(load_settings({"topk": 4, "mean": [0, 0, 0]}))
+    assert (settings.topk, settings.mean, settings.std) == (4, (0, 0, 0), (0.25, 0.25, 0.25))
+    assert kept == ("mean", "topk")
+
+
+def test_all_that_paddleclas_writes_is_taken(tmp_path: Path) -> None:
+    settings = applied(
+        tmp_path,
+        operations(
+            {"DecodeImage": {"to_rgb": True, "channel_first": False}},
+            {"ResizeImage": {"size": [40, 24], "interpolation": "bicubic", "backend": "pil"}},
+            {"NormalizeImage": {"scale": "1.0/255.0", "mean": [0, 0, 0], "std": [1, 1, 1], "order": "hwc"}},
+            "ToCHWImage",
+            {"KeepKeys": {"keep_keys": ["image"]}},
+        ),
+    )
+    assert settings.output_size == (40, 24)
+    assert (settings.interpolation, settings.resize_backend) == ("bicubic", "pil")
+    assert (settings.scale, settings.mean, settings.std) == (1 / 255, (0, 0, 0), (1, 1, 1))
+
+
+def test_without_normalization_the_pixels_stay_as_they_are(tmp_path: Path) -> None:
+    settings = applied(tmp_path, operations(RESIZE, CROP, TO_CHW))
+    assert (settings.mean, settings.std, settings.scale) == ((0, 0, 0), (1, 1, 1), 1)
+
+
+def test_a_normalization_without_options_is_imagenets_and_may_come_last(tmp_path: Path) -> None:
+    settings = applied(tmp_path, operations(RESIZE, CROP, TO_CHW, {"NormalizeImage": {"order": "chw"}}))
+    assert (settings.mean, settings.std, settings.scale) == (Settings.mean, Settings.std, 1 / 255)
+
+
+def test_a_size_given_for_this_start_takes_the_place_of_the_files_way_of_resizing(tmp_path: Path) -> None:
+    content = operations({"ResizeImage": {"size": 40}}, {"CropImage": {"size": 40}}, TO_CHW)
+    assert applied(tmp_path, content).output_size == (40, 40)
+    assert applied(tmp_path, content, crop_size=32, resize_short=48).output_size == (32, 32)
+
+
+def test_a_file_without_both_parts_changes_nothing(tmp_path: Path) -> None:
+    assert applied(tmp_path, {"Global": {"model_name": "mine"}, "PreProcess": None}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            operations(RESIZE, {"RandFlipImage": {"flip_code": 1}}),
+            "an operation 'RandFlipImage', which isn't",
+        ),
+        (operations({"ResizeImage": {"size": 32, "keep": 1}}, TO_CHW), "ResizeImage has an option 'keep'"),
+        (operations({"ResizeImage": {}}, TO_CHW), "ResizeImage takes either resize_short or size"),
+        (operations({"ResizeImage": 5}, TO_CHW), "ResizeImage is 5; it takes an object"),
+        (operations(5), "transform_ops holds 5; it takes one operation an entry"),
+        (operations(CROP, TO_CHW), "transform_ops has no ResizeImage"),
+        (operations(RESIZE, CROP), "transform_ops has no ToCHWImage"),
+        (operations(RESIZE, TO_CHW), "CropImage is missing"),
+        (operations(CROP, RESIZE, TO_CHW), "transform_ops has CropImage, ResizeImage, ToCHWImage; it takes"),
+        (operations(RESIZE, CROP, CROP, TO_CHW), "each once"),
+        (
+            operations({"ResizeImage": {"size": 40}}, CROP, TO_CHW),
+            "CropImage after ResizeImage.size must have",
+        ),
+        (operations(RESIZE, {"CropImage": {"size": [32, 24]}}, TO_CHW), "crop_size is (32, 24); it takes"),
+        (operations(RESIZE, {"CropImage": {}}, TO_CHW), "crop_size is None; it takes a whole number"),
+        (operations(RESIZE, CROP, TO_CHW, {"KeepKeys": {"keep_keys": ["x"]}}), "KeepKeys.keep_keys is ['x']"),
+        (
+            operations({"DecodeImage": {"to_rgb": False}}, RESIZE, CROP, TO_CHW),
+            "DecodeImage.to_rgb is False; only True",
+        ),
+        (operations(RESIZE, {"NormalizeImage": {"channel_num": 4}}), "transform_ops has no ToCHWImage"),
+        (
+            operations(RESIZE, CROP, {"NormalizeImage": {"channel_num": 4}}, TO_CHW),
+            "channel_num is 4; only 3",
+        ),
+        (
+            operations(RESIZE, CROP, {"NormalizeImage": {"std": [0, 1, 1]}}, TO_CHW),
+            "std is [0, 1, 1]; it takes",
+        ),
+        (operations(RESIZE, CROP, {"NormalizeImage": {"scale": "x/0"}}, TO_CHW), "scale is 'x/0'; it takes"),
+        (
+            operations({"ResizeImage": {"resize_short": 48, "interpolation": "cubic"}}, CROP, TO_CHW),
+            "is 'cubic'",
+        ),
+        (
+            operations({"ResizeImage": {"resize_short": 24}}, CROP, TO_CHW),
+            "resize_short is 24 and crop_size 32",
+        ),
+        (operations({"ResizeImage": {"size": []}}, TO_CHW), "ResizeImage.size is []; it takes a number, or"),
+        (
+            operations({"ResizeImage": {"size": [40, 24]}}, {"CropImage": {"size": 40}}, TO_CHW),
+            "the same size",
+        ),
+        (
+            operations(RESIZE, {"CropImage": {"size": []}}, TO_CHW),
+            "CropImage.size is []; it takes a number, or",
+        ),
+        ({"PostProcess": {"main_indicator": ["Topk"]}}, "PostProcess has ['Topk'], which isn't known here"),
+        ({"PostProcess": {1: None, 2: None}}, "PostProcess has 1, 2; main_indicator must name one of them"),
+        ({"PreProcess": 5}, "PreProcess is 5; it takes an object"),
+        ({"PreProcess": {"transform_ops": {}}}, "transform_ops is {}; it takes a list of operations"),
+        ({"PostProcess": {"Topk": [5]}}, "Topk is [5]; it takes an object"),
+        ({"PostProcess": {"Topk": {"topk": 0}}}, "topk is 0; it takes a number from 1"),
+        ({"PostProcess": {"Topk": {"label_list": "cat"}}}, "label_list takes a list of names"),
+        (
+            {"PostProcess": {"Topk": {"label_list": ["yes", True]}}},
+            "label_list has True, which is no text: put",
+        ),
+        ({"PostProcess": {"Topk": {"k": 5}}}, "Topk has an option 'k', which isn't known here"),
+        ({"PostProcess": {"Rotate": None}}, "PostProcess has 'Rotate', which isn't known here"),
+        (
+            {"PostProcess": {"main_indicator": "Rotate", "Topk": None}},
+            "PostProcess has 'Rotate', which isn't",
+        ),
+        (
+            {"PostProcess": {"Topk": None, "SavePreLabel": {}}},
+            "PostProcess has SavePreLabel, Topk; main_indicator must name one of them",
+        ),
+        (
+            {"PostProcess": {"ThreshOutput": {"threshold": 2}}},
+            "threshold is 2; it takes a number from 0 to 1",
+        ),
+        ({"PostProcess": {"ThreshOutput": {"topk": 2}}}, "ThreshOutput has an option 'topk', which isn't"),
+        ({"PostProcess": {"MultiLabelThreshOutput": {"delimiter": ","}}}, "delimiter is ','; only None"),
+        ([1], "holds no object"),
+        ("a: [", "is no YAML: while parsing"),
+        ("a: !!python/object:os.system {}", "is no YAML: could not determine a constructor"),
+    ],
+)
+def test_what_is_not_known_is_refused_with_file_and_name(
+    tmp_path: Path, content: object, message: str
+) -> None:
+    with pytest.raises(ModelConfigError, match=re.escape(message)) as caught:
+        applied(tmp_path, content)
+    assert str(tmp_path / "inference.yml") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "inference.yml").write_bytes("a: 公鸡".encode("gbk"))
+    with pytest.raises(ModelConfigError, match="is no YAML: 'utf-8' codec can't decode"):
+        read_inference_yml(tmp_path)
+
+
+def test_the_main_indicator_says_what_is_made_of_the_scores(tmp_path: Path) -> None:
+    outputs = {
+        "Topk": {"topk": 3},
+        "SavePreLabel": {"save_dir": "./pre_label/"},
+        "ThreshOutput": {"threshold": 0.9, "label_0": "nobody", "label_1": 1},
+        "MultiLabelThreshOutput": {"threshold": 0.4, "class_id_map_file": "names.txt", "delimiter": " "},
+    }
+    content = {"PostProcess": {"main_indicator": "ThreshOutput", **outputs}}
+    assert applied(tmp_path, content) == Settings(
+        main_indicator="ThreshOutput", threshold=0.9, label_0="nobody", label_1="1"
+    )
+    content = {"PostProcess": {"main_indicator": "MultiLabelThreshOutput", **outputs}}
+    assert applied(tmp_path, content) == Settings(
+        main_indicator="MultiLabelThreshOutput", threshold=0.4, class_id_map_file="names.txt"
+    )
+    alone = {"PostProcess": {"MultiLabelThreshOutput": {"threshold": 0.4, "label_list": ["hat", "bag"]}}}
+    config = read_inference_yml(write(tmp_path, alone))
+    assert config
+    assert config.values == {"main_indicator": "MultiLabelThreshOutput", "threshold": 0.4}
+    assert config.labels == {0: "hat", 1: "bag"}

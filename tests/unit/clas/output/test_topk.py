@@ -1,0 +1,68 @@
+import re
+
+import numpy as np
+import pytest
+
+from clas.errors import RequestError
+from clas.output.topk import Topk, failed_prediction
+
+SCORES = np.array([[0.1, 0.6, 0.3], [0.3333333, 0.3333333, 0.3333334]], np.float32)
+
+
+def test_results_are_descending_rounded_and_in_the_order_of_the_batch() -> None:
+    topk = Topk(2, 3, {0: "zero", 1: "one", 2: "two"})
+    assert topk(SCORES, 2) == [
+        {"class_ids": [1, 2], "scores": [0.6, 0.3], "label_names": ["one", "two"]},
+        {"class_ids": [2, 0], "scores": [0.33333, 0.33333], "label_names": ["two", "zero"]},
+    ]
+
+
+def test_of_equal_scores_the_lower_id_comes_first() -> None:
+    assert Topk(4, 9, {})(np.full((1, 9), 0.1, np.float32), 4)[0]["class_ids"] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("k", [1, 2, 8, 9, 20, 50])
+def test_however_many_are_asked_for_they_are_the_best_in_their_order(k: int) -> None:
+    scores = np.random.default_rng(k).integers(0, 30, (7, 50)).astype(np.float32) / 32  # many are equal
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    found = Topk(k, 50, {})(scores, k)
+    assert [entry["class_ids"] for entry in found] == order.tolist()
+    assert [entry["scores"] for entry in found] == [
+        [round(float(score), 5) for score in row] for row in np.take_along_axis(scores, order, 1)
+    ]
+
+
+def test_results_are_plain_python_numbers() -> None:
+    entry = Topk(1, 3, {})(SCORES, 1)[0]
+    assert type(entry["class_ids"][0]) is int
+    assert type(entry["scores"][0]) is float
+
+
+def test_without_labels_label_names_is_empty() -> None:
+    assert Topk(2, 3, {})(SCORES, 2)[0]["label_names"] == []
+
+
+def test_a_class_without_a_label_has_an_empty_name() -> None:
+    assert Topk(2, 3, {1: "one"})(SCORES, 2)[0]["label_names"] == ["one", ""]
+
+
+def test_the_default_k_stands_in_for_none() -> None:
+    assert Topk(2, 3, {}).check(None) == 2
+    assert Topk(2, 3, {}).check(3) == 3
+
+
+@pytest.mark.parametrize("top_k", [0, -1, 4, True, 2.0, "2", [1]])
+def test_an_unfit_top_k_is_refused(top_k: object) -> None:
+    with pytest.raises(
+        RequestError, match=re.escape(f"top_k is {top_k!r}; it takes a whole number from 1 to 3")
+    ):
+        Topk(2, 3, {}).check(top_k)
+
+
+def test_a_failed_image_has_empty_lists_and_its_error() -> None:
+    assert dict(failed_prediction("why")) == {
+        "class_ids": [],
+        "scores": [],
+        "label_names": [],
+        "error": "why",
+    }

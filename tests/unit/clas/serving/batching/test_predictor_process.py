@@ -1,0 +1,142 @@
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from clas.engine.paddle import Predictor
+from clas.errors import ModelLoadError, PredictionError, UnavailableError
+from clas.model.files import ModelFiles
+from clas.serving.batching.predictor_process import PredictorProcess
+from clas.serving.options import ServerOptions
+from clas.settings import Settings, load_settings
+from serving_process import eventually, is_spawned
+from tiny_models import brightest_channel, solid_batch, write_model
+
+
+def files_in(directory: Path) -> ModelFiles:
+    return ModelFiles(directory / "inference.pdmodel", directory / "inference.pdiparams")
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    return load_settings({"crop_size": 32, "resize_short": 32, "cpu_num_threads": 1})
+
+
+@pytest.fixture(scope="module")
+def options() -> ServerOptions:
+    return ServerOptions(timeout_s=1.0)
+
+
+@pytest.fixture
+def process(tiny_model: Path, settings: Settings, options: ServerOptions) -> Iterator[PredictorProcess]:
+    opened = PredictorProcess(files_in(tiny_model), settings, options)
+    yield opened
+    opened.close()
+
+
+def children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if is_spawned(child, "spawn_main")]
+
+
+def test_it_answers_as_a_predictor_in_this_process_does(
+    process: PredictorProcess, tiny_model: Path, settings: Settings
+) -> None:
+    here = Predictor(files_in(tiny_model), settings)
+    for name in ("input_shape", "batch_size", "num_classes", "mkldnn", "num_threads"):
+        assert getattr(process, name) == getattr(here, name)
+    process.ensure_open()
+    for channels in ([1], [2, 0, 1], [0] * 40, [2]):  # more room is made, and kept
+        batch = solid_batch(*channels)
+        np.testing.assert_allclose(process.run(batch), here.run(batch), atol=1e-6)
+
+
+def test_a_batch_may_come_in_parts(process: PredictorProcess, tiny_model: Path, settings: Settings) -> None:
+    here = Predictor(files_in(tiny_model), settings)
+    parts = solid_batch(1), solid_batch(2, 0), solid_batch(1)
+    wanted = here.run(np.concatenate(parts))
+    assert wanted.argmax(axis=1).tolist() == [1, 2, 0, 1]
+    np.testing.assert_array_equal(here.run(*parts), wanted)
+    np.testing.assert_allclose(process.run(*parts), wanted, atol=1e-6)
+
+
+def test_there_is_room_for_more_scores_than_an_image_has_numbers(
+    tmp_path: Path, settings: Settings, options: ServerOptions
+) -> None:
+    write_model(tmp_path, brightest_channel(5000), num_classes=5000)
+    process = PredictorProcess(files_in(tmp_path), settings, options)
+    try:
+        scores = process.run(solid_batch(1))
+    finally:
+        process.close()
+    assert scores.shape == (1, 5000)
+    assert scores.sum() == pytest.approx(1, abs=1e-3)
+    assert scores.argmax() == 1
+
+
+def test_scores_stay_what_they_are_when_others_follow(process: PredictorProcess) -> None:
+    first = process.run(solid_batch(2))
+    kept = first.copy()
+    process.run(solid_batch(0))
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_a_failed_prediction_is_told_and_the_next_one_answered(process: PredictorProcess) -> None:
+    with pytest.raises(PredictionError, match=r"the model answered \[1, 5\] to a batch of 1"):
+        process.run(np.zeros((1, 2, 32, 32), np.float32))
+    assert process.run(solid_batch(2)).argmax() == 2
+    assert process.is_alive
+
+
+def test_a_process_that_dies_is_noticed(process: PredictorProcess) -> None:
+    [child] = children()
+    child.kill()
+    eventually(lambda: child.status() == psutil.STATUS_ZOMBIE)
+    with pytest.raises(UnavailableError, match="the model's process has died, with status -9"):
+        process.run(solid_batch(0))
+    assert not process.is_alive
+    with pytest.raises(UnavailableError, match="is being replaced"):
+        process.run(solid_batch(0))
+
+
+def test_a_process_that_hangs_is_ended(process: PredictorProcess) -> None:
+    [child] = children()
+    child.suspend()
+    with pytest.raises(UnavailableError, match="hasn't answered within 1 s"):
+        process.run(solid_batch(0))
+    assert not children()
+
+
+def test_signals_that_are_meant_for_the_server_do_not_end_it(process: PredictorProcess) -> None:
+    [child] = children()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(child.pid, number)
+    assert process.run(solid_batch(1)).argmax() == 1
+
+
+def test_a_model_that_cannot_be_loaded_says_why(
+    tiny_model: Path, tmp_path: Path, settings: Settings, options: ServerOptions
+) -> None:
+    (tmp_path / "inference.pdmodel").write_bytes((tiny_model / "inference.pdmodel").read_bytes())
+    (tmp_path / "inference.pdiparams").write_bytes(b"")
+    with pytest.raises(ModelLoadError, match="can't be loaded"):
+        PredictorProcess(files_in(tmp_path), settings, options)
+    assert not children()
+
+
+def test_a_process_that_dies_while_it_loads_is_a_model_that_cannot_be_loaded(
+    tiny_model: Path, settings: Settings, options: ServerOptions
+) -> None:
+    def kill() -> None:
+        [child] = eventually(children)
+        child.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(ModelLoadError, match="can't be loaded: the model's process has died"):
+        PredictorProcess(files_in(tiny_model), settings, options)
+    killer.join()

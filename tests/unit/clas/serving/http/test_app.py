@@ -1,0 +1,217 @@
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.requests import Request
+
+from clas.serving import VERSION
+from clas.serving.http import app
+from clas.serving.http.middleware import PREDICT_PATH
+from clas.serving.metrics import Metrics
+from clas.serving.options import ServerOptions
+from gates import Gate, wait_until
+from served import Served, assert_refused, best, encoded, served
+from tiny_models import solid_batch
+
+
+@pytest.fixture(scope="module")
+def service(tiny_model: Path) -> Iterator[Served]:
+    with served(tiny_model) as running:
+        yield running
+
+
+def test_the_front_page_tells_what_runs_here_without_any_path(service: Served, tiny_model: Path) -> None:
+    response = service.client.get("/")
+    options = ServerOptions()
+    assert response.json() == {
+        "name": "clas_system",
+        "version": VERSION,
+        "state": "ready",
+        "model": {
+            "name": tiny_model.name,
+            "format": "pdmodel",
+            "input_shape": [None, 3, 32, 32],
+            "classes": 6,
+            "labels": 0,
+            "main_indicator": "Topk",
+            "threshold": None,
+            "top_k": 5,
+            "preprocess": {
+                "resize_short": 32,
+                "crop_size": 32,
+                "resize_size": [],
+                "interpolation": "bilinear",
+                "resize_backend": "cv2",
+                "mean": [0.485, 0.456, 0.406],
+                "std": [0.229, 0.224, 0.225],
+                "scale": 1 / 255,
+            },
+            "inference_yml": False,
+            "device": "CPU",
+            "mkldnn": True,
+            "precision": "fp32",
+            "threads": 1,
+            "max_batch_size": 4,
+        },
+        "workers": 1,
+        "predictors": {"serving": 1, "wanted": 1},
+        "limits": {
+            "max_request_bytes": options.max_request_bytes,
+            "max_queue_images": options.max_queue_images,
+            "max_queue_bytes": options.max_queue_bytes,
+            "timeout_s": options.timeout_s,
+        },
+        "predict": PREDICT_PATH,
+        "docs": "/docs",
+        "ui": "/ui",
+    }
+    assert str(tiny_model.parent) not in response.text
+
+
+def test_a_service_that_is_up_is_live_and_ready(service: Served) -> None:
+    for path, status in (("/health/live", "live"), ("/health/ready", "ready")):
+        response = service.client.get(path)
+        assert (response.status_code, response.json()) == (200, {"status": status})
+
+
+def test_until_the_model_is_loaded_the_service_is_live_but_not_ready(tiny_model: Path) -> None:
+    gate = Gate()
+    with gate.closed(), served(tiny_model, before_load=gate.enter, wait=False) as service:
+        gate.wait_for_arrival()
+        assert service.client.get("/health/live").status_code == 200
+        assert_refused(service.client.get("/health/ready"), 503, "the model is being loaded")
+        assert_refused(service.post(json=encoded(0)), 503, "the model is being loaded")
+        front = service.client.get("/").json()
+        assert (front["state"], front["model"]) == ("loading", None)
+        gate.open()
+        wait_until(lambda: service.client.get("/health/ready").status_code == 200)
+        assert best(service.post(json=encoded(0))) == [0]
+
+
+def test_while_the_model_is_loaded_again_the_service_is_not_ready_but_queues_requests(
+    tiny_model: Path,
+) -> None:
+    gate = Gate()
+    with served(tiny_model, before_load=gate.enter) as service, gate.closed():
+        service.predictor.is_alive = False
+        gate.wait_for_arrival()
+        wait_until(lambda: service.engine.is_loading)
+        assert_refused(service.client.get("/health/ready"), 503, "the model is being loaded again")
+        front = service.client.get("/").json()
+        assert (front["state"], front["model"]["classes"]) == ("loading", 6)
+        job = service.engine.batcher.submit(solid_batch(1), time.monotonic() + 10)
+        gate.open()
+        assert job.scores.result(10).argmax() == 1
+        assert service.client.get("/health/ready").status_code == 200
+
+
+def test_a_service_that_stops_is_not_ready(tiny_model: Path) -> None:
+    with served(tiny_model) as service:
+        assert service.engine.close(10)
+        assert_refused(service.client.get("/health/ready"), 503, "the server is stopping")
+        assert_refused(service.post(json=encoded(0)), 503, "the server is stopping")
+        assert service.client.get("/health/live").status_code == 200
+
+
+def test_a_service_whose_model_hangs_is_not_live(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(tiny_model, timeout_s=5) as service:
+        wait_until(lambda: service.engine.batcher.beats)
+        [owner] = service.engine.batcher._owners
+        monkeypatch.setattr(owner, "busy_since", time.monotonic() - 14.5)
+        assert service.client.get("/health/live").status_code == 200
+        monkeypatch.setattr(owner, "busy_since", time.monotonic() - 15.5)
+        refused = service.client.get("/health/live")
+        assert_refused(refused, 503, "the model has been at one batch for 15 s")
+
+
+def test_prometheus_reads_all_that_is_counted(tiny_model: Path) -> None:
+    with served(tiny_model) as service:
+        assert best(service.post(json=encoded(0, 1, 2))) == [0, 1, 2]
+        service.post(json={})
+        response = service.client.get("/metrics")
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/plain; version=")
+    for line in (
+        f'clas_requests_total{{path="{PREDICT_PATH}",status="200"}} 1.0',
+        f'clas_requests_total{{path="{PREDICT_PATH}",status="400"}} 1.0',
+        "clas_request_latency_seconds_count 2.0",
+        "clas_queue_seconds_count 1.0",
+        "clas_batch_size_sum 3.0",
+        "clas_batch_size_count 1.0",
+        "clas_images_total 3.0",
+        "clas_queue_images 0.0",
+    ):
+        assert line in response.text.splitlines()
+
+
+def test_memory_is_read_again_every_now_and_then(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "_TICK_S", 0.001)
+    reads: list[object] = []
+    read = Metrics.update_memory
+
+    def counted(self: Metrics) -> None:
+        reads.append(self)
+        read(self)
+
+    monkeypatch.setattr(Metrics, "update_memory", counted)
+    with served(tiny_model):
+        wait_until(lambda: len(reads) > 3)
+
+
+def test_the_documentation_is_a_page_that_finds_all_it_needs(service: Served) -> None:
+    page = service.client.get("/docs")
+    assert page.headers["Content-Type"].startswith("text/html")
+    for asset, kind in (("swagger-ui.css", "text/css"), ("swagger-ui-bundle.js", "javascript")):
+        assert f'"docs/assets/{asset}"' in page.text
+        response = service.client.get(f"/docs/assets/{asset}")
+        assert response.status_code == 200
+        assert kind in response.headers["Content-Type"]
+    assert '"openapi.json"' in page.text
+    assert service.client.get("/openapi.json").json()["info"]["title"] == "clas_system"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/predict",
+        "/predict/resnet50",
+        "/favicon.ico",
+        "/docs/assets/none.js",
+        "/docs/assets/",
+        "/docs/assets/..%2F..%2Fetc%2Fpasswd",
+        "/docs/assets/%00",
+        f"/docs/assets/{'x' * 5000}",
+        "/%FF%0A",
+        f"/{'x' * 5000}",
+    ],
+)
+def test_a_path_that_nothing_is_at_is_refused_shortly(service: Served, path: str) -> None:
+    response = service.client.get(path)
+    assert_refused(response, 404, "there is nothing at /")
+    assert response.json()["msg"].endswith(f"; predictions are at {PREDICT_PATH}")
+    assert len(response.json()["msg"]) < 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", PREDICT_PATH, {"POST"}),
+        ("PUT", PREDICT_PATH, {"POST"}),
+        ("OPTIONS", PREDICT_PATH, {"POST"}),
+        ("POST", "/", {"GET", "HEAD"}),
+        ("DELETE", "/metrics", {"GET", "HEAD"}),
+        ("POST", "/docs/assets/swagger-ui.css", {"GET", "HEAD"}),
+    ],
+)
+def test_a_method_that_is_not_for_its_path_is_refused_with_those_that_are(
+    service: Served, method: str, path: str, allowed: set[str]
+) -> None:
+    response = service.client.request(method, path)
+    assert_refused(response, 405, f"{method} is not for {path}")
+    assert set(response.headers["Allow"].split(", ")) == allowed
+
+
+def test_what_is_no_refusal_of_a_path_is_left_to_others() -> None:
+    with pytest.raises(ZeroDivisionError):
+        app._refuse_path(Request({"type": "http"}), ZeroDivisionError())

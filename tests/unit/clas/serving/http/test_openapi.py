@@ -1,0 +1,201 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from clas.errors import ClasError, StartupError
+from clas.protocol import decode
+from clas.serving import VERSION
+from clas.serving.http.auth import Tokens
+from clas.serving.http.middleware import PREDICT_PATH
+from clas.serving.http.openapi import Schema, describe_api
+from clas.serving.http.request_body import JSON, MULTIPART, check_media_type
+from clas.serving.options import ServerOptions, load_options
+from served import Served, encoded, picture, served
+
+VALID = "0123456789abcdef"
+DOCUMENT = describe_api(ServerOptions())
+PATHS = sorted(DOCUMENT["paths"])
+
+
+def fits(value: object, schema: Schema) -> bool:
+    """Whether JSON fits a schema of the document, which is read as OpenAPI 3.0 has it."""
+    components = {"schemas": {name: plain(item) for name, item in DOCUMENT["components"]["schemas"].items()}}
+    return jsonschema_rs.Draft4Validator({"allOf": [plain(schema)], "components": components}).is_valid(value)
+
+
+def plain(schema: Any) -> Any:
+    """OpenAPI's `nullable`, as JSON Schema says it."""
+    if isinstance(schema, list):
+        return [plain(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    converted = {key: plain(value) for key, value in schema.items() if key != "nullable"}
+    return {"anyOf": [converted, {"type": "null"}]} if schema.get("nullable") is True else converted
+
+
+def schema_named(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def operations() -> Iterator[tuple[str, str, Schema]]:
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def contents() -> Iterator[tuple[str, Schema]]:
+    """Every described content, with its place."""
+    for path, _, operation in operations():
+        for code, answer in operation["responses"].items():
+            for kind, content in answer["content"].items():
+                yield f"{path} {code} {kind}", content
+        for kind, content in operation.get("requestBody", {"content": {}})["content"].items():
+            yield f"{path} {kind}", content
+
+
+def examples() -> Iterator[tuple[str, object, Schema]]:
+    for place, content in contents():
+        if "example" in content:
+            yield place, content["example"], content["schema"]
+        for name, example in content.get("examples", {}).items():
+            yield f"{place} {name}", example["value"], content["schema"]
+
+
+@pytest.fixture(scope="module")
+def service(tiny_model: Path) -> Iterator[Served]:
+    with served(tiny_model, max_request_bytes=100_000, max_queue_images=3) as running:
+        yield running
+
+
+def test_the_document_names_version_and_limits() -> None:
+    document = describe_api(ServerOptions(max_request_bytes=1000, timeout_s=2.5))
+    assert document["openapi"] == "3.0.3"
+    assert document["info"]["version"] == VERSION
+    assert "up to 1000 bytes and 2.5 s" in document["info"]["description"]
+
+
+@pytest.mark.parametrize(("place", "example", "schema"), [pytest.param(*it, id=it[0]) for it in examples()])
+def test_every_example_fits_its_schema(place: str, example: object, schema: Schema) -> None:
+    assert fits(example, schema), place
+
+
+def test_every_json_answer_to_a_prediction_has_an_example() -> None:
+    places = {place for place, _, _ in examples()}
+    for code in DOCUMENT["paths"][PREDICT_PATH]["post"]["responses"]:
+        assert f"{PREDICT_PATH} {code} {JSON}" in places
+
+
+def test_every_reference_leads_somewhere() -> None:
+    def references(item: object) -> Iterator[str]:
+        if isinstance(item, dict):
+            if "$ref" in item:
+                yield item["$ref"]
+            item = list(item.values())
+        if isinstance(item, list):
+            for inner in item:
+                yield from references(inner)
+
+    found = set(references(DOCUMENT))
+    assert found == {f"#/components/schemas/{name}" for name in DOCUMENT["components"]["schemas"]}
+
+
+def test_the_example_of_the_tensor_form_is_a_tensor_and_that_of_images_a_list() -> None:
+    json_form = DOCUMENT["paths"][PREDICT_PATH]["post"]["requestBody"]["content"][JSON]
+    tensor, images = (json_form["examples"][name]["value"] for name in ("tensor", "images"))
+    decoded = decode(tensor["images"], tensor["revert_params"])
+    assert not isinstance(decoded, list)
+    assert decoded.shape == (1, 3, 1, 1)
+    assert decode(images["images"], None) == images["images"]
+
+
+@pytest.mark.parametrize(
+    ("body", "is_described"),
+    [
+        ({"images": "AAAA", "revert_params": {"shape": [4], "dtype": "uint8"}}, True),
+        ({"images": "AAAA", "revert_params": {"shape": [4], "dtype": "uint8"}, "top_k": None}, True),
+        ({"images": ["AAAA"], "top_k": 3}, True),
+        ({"images": ["AAAA"], "top_k": 0}, False),
+        ({"images": ["AAAA"], "topk": 3}, False),
+        ({"images": []}, False),
+        ({"images": "AAAA"}, False),
+        ({"images": ["AAAA"], "revert_params": {"shape": [4], "dtype": "uint8"}}, False),
+        ({"images": "AAAA", "revert_params": {"shape": [], "dtype": "uint8"}}, False),
+        ({"images": "AAAA", "revert_params": {"shape": [4]}}, False),
+        ({}, False),
+    ],
+)
+def test_the_forms_of_a_request_are_described(body: object, is_described: bool) -> None:
+    content = DOCUMENT["paths"][PREDICT_PATH]["post"]["requestBody"]["content"]
+    assert fits(body, content[JSON]["schema"]) is is_described
+
+
+def test_every_described_type_of_body_is_taken() -> None:
+    kinds = list(DOCUMENT["paths"][PREDICT_PATH]["post"]["requestBody"]["content"])
+    assert kinds[:2] == [JSON, MULTIPART]
+    for kind in kinds:
+        check_media_type(kind, "")
+
+
+def test_every_status_that_a_prediction_can_have_is_described() -> None:
+    def below(error: type[ClasError]) -> Iterator[type[ClasError]]:
+        yield error
+        for kind in error.__subclasses__():
+            yield from below(kind)
+
+    at_start = set(below(StartupError))
+    codes = {error.http_status for error in below(ClasError) if error not in at_start}
+    elsewhere = {404, 405}  # of paths and methods that the document doesn't have
+    described = set(DOCUMENT["paths"][PREDICT_PATH]["post"]["responses"])
+    assert described == {"200", *(str(code) for code in codes - elsewhere)}
+
+
+@pytest.mark.parametrize(
+    ("code", "request_"),
+    [
+        (200, {"json": encoded(0, 1)}),
+        (200, {"json": {"images": [*encoded(0)["images"], "AAAA"], "top_k": 1}}),
+        (400, {"json": {"images": []}}),
+        (413, {"content": b"x" * 100_001, "headers": {"Content-Type": "image/jpeg"}}),
+        (413, {"json": {"images": ["AAAA"] * 4}}),
+        (415, {"content": b"x", "headers": {"Content-Type": "text/plain"}}),
+    ],
+)
+def test_true_answers_fit_the_document(service: Served, code: int, request_: dict[str, Any]) -> None:
+    response = service.post(**request_)
+    assert response.status_code == code
+    answer = DOCUMENT["paths"][PREDICT_PATH]["post"]["responses"][str(code)]
+    content = answer["content"][response.headers["Content-Type"]]
+    assert fits(response.json(), content["schema"])
+    assert set(answer.get("headers", {})) <= {"X-Request-ID", "Server-Timing"}
+    assert all(name in response.headers for name in answer.get("headers", {}))
+
+
+@pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready"])
+def test_what_is_told_of_the_service_fits_the_document(service: Served, path: str) -> None:
+    response = service.client.get(path)
+    answer = DOCUMENT["paths"][path]["get"]["responses"][str(response.status_code)]
+    assert fits(response.json(), answer["content"][JSON]["schema"])
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_token_is_needed_where_the_document_says_so(tiny_model: Path, path: str) -> None:
+    document = describe_api(load_options({"token_file": "tokens.txt"}))
+    assert document["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
+    assert "security" not in DOCUMENT
+    [(method, operation)] = document["paths"][path].items()
+    is_needed = operation.get("security", document["security"]) != []
+    assert ("401" in operation["responses"]) is is_needed
+    headers = {"Content-Type": "image/png"}
+    with served(tiny_model, tokens=Tokens([VALID])) as service:
+        response = service.client.request(method, path, content=picture(0), headers=headers)
+        assert response.status_code == (401 if is_needed else 200)
+        headers["Authorization"] = f"Bearer {VALID}"
+        assert service.client.request(method, path, content=picture(0), headers=headers).status_code == 200
+
+
+def test_only_what_can_be_unavailable_is_described_so() -> None:
+    unavailable = {path for path, _, operation in operations() if "503" in operation["responses"]}
+    assert unavailable == {PREDICT_PATH, "/health/live", "/health/ready"}

@@ -1,0 +1,120 @@
+import configparser
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clas.serving.http.auth import Tokens
+from clas.serving.http.middleware import PREDICT_PATH
+from clas.serving.http.web_ui import ASSETS_PATH, UI_PATH
+from served import Served, assert_refused, encoded, served
+
+SCRIPTS = ("ui.js", "card.js", "dialogs.js", "i18n.js", "intake.js", "service.js", "snippets.js")
+
+
+@pytest.fixture(scope="module")
+def service(tiny_model: Path) -> Iterator[Served]:
+    """One that wants a token."""
+    with served(tiny_model, tokens=Tokens(["0123456789abcdef"])) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def ui(repository: Path) -> Path:
+    return repository / "clas" / "serving" / "http" / "ui"
+
+
+def texts(ui: Path) -> dict[str, dict[str, str]]:
+    """Language -> key -> text."""
+    languages: dict[str, dict[str, str]] = {}
+    for line in (ui / "i18n.js").read_text(encoding="utf-8").splitlines():
+        if begun := re.fullmatch(r"  (en|zh): \{", line):
+            words = languages[begun[1]] = {}
+        elif entry := re.fullmatch(r'    (\w+): "(.*)",', line):
+            assert entry[1] not in words, entry[1]
+            words[entry[1]] = entry[2]
+    return languages
+
+
+@pytest.mark.parametrize("path", [UI_PATH, *(f"{ASSETS_PATH}/{name}" for name in ("ui.css", "ui.js"))])
+def test_the_page_and_its_files_are_open_and_strictly_bounded(service: Served, path: str) -> None:
+    response = service.client.get(path)
+    assert response.status_code == 200
+    policy = dict(part.split(" ", 1) for part in response.headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
+    assert "unsafe" not in response.headers["Content-Security-Policy"]
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert response.headers["Cache-Control"] == "no-cache"
+    assert "ETag" in response.headers
+
+
+def test_with_the_page_open_the_interface_still_wants_its_token(service: Served) -> None:
+    assert_refused(service.client.get("/"), 401, "a valid token is needed")
+    assert_refused(service.post(json=encoded(0)), 401, "a valid token is needed")
+    for path in ("/uix", "/ui-", "/u"):
+        assert_refused(service.client.get(path), 401, "a valid token is needed")
+
+
+@pytest.mark.parametrize("path", ["none.js", "", "..%2F..%2Fconfig.json", "%2e%2e/%2e%2e/config.json", "%00"])
+def test_there_is_nothing_but_the_files_of_the_page(service: Served, path: str) -> None:
+    assert_refused(service.client.get(f"{ASSETS_PATH}/{path}"), 404, "there is nothing at /")
+
+
+def test_each_file_that_the_page_names_is_there_with_its_type(service: Served) -> None:
+    page = service.client.get(UI_PATH).text
+    named = set(re.findall(r'(?:src|href)="ui/assets/([^"]+)"', page))
+    assert {"ui.js", "ui.css", "icon.svg"} == named
+    for script in SCRIPTS:
+        response = service.client.get(f"{ASSETS_PATH}/{script}")
+        assert "javascript" in response.headers["Content-Type"]
+        named |= set(re.findall(r'from "\./([^"]+)"', response.text))
+    assert named == {*SCRIPTS, "ui.css", "icon.svg"}
+
+
+def test_nothing_is_inline_and_nothing_comes_from_elsewhere(service: Served, ui: Path) -> None:
+    page = service.client.get(UI_PATH).text
+    assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:|<script(?![^>]* src=)", page)
+    for file in ui.iterdir():
+        found = re.findall(r"https?://[^\s\"']+", file.read_text(encoding="utf-8"))
+        assert set(found) <= {"http://www.w3.org/2000/svg"}, file.name
+
+
+def test_the_page_asks_where_the_server_answers(ui: Path) -> None:
+    script = (ui / "service.js").read_text()
+    assert f'"{PREDICT_PATH.removeprefix("/")}"' in script
+
+
+def test_both_languages_have_the_same_texts_with_the_same_places_to_fill(ui: Path) -> None:
+    both = texts(ui)
+    assert both["en"].keys() == both["zh"].keys()
+    assert len(both["en"]) > 60
+    for key, english in both["en"].items():
+        places = [sorted(re.findall(r"\{\w+\}", text)) for text in (english, both["zh"][key])]
+        assert places[0] == places[1], key
+        assert english.strip(), key
+        assert both["zh"][key].strip(), key
+
+
+def test_every_text_is_used_and_every_text_that_is_used_is_there(ui: Path) -> None:
+    keys = texts(ui)["en"].keys()
+    page = (ui / "index.html").read_text(encoding="utf-8")
+    assert set(re.findall(r'data-(?:text|label)="(\w+)"', page)) <= keys
+    scripts = "".join((ui / name).read_text() for name in SCRIPTS if name != "i18n.js")
+    assert set(re.findall(r'\bt\("(\w+)"', scripts)) <= keys
+    # Those that are put together: state..., error_..., phase_...; and the states of a card.
+    made = {key for key in keys if re.match(r"state[A-Z]|error_|phase_", key)}
+    made |= {"waiting", "sending", "retrying"}
+    used = set(re.findall(r'"(\w+)"', page + scripts)) | made
+    assert keys <= used
+
+
+def test_an_installed_package_carries_the_page(repository: Path, ui: Path) -> None:
+    setup = configparser.ConfigParser()
+    setup.read(repository / "setup.cfg")
+    patterns = setup["options.package_data"]["clas.serving.http"].split(", ")
+    carried = {file for pattern in patterns for file in ui.parent.glob(pattern)}
+    assert carried == {file for file in ui.rglob("*") if file.is_file()}

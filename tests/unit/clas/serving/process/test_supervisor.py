@@ -1,0 +1,75 @@
+import mmap
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from clas.serving.options import ServerOptions
+from clas.serving.process import supervisor
+from clas.serving.process.supervisor import Deployment, Worker
+
+
+def unused() -> Any:
+    raise AssertionError
+
+
+def worker_of(scratch: Path, slot: int, *devices: str) -> Any:
+    deployment = Deployment(ServerOptions(), 2, devices, unused, [], scratch, mmap.mmap(-1, 2))
+    return SimpleNamespace(slot=slot, deployment=deployment, pid=os.getpid())
+
+
+def arbiter_with(*slots: int) -> Any:
+    return SimpleNamespace(WORKERS={slot: SimpleNamespace(slot=slot) for slot in slots}, num_workers=2)
+
+
+@pytest.mark.parametrize(("taken", "slot"), [([], 0), ([0], 1), ([1], 0), ([0, 2], 1), ([0, 1], 2)])
+def test_a_new_worker_gets_the_lowest_slot_that_is_free(taken: list[int], slot: int) -> None:
+    worker: Any = SimpleNamespace(slot=0)
+    supervisor._give_slot(arbiter_with(*taken), worker)
+    assert worker.slot == slot
+
+
+@pytest.mark.parametrize(("slot", "device"), [(0, "3"), (1, "5"), (2, "3")])
+def test_each_worker_sees_one_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slot: int, device: str
+) -> None:
+    """More workers than GPUs are there only while SIGHUP exchanges them."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    shared: list[tuple[Path, int]] = []
+    monkeypatch.setattr(supervisor, "share_metrics", lambda *args: shared.append(args))
+    supervisor._settle(arbiter_with(), worker_of(tmp_path, slot, "3", "5"))
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == device
+    assert shared == [(tmp_path / "metrics", slot)]
+
+
+@pytest.mark.parametrize("has_failed", [False, True])
+def test_the_supervisor_ends_when_its_first_workers_cannot_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_failed: bool
+) -> None:
+    worker = worker_of(tmp_path, 0)
+    worker.deployment.metrics_dir.mkdir()
+    if has_failed:
+        worker.deployment.flags[supervisor._HAS_FAILED] = 1
+    killed: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, _: killed.append(pid))
+    arbiter = arbiter_with()
+    supervisor._forget(arbiter, worker)
+    assert killed == ([os.getpid()] if has_failed else [])
+    assert arbiter.num_workers == (0 if has_failed else 2)
+
+
+@pytest.mark.parametrize("was_ready", [False, True])
+def test_a_worker_that_cannot_load_ends_the_start_or_makes_the_next_one_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, was_ready: bool
+) -> None:
+    monkeypatch.setattr(supervisor, "_BACK_OFF_S", 0.2)
+    worker = worker_of(tmp_path, 0)
+    if was_ready:
+        worker.deployment.flags[supervisor._WAS_READY] = 1
+    beats: list[None] = []
+    worker.notify = lambda: beats.append(None)
+    Worker._give_up_or_wait(worker)
+    assert worker.deployment.has_failed is not was_ready
+    assert bool(beats) is was_ready
