@@ -1,13 +1,15 @@
 # make           build .venv from constraints/dev.txt (nothing to do when it is up to date)
 # make model     export the default model to clas/inference/
 # make demo      the whole path: model, hub install, hub serving, the client on three photographs
-# make test      all tests, with coverage
+# make test      all tests, two at a time; JOBS=4 on a machine with more cores
+# make cover     the same with coverage, which must reach the floor in setup.cfg
 # make serve     the standalone server on the default model, at http://127.0.0.1:8866
 # make bench     the measured claims (about half an hour); BENCH="--rounds 1 --only hub" for a part
 # make chaos     MINUTES=5 of killed processes under load; likewise
 # make overload  MINUTES=1 of five times as many clients as there is room for, and
 # make soak      MINUTES=5 of mixed requests, with the slope of the memory in use
 # make check     format, lint, types
+# make docs      the manual as a site, in build/docs (from an environment of its own, .venv-docs)
 # make clean     remove what the targets above have made
 
 # The first of these that is a Python 3.11 or 3.12; `make PYTHON=/path/to/python` names another.
@@ -16,11 +18,11 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3 python,\
 BIN := .venv/bin
 MODEL := clas/inference/inference.pdmodel
 
-.PHONY: venv model demo browser test serve chaos overload soak bench check clean
+.PHONY: venv model demo browser test cover serve chaos overload soak bench check docs clean
 venv: .venv/.complete
 
 .venv/.complete: constraints/dev.txt
-	@test -n "$(PYTHON)" || { echo "make: this takes Python 3.11 or 3.12: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or 3.12 is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --no-deps --disable-pip-version-check -r constraints/dev.txt
 	touch $@
@@ -43,9 +45,19 @@ browser:
 	  chromium chromium-driver >/dev/null; } || \
 	echo "make: the tests of the web page need Chromium: sudo apt-get install chromium chromium-driver"
 
+# Tests that share a server are run by the same process; those that need all cores follow, one by one.
+JOBS ?= 2
+BESIDE_OTHERS := pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m "not alone"
+ALONE := pytest -m alone
+
 test: $(MODEL) browser
+	$(BIN)/python -m $(BESIDE_OTHERS)
+	$(BIN)/python -m $(ALONE)
+
+cover: $(MODEL) browser
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m $(BESIDE_OTHERS)
+	$(BIN)/coverage run -m $(ALONE)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
@@ -71,6 +83,16 @@ check: .venv/.complete
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+.venv-docs/.complete: constraints/docs.txt
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or 3.12 is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv --clear .venv-docs
+	.venv-docs/bin/pip install --no-deps --disable-pip-version-check -r constraints/docs.txt
+	touch $@
+
+# Strict, as mkdocs.yml says: a broken link fails. The variable turns off an advertisement.
+docs: .venv-docs/.complete
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
+
 clean:
-	rm -rf .venv build clas_system.egg-info clas/inference .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-docs build clas_system.egg-info clas/inference .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,13 +1,13 @@
-"""How far the two settings that trade exactness for speed change what the default model answers.
+"""How much the two settings that trade accuracy for speed change the default model's answers.
 
     python benchmarks/agreement.py [--count 600] [--json FILE]
 
-1. precision: bf16 against fp32, on pictures of common sizes.
+1. precision: bf16 against fp32, on images of common sizes.
 2. reduced_decode: large JPEGs decoded at a part of their size against those decoded in full, in fp32.
 
-The pictures are made from a few photographs (pictures.py) and have no labels: what is told is how often and
-how far answers differ, not which are right. The large ones are enlarged, thus smoother than a camera's: with
-grain and fine detail, answers differ more often, and a reduced decoding saves less.
+The images are made from a few photographs (sample_images.py) and have no labels: the figures say how often
+and by how much answers differ, not which are right. The large ones are enlarged, thus smoother than a
+camera's: with grain and fine detail, answers differ more often, and a reduced decoding saves less.
 """
 
 import argparse
@@ -24,28 +24,30 @@ import numpy.typing as npt
 from repository import MODEL
 
 # isort: split
-import pictures
+import sample_images
 
-from clas.engine.paddle import Batch, Predictor, Scores
+from clas.engine.base import Batch, Scores
+from clas.engine.paddle import PaddleEngine
 from clas.engine.paddle_config import check_bf16, import_paddle
 from clas.errors import DeviceError
-from clas.image.transforms import DecodeImage, Image, create_transforms
+from clas.image.decode import DecodeImage, Image
+from clas.image.transforms import create_transforms
 from clas.model.files import find_model
 from clas.settings import Settings
 
 Figures = dict[str, float | None]
-"""By the names in _ROWS; None where there was no picture to count."""
+"""By the names in _ROWS; None where there was no image to count."""
 
 _BATCH: Final = 8
 _MARGIN: Final = 0.05  # with less between first and second, hardly any change is needed to swap them
 _TOP: Final = 5
 _LARGE_SIDES: Final = (1100, 1600, 2400, 3200)  # short sides, in pixels; two to be halved, two quartered
 _FEWEST_LARGE: Final = 100
-_LARGE_SHARE: Final = 5  # one large picture, which takes long to make, for so many of the others
+_LARGE_SHARE: Final = 5  # one large image, which takes long to make, per so many of the others
 _ROWS: Final = {
-    "pictures": ("pictures", "d"),
+    "images": ("images", "d"),
     "same_best_percent": ("same best class, %", ".2f"),
-    "clear_pictures": (f"pictures with a margin over {_MARGIN}", "d"),
+    "clear_images": (f"images with a margin over {_MARGIN}", "d"),
     "same_best_clear_percent": ("same best class among those, %", ".2f"),
     "best_score_mean_difference": ("best score, mean difference", ".5f"),
     "best_score_max_difference": ("best score, largest difference", ".5f"),
@@ -63,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--count", type=int, default=600, help="pictures of common sizes (default: 600)")
+    parser.add_argument("--count", type=int, default=600, help="images of common sizes (default: 600)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     args = parser.parse_args()
     if args.count < 1:
@@ -88,30 +90,30 @@ def measure_bf16(count: int) -> Figures:
     """
     check_bf16()
     exact, rough = _open("fp32"), _open("bf16")
-    if not rough.mkldnn:  # the predictor goes on without it, and then in fp32
+    if not rough.info.mkldnn:  # the engine continues without it, and then in fp32
         raise DeviceError("the model doesn't run with MKL-DNN here, and so not in bfloat16")
-    scores = [(exact.run(batch), rough.run(batch)) for batch in _batches(pictures.varied(count))]
+    scores = [(exact.run(batch), rough.run(batch)) for batch in _batches(sample_images.varied(count))]
     ours, theirs = zip(*scores, strict=True)
     return compare(np.concatenate(ours), np.concatenate(theirs))
 
 
 def measure_reduced(count: int) -> Figures:
-    """Decode large JPEGs both ways, one picture at a time, and predict both in fp32."""
-    predictor, transforms = _open("fp32"), create_transforms()
+    """Decode large JPEGs both ways, one image at a time, and predict both in fp32."""
+    engine, transforms = _open("fp32"), create_transforms()
     decode_full = DecodeImage(Settings.max_image_pixels)
     decode_reduced = DecodeImage(Settings.max_image_pixels, Settings.resize_short)
     scores: list[Scores] = []
     times: list[tuple[float, float]] = []
-    for image in pictures.varied(count, sides=_LARGE_SIDES):
-        data = pictures.jpeg(image)
+    for image in sample_images.varied(count, sides=_LARGE_SIDES):
+        data = sample_images.jpeg(image)
         if not times:  # the first of all loads Pillow's readers
             decode_reduced(data)
         full, full_ms = _timed(decode_full, data)
         reduced, reduced_ms = _timed(decode_reduced, data)
         if reduced.shape[0] >= full.shape[0]:
-            raise RuntimeError(f"a picture of {full.shape} was decoded to {reduced.shape}: it isn't reduced")
+            raise RuntimeError(f"an image of {full.shape} was decoded to {reduced.shape}: it isn't reduced")
         times.append((full_ms, reduced_ms))
-        scores.append(predictor.run(np.stack([transforms(full), transforms(reduced)])))
+        scores.append(engine.run(np.stack([transforms(full), transforms(reduced)])))
     exact, rough = np.stack(scores, axis=1)
     full_ms, reduced_ms = (statistics.median(column) for column in zip(*times, strict=True))
     decoding = {"decode_full_ms": full_ms, "decode_reduced_ms": reduced_ms}
@@ -123,7 +125,7 @@ def compare(exact: Scores, rough: Scores) -> Figures:
 
     Args:
         exact: [N, classes], what is held to be right: its best class is the one whose score is compared.
-        rough: [N, classes] of the same pictures.
+        rough: [N, classes] of the same images.
     """
     exact_top, rough_top = (_best(scores) for scores in (exact, rough))
     best = exact_top[:, :1]
@@ -134,9 +136,9 @@ def compare(exact: Scores, rough: Scores) -> Figures:
     best_differences = np.take_along_axis(differences, best, axis=1)
     is_same_set = (np.sort(exact_top, axis=1) == np.sort(rough_top, axis=1)).all(axis=1)
     return {
-        "pictures": len(exact),
+        "images": len(exact),
         "same_best_percent": _percent(is_same),
-        "clear_pictures": int(is_clear.sum()),
+        "clear_images": int(is_clear.sum()),
         "same_best_clear_percent": _percent(is_same[is_clear]),
         "best_score_mean_difference": float(best_differences.mean()),
         "best_score_max_difference": float(best_differences.max()),
@@ -156,13 +158,13 @@ def table(measured: dict[str, Figures]) -> str:
     return "\n".join(lines)
 
 
-def _open(precision: str) -> Predictor:
+def _open(precision: str) -> PaddleEngine:
     settings = Settings(
         inference_model_dir=str(MODEL),
         precision=precision,
         overridden=frozenset({"inference_model_dir"}),
     )
-    return Predictor(find_model(settings), settings)
+    return PaddleEngine(find_model(settings), settings)
 
 
 def _batches(images: Iterable[Image]) -> Iterator[Batch]:

@@ -1,4 +1,4 @@
-"""The limit: a predictor in a loop, without any server. Prints JSON; `bench.py` runs it.
+"""The limit: an engine in a loop, without any server. Prints JSON; `bench.py` runs it.
 
     python benchmarks/bare.py --threads 2 --batch 8 [--precision bf16] [--seconds 3]
 
@@ -15,7 +15,8 @@ import numpy as np
 from repository import MODEL, ROOT
 
 # isort: split
-from clas.engine.paddle import AnyPredictor, Predictor
+from clas.engine.base import Engine
+from clas.engine.paddle import PaddleEngine
 from clas.engine.paddle_config import import_paddle
 from clas.model.files import find_model
 from clas.settings import Settings
@@ -45,8 +46,8 @@ def main() -> None:
     print(json.dumps(measure(_open(args.engine, settings), args.batch, args.seconds)))
 
 
-def measure(predictor: AnyPredictor, batch_size: int, seconds: float) -> dict[str, object]:
-    """Run a predictor in a loop.
+def measure(engine: Engine, batch_size: int, seconds: float) -> dict[str, object]:
+    """Run an engine in a loop.
 
     Returns:
         `batch`: its size; `ms`: of each run of it; `cpu_ms`: CPU time of one run, of all threads;
@@ -54,12 +55,12 @@ def measure(predictor: AnyPredictor, batch_size: int, seconds: float) -> dict[st
     """
     batch = np.random.default_rng(0).standard_normal((batch_size, 3, 224, 224), np.float32)
     for _ in range(3):  # the first of a shape prepares for it
-        predictor.run(batch)
+        engine.run(batch)
     times: list[float] = []
     cpu, until = time.process_time(), time.perf_counter() + seconds
     while time.perf_counter() < until:
         start = time.perf_counter()
-        predictor.run(batch)
+        engine.run(batch)
         times.append(1000 * (time.perf_counter() - start))
     return {
         "batch": batch_size,
@@ -75,15 +76,15 @@ def _peak_memory_mib() -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
-def _open(engine: str, settings: Settings) -> AnyPredictor:
+def _open(name: str, settings: Settings) -> Engine:
     files = find_model(settings)
-    if engine == "onnxruntime":
-        from peers.onnxruntime.engine import OnnxPredictor  # noqa: PLC0415  # in that peer's environment only
+    if name == "onnxruntime":
+        from peers.onnxruntime.engine import OnnxEngine  # noqa: PLC0415  # in that peer's environment only
 
-        predictor: AnyPredictor = OnnxPredictor(files, settings)
-        return predictor
+        engine: Engine = OnnxEngine(files, settings)
+        return engine
     import_paddle()
-    return Predictor(files, settings)
+    return PaddleEngine(files, settings)
 
 
 if __name__ == "__main__":

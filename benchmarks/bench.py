@@ -24,22 +24,23 @@ from repository import MODEL, ROOT
 
 # isort: split
 import measure
-import pictures
 import report
+import sample_images
 import scenarios
-from bodies import Picture, clear_pictures, make_bodies, write_bodies
+from bodies import LabeledImage, clear_images, make_bodies, write_bodies
 from peers.peers import PEERS, prepare
 from results import Key, Results, read
 from servers import standalone
 
 from clas.classifier import Classifier
-from clas.engine.paddle_config import available_cores, check_bf16, import_paddle
+from clas.engine.devices import available_cores
+from clas.engine.paddle_config import check_bf16, import_paddle
 from clas.errors import DeviceError
 from clas.settings import Settings
 
 GROUPS: Final = ("limit", "original", "hub", "standalone", "pinned", "peers", "client")
 _JSON_MODEL: Final = ROOT / "build" / "bench" / "json_model"
-_CLEAR: Final = 32  # pictures that the requests are made of: four for each of eight clients
+_CLEAR: Final = 32  # images that the requests are made of: four for each of eight clients
 _CLIENT_BATCH: Final = 8
 _CLIENT_CONCURRENCY: Final = 4
 
@@ -55,15 +56,15 @@ def main() -> int:
     import_paddle()
     export = [sys.executable, "-W", "ignore", "tools/export_efficientnet_lite.py", "--format", "json"]
     subprocess.run([*export, "--output", str(_JSON_MODEL)], check=True)
-    clear = clear_default_pictures()
+    clear = clear_default_images()
     results = Results(_facts(args))
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
         if "client" in args.only:
-            pictures.write(work / "pictures", args.pictures)
+            sample_images.write(work / "images", args.images)
         for number in range(args.rounds):
             _say(f"round {number + 1} of {args.rounds}")
-            for key, figures in _round(args, clear, work / str(number), work / "pictures"):
+            for key, figures in _round(args, clear, work / str(number), work / "images"):
                 results.add(number, key, figures)
                 _say(report.line(key, figures))
                 (args.output / "results.json").write_text(json.dumps(results.as_dict(), indent=1) + "\n")
@@ -79,7 +80,7 @@ def _parse_args() -> argparse.Namespace:
     add = parser.add_argument
     add("--rounds", type=int, default=3, help="(default: 3)")
     add("--seconds", type=float, default=4, help="of each load (default: 4)")
-    add("--pictures", type=int, default=2000, help="for the client (default: 2000)")
+    add("--images", "--pictures", type=int, default=2000, help="for the client (default: 2000)")
     add("--only", nargs="+", choices=GROUPS, default=GROUPS, help="these groups (default: all)")
     add("--report", type=Path, help="measure nothing: make table and plots of this results.json")
     add("--output", type=Path, default=ROOT / "build" / "bench", help="(default: build/bench)")
@@ -91,7 +92,7 @@ def _parse_args() -> argparse.Namespace:
 
 
 def _round(
-    args: argparse.Namespace, clear: list[Picture], work: Path, folder: Path
+    args: argparse.Namespace, clear: list[LabeledImage], work: Path, folder: Path
 ) -> Iterator[tuple[Key, measure.Figures]]:
     """All measurements, once."""
     work.mkdir()
@@ -122,7 +123,7 @@ def _limits(
 
 
 def _loads(
-    scenario: scenarios.Scenario, clear: list[Picture], work: Path, seconds: float
+    scenario: scenarios.Scenario, clear: list[LabeledImage], work: Path, seconds: float
 ) -> Iterator[tuple[Key, measure.Figures]]:
     if "bf16" in scenario.name and not _has_bf16():
         return
@@ -139,9 +140,9 @@ def _loads(
 
 
 def _clients(
-    clear: list[Picture], work: Path, folder: Path, seconds: float
+    clear: list[LabeledImage], work: Path, folder: Path, seconds: float
 ) -> Iterator[tuple[Key, measure.Figures]]:
-    """The client on a folder, and the same load with ready-made bodies of the same pictures."""
+    """The client on a folder, and the same load with ready-made bodies of the same images."""
     with standalone() as running:
         for form in ("float32", "uint8", "encoded"):
             ready = make_bodies(form, clear, _CLIENT_BATCH)
@@ -159,10 +160,10 @@ def _clients(
             )
 
 
-def clear_default_pictures() -> list[Picture]:
-    """The pictures that requests are made of, whose class is beyond doubt by the default model."""
+def clear_default_images() -> list[LabeledImage]:
+    """The images that requests are made of, whose class is beyond doubt by the default model."""
     settings = Settings(inference_model_dir=str(MODEL), overridden=frozenset({"inference_model_dir"}))
-    return clear_pictures(Classifier(settings), _CLEAR)
+    return clear_images(Classifier(settings), _CLEAR)
 
 
 def _has_bf16() -> bool:
@@ -185,7 +186,7 @@ def _facts(args: argparse.Namespace) -> dict[str, object]:
         "paddle": paddle.__version__,
         "rounds": args.rounds,
         "seconds": args.seconds,
-        "pictures": args.pictures,
+        "images": args.images,
     }
 
 

@@ -6,22 +6,23 @@ from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
-import pictures
+import sample_images
 
 from clas.classifier import Classifier
-from clas.image.transforms import DecodeImage, create_transforms
+from clas.image.decode import DecodeImage
+from clas.image.transforms import create_transforms
 from clas.protocol import OPERATIONS, files_body, tensor_body
 
 Form = Literal["float32", "uint8", "encoded", "file"]
 """The client's three, and one image file as the body."""
 
 _MARGIN: Final = 0.2
-"""The best class of a picture is this far ahead of the next one, so that bfloat16 can't exchange them."""
+"""The best class of an image is this far ahead of the next one, so that bfloat16 can't exchange them."""
 _JSON: Final = "application/json"
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
+class LabeledImage:
     """An image file (JPEG), and its class."""
 
     file: bytes
@@ -43,27 +44,27 @@ class Body:
     class_ids: Sequence[int]
 
 
-def clear_pictures(classifier: Classifier, count: int) -> list[Picture]:
-    """Pictures whose class is beyond doubt.
+def clear_images(classifier: Classifier, count: int) -> list[LabeledImage]:
+    """Return images whose class is beyond doubt.
 
     Args:
-        classifier: Tells it, in fp32.
+        classifier: Determines the class, in fp32.
         count: How many.
     """
-    found: list[Picture] = []
-    for image in pictures.varied(20 * count, seed=1):
-        file = pictures.jpeg(image)
+    found: list[LabeledImage] = []
+    for image in sample_images.varied(20 * count, seed=1):
+        file = sample_images.jpeg(image)
         prediction = classifier.classify_images([file], top_k=2)[0]
         best, second = prediction["scores"]
         if best - second > _MARGIN:
-            found.append(Picture(file, prediction["class_ids"][0]))
+            found.append(LabeledImage(file, prediction["class_ids"][0]))
         if len(found) == count:
             return found
-    raise ValueError(f"only {len(found)} of {20 * count} pictures are clear enough; {count} were wanted")
+    raise ValueError(f"only {len(found)} of {20 * count} images are clear enough; {count} were wanted")
 
 
-def make_bodies(form: Form, clear: Sequence[Picture], batch_size: int) -> list[Body]:
-    """Put pictures into requests of `batch_size` images; `file` takes one."""
+def make_bodies(form: Form, clear: Sequence[LabeledImage], batch_size: int) -> list[Body]:
+    """Put images into requests of `batch_size`; `file` takes one."""
     groups = [clear[start : start + batch_size] for start in range(0, len(clear), batch_size)]
     return [_make_body(form, group) for group in groups]
 
@@ -78,9 +79,9 @@ def write_bodies(directory: Path, bodies: Sequence[Body]) -> None:
     (directory / "index").write_text("".join(lines), "ascii")
 
 
-def _make_body(form: Form, group: Sequence[Picture]) -> Body:
-    class_ids = [picture.class_id for picture in group]
-    files = [picture.file for picture in group]
+def _make_body(form: Form, group: Sequence[LabeledImage]) -> Body:
+    class_ids = [image.class_id for image in group]
+    files = [image.file for image in group]
     if form == "file":
         (file,) = files
         return Body("image/jpeg", file, class_ids)

@@ -21,11 +21,10 @@ import repository  # noqa: F401  # lets Python find the rest
 # isort: split
 from servers import standalone
 
-from clas.protocol import files_body, tensor_body
+from clas.protocol import PREDICT_PATH, files_body, tensor_body
 from demo import photograph
 
 _IMAGES: Final = 8
-_PATH: Final = "/predict/clas_system"
 _JSON: Final = {"Content-Type": "application/json"}
 
 
@@ -96,7 +95,7 @@ def keep_busy(port: int, body: bytes, stop: Event, answered: "Synchronized[int]"
     """Send one request after the other."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     while not stop.is_set():
-        connection.request("POST", _PATH, body, _JSON)
+        connection.request("POST", PREDICT_PATH, body, _JSON)
         response = connection.getresponse()
         response.read()
         if response.status == http.client.OK:

@@ -112,11 +112,11 @@ def bare(options: Sequence[str], seconds: float, *, python: str = sys.executable
 
 
 def client(running: Running, folder: Path, options: Sequence[str]) -> Figures:
-    """Measure the project's client on a folder of pictures.
+    """Measure the project's client on a folder of images.
 
     Args:
         running: The server that it asks.
-        folder: The pictures; all of them must be answered.
+        folder: The images; all of them must be answered.
         options: More of the client's flags.
 
     Returns:

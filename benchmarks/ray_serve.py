@@ -25,12 +25,13 @@ from repository import MODEL, ROOT
 
 # isort: split
 import measure
-from bench import clear_default_pictures
+from bench import clear_default_images
 from bodies import Form, make_bodies, write_bodies
 from servers import Running, marked, standalone
 from usage import processes
 
 # isort: split
+from clas.protocol import PREDICT_PATH
 from server_process import free_port
 
 _FORMS: Final[tuple[Form, ...]] = ("float32", "uint8", "encoded")
@@ -54,7 +55,7 @@ def on_ray(replicas: int) -> Iterator[Running]:
     deployment["user_config"]["inference_model_dir"] = str(MODEL)
     # It would report to its makers; the middleware is what users are told to have.
     env = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
-    env["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"] = "clas.serving.on_ray.app:proxy_middlewares"
+    env["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"] = "clas.serving.ray_app:proxy_middlewares"
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as directory:
         work, log = Path(directory), Path(directory) / "log"
         # All that it leaves goes with the directory, a token in its home as well; the log has all lines.
@@ -71,7 +72,7 @@ def on_ray(replicas: int) -> Iterator[Running]:
         )  # with several cores: one each, a wide one
         is_up = lambda: log.read_text("utf-8", "replace").count(_LOADED) == predictors  # noqa: E731
         with marked(command, log, env, work, is_up) as mark:
-            yield Running(f"http://127.0.0.1:{port}/predict/clas_system", mark, log)
+            yield Running(f"http://127.0.0.1:{port}{PREDICT_PATH}", mark, log)
 
 
 def _measure(name: str, running: Running, directory: Path, clear: Sequence[Any], seconds: float) -> list[Any]:
@@ -126,7 +127,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=output, help="(default: build/bench/ray_serve.json)")
     args = parser.parse_args()
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    clear = clear_default_pictures()
+    clear = clear_default_images()
     starts: dict[str, Callable[[], AbstractContextManager[Running]]] = {
         "standalone": standalone,
         "Ray Serve, 1 replica": partial(on_ray, 1),

@@ -19,7 +19,7 @@ _COLUMNS: Final = (
     ("p50 ms", "p50_ms", "{:.1f}"),
     ("p99 ms", "p99_ms", "{:.1f}"),
     ("CPU ms/image", "cpu_ms", "{:.2f}"),
-    ("of it model", "model_cpu_ms", "{:.2f}"),
+    ("model CPU ms", "model_cpu_ms", "{:.2f}"),
     ("load CPU ms", "load_cpu_ms", "{:.2f}"),
     ("memory MiB", "memory_mib", "{:.0f}"),
     ("bytes/image", "wire_bytes", "{:.0f}"),
@@ -66,20 +66,20 @@ def _cell(value: float | None, form: str) -> str:
 
 
 class _Claim(NamedTuple):
-    """What has to be shown: what was measured (None: it wasn't), how it is written, what is wanted."""
+    """A claim: its measured value (None: not measured), how that is formatted, and the target."""
 
     what: str
     measured: float | None
     form: str
-    wanted: str
+    target: str
 
 
 def _claims(results: Results) -> list[str]:
-    """What has to be shown, as far as it was measured."""
+    """The claims, as far as they were measured."""
     claims = (*_claims_of_throughput(results), *_claims_of_cost(results), *_claims_of_client(results))
-    lines = ["| claim | measured | wanted |", "|---|---|---|"]
+    lines = ["| claim | measured | target |", "|---|---|---|"]
     return lines + [
-        f"| {claim.what} | {claim.form.format(claim.measured)} | {claim.wanted} |"
+        f"| {claim.what} | {claim.form.format(claim.measured)} | {claim.target} |"
         for claim in claims
         if claim.measured is not None
     ]
@@ -105,10 +105,10 @@ def _claims_of_cost(results: Results) -> Iterator[_Claim]:
     for form in ("float32", "uint8"):
         above_ms = results.difference(Key("standalone", _STANDALONE, f"{form}, 1 x 1"), _LONE, "p50_ms")
         yield _Claim(f"a lone client, {form}, p50 above the limit's, ms", above_ms, "{:.1f}", "2.5")
-    for form, wanted in (("uint8", "5 %"), ("float32", "10 %")):
+    for form, target in (("uint8", "5 %"), ("float32", "10 %")):
         key = Key("standalone", _STANDALONE, f"{form}, 8 x 1")
         what = f"CPU outside the predictor, {key.case}, of the predictor's"
-        yield _Claim(what, _outside(results, key), "{:.0%}", wanted)
+        yield _Claim(what, _outside(results, key), "{:.0%}", target)
 
 
 def _claims_of_client(results: Results) -> Iterator[_Claim]:

@@ -21,11 +21,11 @@ from repository import MODEL, ROOT
 from usage import MARK, processes
 
 # isort: split
+from clas.protocol import PREDICT_PATH
 from hub_server import hub_command, run_hub
 from server_process import free_port, is_listening, server_process
 
 _STOP_TIMEOUT_S: Final = 30
-_PATH: Final = "/predict/clas_system"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +94,7 @@ def standalone(
         flags = ["-p", str(port), "--inference_model_dir", str(MODEL), *options]
         is_up = lambda: bool(_get(port, "/health/ready")) and (not whole or _has_all_predictors(port))  # noqa: E731
         with marked([*command, *flags], work / "log", env, work, is_up) as mark:
-            yield Running(f"http://127.0.0.1:{port}{_PATH}", mark, work / "log")
+            yield Running(f"http://127.0.0.1:{port}{PREDICT_PATH}", mark, work / "log")
 
 
 @contextlib.contextmanager
@@ -115,7 +115,7 @@ def hub(init_args: Mapping[str, object] | None = None, workers: int = 0) -> Iter
         env = {**os.environ, "HUB_HOME": str(_installed_hub())}
         command = [hub_command(), "serving", "start", "-c", "config.json"]
         with marked(command, work / "log", env, work, lambda: is_listening(port)) as mark:
-            yield Running(f"http://127.0.0.1:{port}{_PATH}", mark, work / "log")
+            yield Running(f"http://127.0.0.1:{port}{PREDICT_PATH}", mark, work / "log")
 
 
 @contextlib.contextmanager

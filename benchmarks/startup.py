@@ -30,21 +30,19 @@ Serve = Callable[[], AbstractContextManager[Running]]
 
 _STAMP: Final = r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\]"
 _PADDLE: Final = "from clas.engine.paddle_config import import_paddle; import_paddle()"
+_PROCESS: Final = "import clas.serving.batching.predictor_process"
 _LOAD: Final = """
-from clas.engine.paddle_config import available_cores
+from clas.engine.devices import available_cores
+from clas.engine.paddle import PaddleEngine
 from clas.model.files import find_model
-from clas.engine.paddle import Predictor
 from clas.settings import load_settings
 settings = load_settings({"cpu_num_threads": available_cores()})
 """
 _ALONE: Final = {
     "import of the HTTP process' modules": ("", "import clas.serving.cli"),
-    "import of the model process, but Paddle": (
-        "",
-        "import clas.serving.batching.predictor_process",
-    ),
-    "import paddle, after them": ("import clas.serving.batching.predictor_process", _PADDLE),
-    "load and warm-up": (_PADDLE + _LOAD, "Predictor(find_model(settings), settings)"),
+    "import of the model's process' modules, but Paddle": ("", _PROCESS),
+    "import paddle, after them": (_PROCESS, _PADDLE),
+    "load and warm-up": (_PADDLE + _LOAD, "PaddleEngine(find_model(settings), settings)"),
     "import paddlehub": ("", "import paddlehub"),
 }
 """What is measured alone: what is done before, and what is timed."""
@@ -53,11 +51,11 @@ _MARKS: Final = {
     "standalone": {
         "HTTP process: Python and its imports": "listening at ",
         "until the model's process is told to load": "code: ",
-        "model's process: Python, Paddle, load, warm-up": "model: ",
+        "model's process: Python, Paddle, load, warm-up": "device: ",
     },
     "PaddleHub": {
         "PaddleHub, until it makes the module": "code: ",
-        "Paddle's part: load, warm-up": "model: ",
+        "Paddle's part: load, warm-up": "device: ",
     },
 }
 """Parts of a start, in their order: what the log says at the end of each."""

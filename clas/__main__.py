@@ -8,7 +8,7 @@ from .commandline.terminal import INTERRUPTED
 def main() -> int:
     """Run the command line and return its exit status."""
     try:
-        from .commandline.cli import main as run  # noqa: PLC0415  # here, so that Ctrl-C ends quietly meanwhile, too
+        from .commandline.cli import main as run  # noqa: PLC0415  # slow: Ctrl-C ends quietly meanwhile, too
 
         return run()
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Every error of clas_system, in one tree.
+"""Exceptions of clas_system.
 
     ClasError
       StartupError            the service can't start
@@ -8,47 +8,47 @@
         ModelConfigError
         LabelFileError
         DeviceError           (in a forked worker also while serving)
-      RequestError            the request can't be answered as it is
-        ImageError            one image of it; its neighbours are answered
+      RequestError            the request is invalid
+        ImageError            one image is invalid; the others are answered
         UnauthorizedError     401  \
         NotFoundError         404   |
         MethodError           405   |
-        SlowRequestError      408   |  the standalone server only; PaddleHub has its own words for them
+        SlowRequestError      408   |  the standalone server only; PaddleHub has its own answers to these
         TooLargeError         413   |
         MediaTypeError        415  /
       PredictionError         the model failed on a valid request
-      UnavailableError        503: not now; the same request may do later
+      UnavailableError        503: temporary; the same request may succeed later
 
-Each class carries the two codes it is reported under: `status`, the code of PaddleHub's envelope, and
-`http_status`. A message is one line that names what came and what is wanted; it holds no traceback.
+Each class carries the two codes that it is reported with: `status`, the code in PaddleHub's envelope, and
+`http_status`. The message is one line that names the field, its value and the remedy, without a traceback.
 """
 
 
 class ClasError(Exception):
-    """Base of all errors that clas_system raises on purpose."""
+    """Base class of all exceptions that clas_system raises deliberately."""
 
     status = "101"
     http_status = 500
 
 
 class StartupError(ClasError):
-    """Raised while the service is being built; it ends the start."""
+    """Raised when the service can't start."""
 
 
 class SettingsError(StartupError):
-    """Raised for an unknown, missing or unfit value in params.py, init_args or a flag."""
+    """Raised for an unknown, missing or invalid setting in params.py, init_args or a flag."""
 
 
 class ModelNotFoundError(StartupError):
-    """Raised when no directory with the two model files is found."""
+    """Raised when no directory with a program and its weights is found."""
 
 
 class ModelLoadError(StartupError):
-    """Raised when the model files are there, but damaged or not an image classifier."""
+    """Raised when the model files are damaged, or not those of an image classifier."""
 
 
 class ModelConfigError(StartupError):
-    """Raised when the inference.yml beside the model can't be read, or asks for what isn't there."""
+    """Raised when the model's inference.yml can't be read, is invalid, or uses an unsupported operation."""
 
 
 class LabelFileError(StartupError):
@@ -56,11 +56,11 @@ class LabelFileError(StartupError):
 
 
 class DeviceError(StartupError):
-    """Raised when the GPU that was asked for can't be used."""
+    """Raised when the configured device or precision isn't available."""
 
 
 class RequestError(ClasError):
-    """Raised when a request names a field wrongly or gives it an unfit value."""
+    """Raised for an unknown, missing or invalid field of a request."""
 
     http_status = 400
 
@@ -70,46 +70,46 @@ class ImageError(RequestError):
 
 
 class UnauthorizedError(RequestError):
-    """Raised when a request has no valid token, and the server wants one."""
+    """Raised when the server requires a token, and the request has no valid one."""
 
     http_status = 401
 
 
 class NotFoundError(RequestError):
-    """Raised for a path that nothing is at."""
+    """Raised for an unknown path."""
 
     http_status = 404
 
 
 class MethodError(RequestError):
-    """Raised for a method that isn't for this path."""
+    """Raised for a method that the path doesn't support."""
 
     http_status = 405
 
 
 class SlowRequestError(RequestError):
-    """Raised when a request wasn't received whole within its time."""
+    """Raised when the request isn't received completely before its deadline."""
 
     http_status = 408
 
 
 class TooLargeError(RequestError):
-    """Raised when a request is larger than the server takes at all."""
+    """Raised when a request exceeds a size limit of the server."""
 
     http_status = 413
 
 
 class MediaTypeError(RequestError):
-    """Raised for a content type or encoding that the server doesn't read."""
+    """Raised for an unsupported content type or content encoding."""
 
     http_status = 415
 
 
 class PredictionError(ClasError):
-    """Raised when the model fails on, or answers oddly to, a valid batch."""
+    """Raised when the model fails on a valid batch, or returns an invalid result for it."""
 
 
 class UnavailableError(ClasError):
-    """Raised when the request can't be answered now: the server starts, stops, or has too much to do."""
+    """Raised while the server is starting, stopping or overloaded."""
 
     http_status = 503

@@ -1,9 +1,9 @@
 """Face 1: the PaddleHub module `clas_system`.
 
 PaddleHub loads this file from its modules folder; `python clas/module.py [IMAGE ...]` tries it in place.
-PaddleHub takes any error while this file is read for "not installed" and asks its makers' server, so only
-paddlehub, numpy, cv2, the standard library and pybase64, where it is installed, are imported then; the rest
-is imported where it is used.
+PaddleHub takes any error on importing this file for "not installed" and asks its makers' server, so importing
+it imports only paddlehub, numpy, cv2, the standard library and, where it is installed, pybase64; everything
+else is imported when it is used.
 """
 
 import argparse
@@ -23,18 +23,18 @@ if __name__ == "__main__":  # PEP 366: relative imports work in a script, too
     __package__ = Path(__file__).resolve().parent.name
 
 from .classifier import Classifier
+from .commandline.batches import BATCH_SIZE, classify_in_batches, given_images
 from .commandline.cli import hub_run
 from .commandline.formats import text_lines
-from .commandline.sources import BATCH_SIZE, classify_pictures, given_pictures
 from .commandline.terminal import show_any_text, show_log
 from .errors import ClasError, RequestError
-from .output.topk import Prediction
+from .output.base import Prediction
 from .protocol import decode, parse_preprocess, refuse_unknown_fields
 from .settings import load_settings
 
 
 class Results(TypedDict):
-    """What a prediction returns: one entry per image, and the seconds it took."""
+    """The results of a request: one entry per image, and the seconds that predicting took."""
 
     prediction: list[Prediction]
     elapse: float
@@ -52,7 +52,7 @@ class ClasSystem:
     """Image classification with a model exported by PaddleClas.
 
     Args:
-        **init_args: `use_gpu`, `enable_mkldnn` or any other leaf name of params.py, which it beats.
+        **init_args: `use_gpu`, `enable_mkldnn` or any other leaf name of params.py, which it overrides.
 
     Raises:
         StartupError: The settings, the model, the label file or the device can't be used.
@@ -73,7 +73,7 @@ class ClasSystem:
             `prediction` with N entries in the order of `inputs`, and `elapse` in seconds.
 
         Raises:
-            RequestError: The arrays differ in shape or don't fit the model, or `top_k` is unfit.
+            RequestError: The arrays differ in shape, aren't of the model's shape, or `top_k` is invalid.
             PredictionError: The model failed.
         """
         self._classifier.ensure_open()
@@ -94,40 +94,40 @@ class ClasSystem:
         batch_size: int = BATCH_SIZE,
         top_k: int | None = None,
     ) -> list[Prediction]:
-        """Classify pictures, as PaddleHub's image modules do.
+        """Classify images, as PaddleHub's image modules do.
 
         Args:
-            images: A list of arrays [H, W, 3] uint8, BGR, as cv2.imread gives them.
+            images: A list of arrays [H, W, 3] uint8, BGR, as cv2.imread returns them.
             paths: A list of names of JPEG, PNG, BMP or WebP files.
-            batch_size: How many pictures are taken at a time; the setting max_batch_size says how many of
-                them go through the model at once.
-            top_k: Results per picture; None for the setting.
+            batch_size: Images that are read at a time; the setting max_batch_size says how many of them go
+                through the model at once.
+            top_k: Results per image; None for the setting.
 
         Returns:
-            An entry for each picture, in the order of `images`, then of `paths`, as in `prediction` of
-            `predict`; that of a picture that can't be read or decoded has empty lists and an `error`.
+            An entry per image, in the order of `images`, then of `paths`, as in `prediction` of `predict`;
+            that of an image that can't be read or decoded has empty lists and an `error`.
 
         Raises:
-            RequestError: Neither images nor paths is given, or an argument is unfit.
+            RequestError: Neither images nor paths is given, or an argument is invalid.
             PredictionError: The model failed.
         """
         self._classifier.ensure_open()
-        pictures = given_pictures(images, paths)
-        batches = classify_pictures(self._classifier, pictures, batch_size, top_k)
+        sources = given_images(images, paths)
+        batches = classify_in_batches(self._classifier, sources, batch_size, top_k)
         return [answered.prediction for batch in batches for answered in batch]
 
     @runnable  # type: ignore[untyped-decorator]  # PaddleHub has no types
     def run(self, argv: Sequence[str]) -> str:
-        """Answer `hub run clas_system --input_path PATH`: print the results of files and folders.
+        """Run `hub run clas_system --input_path PATH`: print the results of files and folders.
 
         Args:
-            argv: The flags, see command.py.
+            argv: The flags, see commandline/cli.py.
 
         Returns:
-            How many pictures have a result; PaddleHub prints it.
+            How many images have a result, in a line that PaddleHub prints.
 
         Raises:
-            SystemExit: A flag is unfit, or not every picture has a result.
+            SystemExit: A flag is invalid, or an image has no result.
         """
         self._classifier.ensure_open()
         return hub_run(self._classifier, argv)
@@ -147,15 +147,15 @@ class ClasSystem:
         Args:
             images: The base64 text of a tensor, or a list of base64 texts of image files.
             revert_params: `shape` and `dtype` of the tensor; not with a list of image files.
-            preprocess: What is left to do to the tensor's images; not with a list of image files.
+            preprocess: The operations still to be done on the tensor; not with a list of image files.
             top_k: Results per image, from the request or else from `predict_args`; None for the setting.
-            **extra: Refused by name.
+            **extra: Unknown fields, refused by name.
 
         Returns:
             As `predict`.
 
         Raises:
-            RequestError: A field is unknown, missing or unfit.
+            RequestError: A field is unknown, missing or invalid.
             PredictionError: The model failed.
             DeviceError: In a forked worker, with use_gpu.
         """
@@ -179,26 +179,28 @@ class ClasSystem:
 
 
 def _try_out(argv: list[str] | None = None) -> int:
-    """Classify the given files, or a plain grey picture, with the code and params.py of this folder."""
+    """Classify the given files, or a plain grey image, with the code and params.py of this folder."""
     parser = argparse.ArgumentParser(description="Try the code and params.py of this folder, uninstalled.")
-    parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE", help="default: a plain grey picture")
+    parser.add_argument(
+        "images", nargs="*", type=Path, metavar="IMAGE", help="image file (default: a plain grey image)"
+    )
     args = parser.parse_args(argv)
     show_any_text()
     try:
         module = ClasSystem()
-        files = [path.read_bytes() for path in args.images] or [_grey_picture()]
+        files = [path.read_bytes() for path in args.images] or [_grey_image()]
         results = module.serving_method(images=[base64.b64encode(data).decode() for data in files])
     except (ClasError, OSError) as exc:
         print(f"{type(exc).__name__}: {exc}", file=sys.stderr)
         return 1
-    for name, entry in zip(args.images or ["(a plain grey picture)"], results["prediction"], strict=True):
+    for name, entry in zip(args.images or ["(a plain grey image)"], results["prediction"], strict=True):
         lines = [f"{name}: {entry['error']}"] if "error" in entry else text_lines(str(name), entry)
         print(*lines, sep="\n")
     return int(any("error" in entry for entry in results["prediction"]))
 
 
-def _grey_picture(side: int = 256) -> bytes:
-    """A PNG file of one colour: enough to see that the model loads and answers."""
+def _grey_image(side: int = 256) -> bytes:
+    """Return a PNG file of one colour: enough to see that the model loads and answers."""
     return cv2.imencode(".png", np.full((side, side, 3), 127, np.uint8))[1].tobytes()
 
 

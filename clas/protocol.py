@@ -1,8 +1,8 @@
-"""The wire: JSON fields with base64 in them <-> numpy; knows no HTTP library.
+"""The wire format: converts between the JSON fields of a request and numpy arrays. Imports no HTTP library.
 
-Tensor form: `images` is the base64 text of the C-order bytes of one batch, `revert_params` says its shape and
-dtype, and `preprocess`, where it is there, what is left to do. Encoded-image form: `images` is a list of
-base64 texts of whole image files.
+Tensor form: `images` is the base64 text of the C-order bytes of one batch, `revert_params` has its shape and
+dtype, and `preprocess`, if present, lists the operations that are left to the server. Encoded-image form:
+`images` is a list of base64 texts of whole image files.
 """
 
 import json
@@ -18,32 +18,36 @@ from .errors import ImageError, RequestError
 
 try:
     from pybase64 import b64decode, b64encode
-except ImportError:  # the standard library's take some 50 times as long
+except ImportError:  # the standard library's are some 50 times slower
     from base64 import b64decode, b64encode  # type: ignore[assignment]
 
+MODULE_NAME: Final = "clas_system"
 VERSION: Final = "1.0.0"
+"""Version of the module. PaddleHub reads it as a literal, so module.py repeats it."""
+PREDICT_PATH: Final = f"/predict/{MODULE_NAME}"
 FIELDS: Final = ("images", "revert_params", "preprocess", "top_k")
 OPERATIONS: Final = ("normalize", "to_chw")
-"""What `preprocess` may name, in the order of doing it: the classes Normalize and ToCHW of preprocess.py."""
+"""Names allowed in `preprocess`, in the order of their application: clas.preprocess's Normalize and ToCHW."""
 
 _REVERT_PARAMS_FIELDS: Final = {"shape", "dtype"}
 _SHOWN_NAMES: Final = 5
 _MAX_AXES: Final = 8
-_MAX_SIZE: Final = 2**31 - 1  # of one axis; with both bounded, their product is computed in no time
-_MAX_ITEM_BYTES: Final = 8  # float64, int64; numpy's longdouble is another thing on every machine
+_MAX_SIZE: Final = 2**31 - 1  # of one axis; with both bounded, the product is cheap to compute
+_MAX_ITEM_BYTES: Final = 8  # float64, int64; numpy's longdouble differs between machines
 
 Tensor = npt.NDArray[np.generic]
 
 
 def tensor_body(batch: Tensor, operations: Sequence[str] = (), top_k: int | None = None) -> bytes:
-    """Make the body of a request in tensor form.
+    """Build the body of a request in tensor form.
 
-    The JSON is put together around the base64 text, which a JSON writer would look through once more.
+    The JSON is assembled around the base64 text, which a JSON encoder would scan once more.
 
     Args:
-        batch: Any shape, any plain number dtype; by convention [N, C, H, W] float32.
-        operations: Those of OPERATIONS that are left to the server; the original server knows none.
-        top_k: How many classes to answer; None leaves it to the server. The original refuses the field.
+        batch: Any shape, any real number dtype; by convention [N, C, H, W] float32.
+        operations: The OPERATIONS left to the server; the original server supports none.
+        top_k: Classes to return for each image, or None for the server's default. The original server
+            refuses the field.
     """
     fields = {"revert_params": {"shape": list(batch.shape), "dtype": str(batch.dtype)}}
     optional: dict[str, object] = {"preprocess": list(operations)} if operations else {}
@@ -54,37 +58,41 @@ def tensor_body(batch: Tensor, operations: Sequence[str] = (), top_k: int | None
 
 
 def files_body(files: Iterable[bytes], top_k: int | None = None) -> bytes:
-    """Make the body of a request in encoded-image form.
+    """Build the body of a request in encoded-image form.
 
     Args:
         files: Whole image files: JPEG, PNG, BMP or WebP.
-        top_k: How many classes to answer; None leaves it to the server.
+        top_k: Classes to return for each image, or None for the server's default.
     """
     rest = b"}" if top_k is None else b', "top_k": %d}' % top_k
     return b'{"images": ["' + b'", "'.join(b64encode(file) for file in files) + b'"]' + rest
 
 
 def refuse_unknown_fields(fields: Mapping[str, object]) -> None:
-    """Raise RequestError that names the fields which a request has beyond FIELDS."""
+    """Check that a request has no fields other than FIELDS.
+
+    Raises:
+        RequestError: It has; the message names them.
+    """
     unknown = [name for name in fields if name not in FIELDS]
     if unknown:
         raise RequestError(f"unknown field {_listed(unknown)}; a request has {', '.join(FIELDS)}")
 
 
 def decode(images: object, revert_params: object) -> Tensor | list[object]:
-    """Tell the two forms apart and decode the tensor form.
+    """Decode the images of a request in either form.
 
     Args:
-        images: The request's field of this name, texts as str or as a memoryview of what is between the
-            quotes; None if it has none.
-        revert_params: The request's field of this name; None if it has none.
+        images: The request's field of this name, None if it is missing. Strings are str, or a memoryview of
+            the bytes between the quotes.
+        revert_params: The request's field of this name, None if it is missing.
 
     Returns:
-        For the tensor form a read-only array of the shape and dtype that were sent. For the encoded-image
-        form the list of entries as they came, for `decode_entry`: a bad one is to fail alone.
+        For the tensor form, a read-only array of the given shape and dtype. For the encoded-image form, the
+        list of entries, unchanged: pass each one to `decode_entry`, so that an invalid one fails alone.
 
     Raises:
-        RequestError: A field is missing or unfit; the message names it.
+        RequestError: A field is missing or invalid; the message names it.
     """
     if isinstance(images, str | memoryview):
         if revert_params is None:
@@ -106,17 +114,17 @@ def decode(images: object, revert_params: object) -> Tensor | list[object]:
 
 
 def parse_preprocess(preprocess: object, images: object) -> tuple[str, ...]:
-    """Read what a request leaves to the server.
+    """Parse the operations that a request leaves to the server.
 
     Args:
-        preprocess: The request's field of this name; None if it has none.
-        images: Its field of this name, to tell the form.
+        preprocess: The request's field of this name, None if it is missing.
+        images: The request's field of this name, which tells the form.
 
     Returns:
-        Some of OPERATIONS, in that order.
+        A subset of OPERATIONS, in the same order.
 
     Raises:
-        RequestError: It is something else, or doesn't go with this form.
+        RequestError: `preprocess` is invalid, or not allowed in this form.
     """
     if preprocess is None:
         return ()
@@ -132,10 +140,13 @@ def parse_preprocess(preprocess: object, images: object) -> tuple[str, ...]:
 
 
 def decode_entry(entry: object) -> bytes:
-    """Decode one entry of the encoded-image form to the bytes of an image file.
+    """Decode one entry of the encoded-image form.
+
+    Returns:
+        The bytes of the image file.
 
     Raises:
-        ImageError: The entry isn't a base64 text.
+        ImageError: The entry isn't base64.
     """
     if not isinstance(entry, str | memoryview):
         raise ImageError(f"the image is {_kind(entry)}; it takes the base64 text of an image file")
@@ -164,7 +175,7 @@ def _decode_tensor(images: str | memoryview, revert_params: object) -> Tensor:
 def _decode_base64(text: str | memoryview, what: str, error: type[RequestError]) -> bytes:
     try:
         return b64decode(text, validate=True)
-    except ValueError as exc:  # binascii.Error is one, and so is what text beyond ASCII raises
+    except ValueError as exc:  # includes binascii.Error; also raised for non-ASCII text
         raise error(f"{what} is not base64: {exc}") from exc
 
 
@@ -181,7 +192,7 @@ def _parse_shape(shape: object) -> tuple[int, ...]:
 
 
 def _parse_dtype(name: object) -> np.dtype[np.generic]:
-    """Admit plain numbers only: no objects, records, texts, times, complex numbers or sub-arrays."""
+    """Return the dtype of a real number type; objects, records, strings, times and the like are refused."""
     refusal = RequestError(f"revert_params.dtype is {_shown(name)}; it takes a number type such as 'float32'")
     if not isinstance(name, str):
         raise refusal
@@ -195,17 +206,17 @@ def _parse_dtype(name: object) -> np.dtype[np.generic]:
 
 
 def _kind(value: object) -> str:
-    """What JSON calls the type of a value."""
-    kinds = {str: "a text", bool: "a boolean", int: "a number", float: "a number", list: "a list"}
+    """Return JSON's name for the type of a value."""
+    kinds = {str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "a list"}
     return "missing" if value is None else kinds.get(type(value), "an object")
 
 
 def _shown(value: object) -> str:
-    """A value from a request, as short as a message can bear."""
+    """Return a value from a request, shortened for a message."""
     return reprlib.repr(value)
 
 
 def _listed(names: Sequence[object]) -> str:
-    """Names from a request, as many as a message can bear."""
+    """Return names from a request as a list, shortened for a message."""
     shown = ", ".join(_shown(name) for name in names[:_SHOWN_NAMES])
     return shown if len(names) <= _SHOWN_NAMES else f"{shown} and {len(names) - _SHOWN_NAMES} more"

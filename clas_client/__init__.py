@@ -1,1 +1,1 @@
-"""The client of clas_system: what runs where the pictures are. It needs neither paddle nor PaddleHub."""
+"""The client of clas_system: what runs where the images are. It needs neither paddle nor PaddleHub."""

@@ -1,4 +1,4 @@
-"""A file that grows by whole pieces, so that a client which is killed leaves nothing but whole pieces."""
+"""A file that grows by whole pieces, so that a client which is killed leaves only whole pieces."""
 
 import contextlib
 import os
@@ -8,16 +8,16 @@ from clas.errors import ClasError
 
 
 class OutputError(ClasError):
-    """Raised when a file of results can't be written, read, or gone on with."""
+    """Raised when a file of results can't be written, read or resumed."""
 
 
 class AppendedFile:
     """A file to which pieces are appended, each by the time `append` returns.
 
-    Nothing is buffered in the process: what was appended survives its end, however that comes.
+    It isn't buffered: what was appended survives the process, however that ends.
 
     Args:
-        path: Where.
+        path: The file.
         is_new: Whether to empty it.
 
     Raises (also later):
@@ -32,7 +32,7 @@ class AppendedFile:
             raise self._error(exc) from exc
 
     def append(self, piece: bytes) -> None:
-        """Write one piece; where the disk is full, the pieces before it stay whole."""
+        """Write one piece; if that fails, remove what was written of it."""
         try:
             size = os.fstat(self._file.fileno()).st_size
             left = memoryview(piece)

@@ -1,91 +1,106 @@
-"""The file of --output: a line per picture, from which --resume knows what is done."""
+"""The file of --output: a line per image, from which --resume knows what is done."""
 
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import BinaryIO, Final
 
-from clas.output.topk import Prediction
+from clas.commandline.rows import CSV, JSON_LINES, RowFormat
+from clas.output.base import Prediction
 
 from .appended_file import AppendedFile, OutputError
-from .outcome import Outcome
-from .rows import FORMATS, RowFormat
+from .sink import Outcome
+
+FORMATS: Final[Mapping[str, RowFormat]] = {".csv": CSV, ".jsonl": JSON_LINES}
+"""By the ending of the file's name."""
 
 _LINE_END: Final = b"\n"
+_BYTE_ORDER_MARK: Final = "\ufeff"  # before a header, it marks the file as UTF-8 for spreadsheets
 
 
 def key_of(name: str) -> str:
-    """A picture's name as it is in the file: with slashes on every system."""
+    """Return an image's name as it is in the file: with slashes on every system."""
     return PurePath(name).as_posix()
 
 
+def encode_header(rows: RowFormat) -> bytes:
+    """Return the bytes at the start of a file; none for a format without a header."""
+    return encode_line(_BYTE_ORDER_MARK + rows.header) if rows.header else b""
+
+
+def encode_line(line: str) -> bytes:
+    """Return the bytes of a line, with its end."""
+    return line.encode("utf-8", "backslashreplace") + _LINE_END
+
+
 class ResultsFile:
-    """A keeper that appends a line per picture, batch by batch.
+    """A sink that appends a line per image, batch by batch.
 
     Args:
         path: The file; its ending says the format.
-        resume: Go on with what is there: whole lines of pictures with a result stay, a line that was cut off
-            and those of failed pictures go, for these are sent again.
+        resume: Keep the whole lines of images that have a result in the file; lines of failed images and a
+            line that was cut off are removed, for these images are sent again.
 
     Attributes:
-        done: Names, as key_of gives them, of the pictures that have a result in the file already.
+        done: Names, as from key_of, of the images that have a result in the file already.
 
     Raises:
-        OutputError: It is there already (without `resume`), holds something else, or can't be written.
+        OutputError: The file exists (without `resume`), holds something else, or can't be written.
     """
 
     def __init__(self, path: Path, *, resume: bool) -> None:
         self._path = Path(os.path.realpath(path))  # replacing a link would leave its target behind
-        self._format: RowFormat = FORMATS[path.suffix.lower()]
+        self._rows = FORMATS[path.suffix.lower()]
+        self._header = encode_header(self._rows)
         self.done: set[str] = set()
-        is_there = self._is_there()
-        if is_there and not resume:
+        exists = self._exists()
+        if exists and not resume:
             raise OutputError(
-                f"{path} is there already: go on with it by --resume, remove it, or name another file"
+                f"{path} already exists: resume it with --resume, remove it, or name another file"
             )
-        if is_there:
+        if exists:
             self._tidy()
-        self._file = AppendedFile(self._path, is_new=not is_there)
-        if not is_there:
-            self._file.append(self._format.header)
+        self._file = AppendedFile(self._path, is_new=not exists)
+        if not exists:
+            self._file.append(self._header)
 
     def earlier(self) -> Iterator[tuple[str, Prediction]]:
-        """What the file holds: each picture once, by its name as in `done`; to be asked before `add`."""
+        """Yield what the file holds before any `add`: each image once, by its name as in `done`."""
         seen: set[str] = set()
         with self._path.open("rb") as file:
-            for _, name, prediction in self._rows(file):
+            for _, name, prediction in self._read_lines(file):
                 if name not in seen:
                     seen.add(name)
                     yield name, prediction
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
         """Append one batch."""
-        rows = (self._format.write(key_of(picture.name), entry) for picture, entry in outcomes)
-        self._file.append(b"".join(rows))
+        lines = (self._rows.write(key_of(image.name), prediction) for image, prediction in outcomes)
+        self._file.append(b"".join(map(encode_line, lines)))
 
-    def close(self, summary: Sequence[str]) -> None:  # noqa: ARG002  # the interface is Keeper's
+    def close(self, summary: Sequence[str]) -> None:  # noqa: ARG002  # the interface is Sink's
         """Close the file."""
         self._file.close()
 
-    def _is_there(self) -> bool:
-        """Whether there is a file with more in it than our header; a pipe or a device is always new."""
+    def _exists(self) -> bool:
+        """Return whether a file holds more than the header; a pipe or a device never does."""
         try:
             if not self._path.is_file():
                 return False
             with self._path.open("rb") as file:
-                return not self._format.header.startswith(file.read(len(self._format.header) + 1))
+                return not self._header.startswith(file.read(len(self._header) + 1))
         except OSError as exc:
             raise OutputError(f"{self._path} can't be read: {exc.strerror}") from exc
 
     def _tidy(self) -> None:
-        """Put a copy of the whole lines with a result in the file's place, in one step; note the names."""
+        """Replace the file atomically by a copy of its whole lines with a result, and note their names."""
         copy = self._path.with_name(f"{self._path.name}.tidied")
         try:
             with self._path.open("rb") as old, copy.open("wb") as new:
-                new.write(self._format.header)
-                for line, name, prediction in self._rows(old):
+                new.write(self._header)
+                for line, name, prediction in self._read_lines(old):
                     if "error" not in prediction:
                         self.done.add(name)
                         new.write(line)
@@ -94,23 +109,25 @@ class ResultsFile:
             shutil.copymode(self._path, copy)
             copy.replace(self._path)
         except OSError as exc:
-            raise OutputError(f"{self._path} can't be gone on with: {exc.strerror}") from exc
+            raise OutputError(f"{self._path} can't be resumed: {exc.strerror}") from exc
         finally:
-            with contextlib.suppress(OSError):  # gone, if all went well
+            with contextlib.suppress(OSError):  # moved, unless something failed
                 copy.unlink()
 
-    def _rows(self, file: BinaryIO) -> Iterator[tuple[bytes, str, Prediction]]:
-        """The whole lines after the header: as they are, and what they say."""
-        header = self._format.header
+    def _read_lines(self, file: BinaryIO) -> Iterator[tuple[bytes, str, Prediction]]:
+        """Yield the whole lines after the header, each with its name and result."""
+        header = self._header
         if not header.startswith(start := file.read(len(header))):
-            raise OutputError(f"{self._path} has another first line than a file of this client's")
+            raise OutputError(f"{self._path} doesn't start with this client's header: name another file")
         if len(start) < len(header):
-            return  # killed while it was written
+            return  # the client was killed while writing it
         for number, line in enumerate(file, start=2 if header else 1):
             if not line.endswith(_LINE_END):
                 return
             try:
-                name, prediction = self._format.read(line.decode("utf-8")[:-1])
+                name, prediction = self._rows.read(line.decode("utf-8")[:-1])
             except (ValueError, RecursionError) as exc:
-                raise OutputError(f"{self._path}, line {number}: this is no result of this client's") from exc
+                raise OutputError(
+                    f"{self._path}, line {number} isn't a result of this client: name another file"
+                ) from exc
             yield line, name, prediction

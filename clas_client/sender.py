@@ -16,7 +16,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
-from clas.output.topk import Prediction
+from clas.output.base import Prediction
 
 from .answer import ServiceError, read_results
 
@@ -24,20 +24,20 @@ _Item = TypeVar("_Item")
 
 _JSON: Final = {"Content-Type": "application/json"}
 _RETRIED_STATUSES: Final = (429, 503)
-_BACKOFF_S: Final = 0.5  # waits of 0, 1, 2, 4 ... seconds, or what the server's Retry-After says
+_BACKOFF_S: Final = 0.5  # waits of 0, 1, 2, 4 ... seconds, or the server's Retry-After
 _RETRY_AFTER_MAX_S: Final = 60
-_TIMEOUTS: Final = (ConnectTimeoutError, ReadTimeoutError)  # the first is a base of NewConnectionError, too
+_TIMEOUTS: Final = (ConnectTimeoutError, ReadTimeoutError)  # the first is also a base of NewConnectionError
 _BROKEN_ANSWERS: Final = (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What came back for one batch.
+    """The answer to one batch.
 
     Attributes:
         predictions: One entry per image.
         elapse_s: Seconds the service spent predicting.
-        latency_s: Seconds from encoding the batch to having read the answer.
+        latency_s: Seconds from encoding the batch until the answer was read.
     """
 
     predictions: list[Prediction]
@@ -46,7 +46,7 @@ class Answer:
 
 
 class _Bearer(AuthBase):
-    """Adds the token; as `auth`, since requests would put what a .netrc has in place of a mere header."""
+    """Adds the token; as `auth`, since requests replaces a plain header by what is in a .netrc."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -57,7 +57,7 @@ class _Bearer(AuthBase):
 
 
 class _Retry(Retry):
-    """Tries again after a broken connection, but not when an answer is merely late: it is being worked on."""
+    """Retries after a broken connection, but not when an answer is late: the server still works on it."""
 
     def increment(  # the signature is urllib3's
         self,
@@ -79,9 +79,9 @@ class Sender:
     Args:
         url: The service's address, ending in /predict/clas_system.
         timeout_s: Longest wait for a connection, and for each answer.
-        retries: How often a batch is sent again after a connection error, 429 or 503.
-        token: Sent as bearer token; None for none.
-        connections: How many there may be at once.
+        retries: How often a request is repeated after a connection error, HTTP 429 or 503.
+        token: The bearer token; None for none.
+        connections: The most connections at once.
     """
 
     def __init__(
@@ -97,8 +97,8 @@ class Sender:
             total=retries,
             backoff_factor=_BACKOFF_S,
             status_forcelist=_RETRIED_STATUSES,
-            allowed_methods=None,  # a prediction may be repeated, so POST is retried, too
-            raise_on_status=False,  # the last refusal is an answer, and has the reason in it
+            allowed_methods=None,  # predicting is idempotent, so POST is retried, too
+            raise_on_status=False,  # the last refusal is an answer that holds the reason
             retry_after_max=_RETRY_AFTER_MAX_S,
         )
         for scheme in ("http://", "https://"):
@@ -109,14 +109,14 @@ class Sender:
         self._session.close()
 
     def predict(self, items: Sequence[_Item], make_body: Callable[[Sequence[_Item]], bytes]) -> Answer:
-        """Have one batch classified.
+        """Send one batch and return the answer.
 
         Args:
             items: The images.
-            make_body: Puts them into the JSON of a request.
+            make_body: Encodes them as the body of a request; its time is part of the latency.
 
         Raises:
-            ServiceError: There is no usable answer; one line that says why.
+            ServiceError: There is no valid answer; one line that says why.
         """
         start = time.perf_counter()
         response = self._post(make_body(items))
@@ -124,11 +124,11 @@ class Sender:
         latency_s = time.perf_counter() - start
         predictions = results["prediction"]
         if len(predictions) != len(items):
-            raise ServiceError(f"the server answered {len(predictions)} results to {len(items)} images")
+            raise ServiceError(f"the server returned {len(predictions)} results for {len(items)} images")
         return Answer(predictions, results["elapse"], latency_s)
 
     def get(self, url: str) -> requests.Response:
-        """Ask for something else of the service, with the same token.
+        """Send a GET request, with the same token.
 
         Raises:
             ServiceError: There is no answer; one line that says why.
@@ -141,15 +141,19 @@ class Sender:
     def _ask(self, ask_once: Callable[[], requests.Response], url: str) -> requests.Response:
         try:
             for _ in range(self._retries):
-                with contextlib.suppress(requests.exceptions.ChunkedEncodingError):  # it died midway
+                with contextlib.suppress(requests.exceptions.ChunkedEncodingError):  # the server died midway
                     return ask_once()
             return ask_once()
         except (requests.RequestException, HTTPError) as exc:
             cause = _innermost(exc)
             if isinstance(cause, _TIMEOUTS) and not isinstance(cause, NewConnectionError):
-                raise ServiceError(f"{url} gave no answer within {self._timeout_s:g} s") from exc
-            what = "broke off its answer" if isinstance(exc, _BROKEN_ANSWERS) else "can't be reached"
-            reason = re.sub(r"^\w+\(.*?\): ", "", str(cause))  # urllib3 puts its connection in front
+                raise ServiceError(f"{url} didn't answer within {self._timeout_s:g} s") from exc
+            what = (
+                "sent an incomplete or damaged answer"
+                if isinstance(exc, _BROKEN_ANSWERS)
+                else "can't be reached"
+            )
+            reason = re.sub(r"^\w+\(.*?\): ", "", str(cause))  # without urllib3's connection in front
             raise ServiceError(f"{url} {what}: {reason}") from exc
 
     def _post_once(self, body: bytes) -> requests.Response:
@@ -159,7 +163,7 @@ class Sender:
 
 
 def _innermost(exc: BaseException) -> BaseException:
-    """Of requests' and urllib3's nested errors the one that says something."""
+    """Return the innermost of requests' and urllib3's nested errors, which says what happened."""
     candidates = (getattr(exc, "reason", None), *exc.args)
     nested = next((inner for inner in candidates if isinstance(inner, BaseException)), None)
     return _innermost(nested) if nested else exc

@@ -1,11 +1,18 @@
 import logging
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from demo import photograph
+from faces import FACES, LONGEST_FIRST
 from tiny_models import hidden_number, write_model
+
+# Two processes at once make the time of one example unreliable.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -14,6 +21,40 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--minutes", type=float, help="how long chaos, overload and soak tests take (default: short)"
     )
+    parser.addoption(
+        "--shuffle",
+        type=int,
+        metavar="SEED",
+        help="random order, except that tests of one server stay together",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the longest groups, so that both processes of `-n 2` are at work to the end.
+
+    And keep those of one server together: pytest itself does so only if all have the same list of parameters.
+    """
+
+    def rank(item: pytest.Item) -> tuple[int, int]:
+        group = item.get_closest_marker("xdist_group")
+        face = (
+            item.callspec.params.get("service")
+            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+            else None
+        )
+        return (
+            position(group.args[0] if group else None, LONGEST_FIRST),
+            position(face, FACES),
+        )
+
+    def position(name: object, names: Sequence[str]) -> int:
+        return names.index(name) if name in names else len(names)
+
+    seed: int | None = config.getoption("--shuffle")
+    if seed is not None:
+        random.Random(seed).shuffle(items)  # noqa: S311  # no secret
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")

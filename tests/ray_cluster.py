@@ -1,4 +1,4 @@
-"""A Ray cluster of several nodes on this machine, what is deployed to it, and pictures to send it."""
+"""A Ray cluster of several nodes on this machine, what is deployed to it, and images to send it."""
 
 import contextlib
 import secrets
@@ -55,6 +55,7 @@ class RayService:
         self.url = f"{self.base}/predict/clas_system"
         self._head_args = {"include_dashboard": True, "dashboard_port": dashboard, "temp_dir": str(temp_dir)}
         self._cluster = Cluster()
+        self._deployed: object = None
 
     def start_head(self) -> None:
         """The first node; without replicas, since nobody can do without it."""
@@ -89,6 +90,7 @@ class RayService:
 
     def deploy(self, model: Path, *, user_config: dict[str, Any] | None = None, **deployment: Any) -> None:
         """`serve deploy` the repository's serve_config.yaml with these changes; returns before it is done."""
+        self._deployed = (model, user_config, deployment)
         config = yaml.safe_load((REPOSITORY / "serve_config.yaml").read_text())
         config["http_options"].update(host="127.0.0.1", port=self._port)
         [application] = config["applications"]
@@ -105,6 +107,12 @@ class RayService:
         command = [str(Path(sys.executable).parent / "serve"), "deploy", "-a", self._dashboard, str(file)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def ensure_two_replicas_of(self, model: Path) -> None:
+        """Deploy that, unless it was deployed last, and wait for both."""
+        if self._deployed != (model, None, {"num_replicas": 2}):
+            self.deploy(model, num_replicas=2)
+        self.await_replicas(2)
 
     def replicas(self) -> list[dict[str, Any]]:
         """Those that run: pid, node_id and more of each."""
@@ -170,7 +178,7 @@ def ray_service(directory: Path) -> Iterator[RayService]:
     reset_auth_token_state()
 
 
-def write_numbered_pictures(folder: Path, count: int) -> Path:
+def write_numbered_images(folder: Path, count: int) -> Path:
     """PNG files that hold their own numbers for `hidden_number`; from 1000 on these begin anew."""
     folder.mkdir(parents=True)
     for number in range(count):
@@ -183,7 +191,7 @@ def write_numbered_pictures(folder: Path, count: int) -> Path:
 
 @contextlib.contextmanager
 def client(url: str, folder: Path, output: Path) -> Iterator["subprocess.Popen[str]"]:
-    """The project's client, which sends a folder of numbered pictures and keeps what is answered."""
+    """The project's client, which sends a folder of numbered images and keeps what is answered."""
     flags = ["--server_url", url, "--image_file", str(folder), "--resize_short", "32", "--crop_size", "32"]
     flags += ["--wire", "uint8", "--concurrency", "4", "--output", str(output)]
     command = [sys.executable, "test_hubserving.py", *flags]
@@ -196,10 +204,10 @@ def client(url: str, folder: Path, output: Path) -> Iterator["subprocess.Popen[s
 
 
 class Stream:
-    """Clients in threads that send one numbered picture after the other, for the time of a block.
+    """Clients in threads that send one numbered image after the other, for the time of a block.
 
     Attributes:
-        answers: What each picture's number was answered with: its classes, best first.
+        answers: What each image's number was answered with: its classes, best first.
         latencies: Seconds of each, in the order of the answers.
         failures: What the others came to.
     """
@@ -225,12 +233,12 @@ class Stream:
             thread.join()
 
     def goes_on(self, count: int = 50) -> None:
-        """Wait until so many more pictures have been answered."""
+        """Wait until so many more images have been answered."""
         before = len(self.answers)
         eventually(lambda: len(self.answers) >= before + count)
 
     def check(self) -> None:
-        """Every picture that was sent was answered once, with its own number as the best class."""
+        """Every image that was sent was answered once, with its own number as the best class."""
         assert not self.failures
         assert sorted(self.answers) == list(range(self._next))
         assert all(classes[0] == number % 1000 for number, classes in self.answers.items())

@@ -22,6 +22,7 @@ class Reply(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+_POLL_S = 0.01  # how long its end may take; the default is half a second
 PADDLEHUBS_FRONT = Reply(b"No visual interface is provided", 200, "text/html")
 
 
@@ -48,6 +49,7 @@ class ScriptedService:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else a body waits 40 ms until its head is acknowledged
 
             def do_GET(self) -> None:
                 self.give(front)
@@ -91,7 +93,7 @@ def scripted_service(
 ) -> Iterator[ScriptedService]:
     """Run it; `front` is what it answers to GET."""
     service = ScriptedService(answer, front)
-    thread = threading.Thread(target=service.server.serve_forever)
+    thread = threading.Thread(target=service.server.serve_forever, kwargs={"poll_interval": _POLL_S})
     thread.start()
     try:
         yield service

@@ -15,29 +15,29 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message, Receive
 
-from clas.engine.paddle import Batch, Predictor, Scores
+from clas.engine.base import Batch, Scores
+from clas.engine.paddle import PaddleEngine
 from clas.model.files import ModelFiles
-from clas.serving.batching.pool import Engine
-from clas.serving.http.app import create_app
-from clas.serving.http.auth import Tokens
-from clas.serving.http.middleware import PREDICT_PATH
-from clas.serving.metrics import Metrics
+from clas.protocol import PREDICT_PATH
+from clas.serving.batching.pool import Pool
+from clas.serving.batching.runner import InProcessRunner
+from clas.serving.launch import Launch
 from clas.serving.options import ServerOptions
+from clas.serving.service import build_service
 from clas.settings import Settings, load_settings
 from gates import Gate, wait_until
 
 SIDE = 32
 
 
-class HeldPredictor(Predictor):
-    """A real predictor, not in a process of its own; notes the sizes of its batches."""
+class HeldRunner(InProcessRunner):
+    """A real model in this process; records the sizes of its batches."""
 
     def __init__(self, files: ModelFiles, settings: Settings) -> None:
+        super().__init__(PaddleEngine(files, settings))
         self.gate = Gate()
         self.sizes: list[int] = []
         self.fault: Exception | None = None
-        self.is_alive = True
-        super().__init__(files, settings)
 
     def run(self, *parts: Batch) -> Scores:
         self.sizes.append(sum(map(len, parts)))
@@ -45,9 +45,6 @@ class HeldPredictor(Predictor):
         if self.fault:
             raise self.fault
         return super().run(*parts)
-
-    def close(self) -> None:
-        self.is_alive = False
 
 
 def settings_of(model: Path, **overrides: object) -> Settings:
@@ -61,13 +58,13 @@ class Served:
 
     app: Starlette
     client: TestClient
-    engine: Engine
-    predictors: list[HeldPredictor]
+    pool: Pool
+    runners: list[HeldRunner]
 
     @property
-    def predictor(self) -> HeldPredictor:
+    def runner(self) -> HeldRunner:
         """The one that is in use."""
-        return self.predictors[-1]
+        return self.runners[-1]
 
     def post(self, **request: Any) -> Any:
         return self.client.post(PREDICT_PATH, **request)
@@ -82,47 +79,42 @@ class Served:
 def served(
     model: Path,
     *,
-    tokens: Tokens | None = None,
     settings: dict[str, object] | None = None,
     before_load: Callable[[], None] = lambda: None,
     wait: bool = True,
     **options: Any,
 ) -> Iterator[Served]:
-    """Run the application on `model`, for the time of a block; `before_load` is called before each load."""
-    predictors: list[HeldPredictor] = []
+    """Run the application on `model` during a block; `before_load` is called before each load."""
+    runners: list[HeldRunner] = []
 
-    def open_predictor(files: ModelFiles, settings: Settings) -> HeldPredictor:
+    def open_runner(files: ModelFiles, settings: Settings) -> HeldRunner:
         before_load()
-        predictors.append(HeldPredictor(files, settings))
-        return predictors[-1]
+        runners.append(HeldRunner(files, settings))
+        return runners[-1]
 
-    all_options = ServerOptions(**options)
-    metrics = Metrics()
-    wait_s = all_options.batch_wait_ms / 1000
-    model_settings = settings_of(model, **(settings or {}))
-    engine = Engine(model_settings, wait_s, metrics.batch_size.observe, open_predictor)
-    app = create_app(all_options, engine, metrics, tokens, workers=1)
+    launch = Launch(options=ServerOptions(**options), settings=settings_of(model, **(settings or {})))
+    app, pool, _ = build_service(launch, open_runner=open_runner)
     try:
         with TestClient(app) as client:
             if wait:
-                wait_until(lambda: not engine.is_loading)
-            yield Served(app, client, engine, predictors)
+                wait_until(lambda: not pool.is_loading)
+            yield Served(app, client, pool, runners)
     finally:
-        for predictor in predictors:
-            predictor.gate.open()
-        assert engine.close(10)
+        for runner in runners:
+            runner.gate.open()
+        assert pool.close(10)
 
 
-def picture(channel: int, side: int = SIDE, ending: str = ".png") -> bytes:
-    """The file of a picture of one colour: 0 red, 1 green, 2 blue."""
+def image_file(channel: int, side: int = SIDE, ending: str = ".png") -> bytes:
+    """The file of an image of one colour: 0 red, 1 green, 2 blue."""
     image = np.zeros((side, side, 3), np.uint8)
     image[..., 2 - channel] = 255
     return cv2.imencode(ending, image)[1].tobytes()
 
 
 def encoded(*channels: int) -> dict[str, Any]:
-    """The encoded-image form of a request with such pictures."""
-    return {"images": [base64.b64encode(picture(channel)).decode() for channel in channels]}
+    """The encoded-image form of a request with such images."""
+    return {"images": [base64.b64encode(image_file(channel)).decode() for channel in channels]}
 
 
 def best(response: Any) -> list[int]:
@@ -136,7 +128,7 @@ def best(response: Any) -> list[int]:
 
 
 def assert_refused(response: Any, code: int, message: str) -> None:
-    """Hold a refusal against all that is promised of it; `message` begins its message."""
+    """Check a failure against all that is promised of it; its message begins with `message`."""
     assert response.status_code == code, response.text
     assert response.headers["Content-Type"] == "application/json"
     assert re.fullmatch(r"[\w.:-]{1,64}", response.headers["X-Request-ID"])

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Any
 import psutil
 import requests
 
-from server_process import free_port, server_process
+from server_process import server_process
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 COMMAND = (sys.executable, "-W", "ignore", "-m", "clas.serving")
@@ -60,6 +61,12 @@ class Running:
         """The worker processes under the supervisor."""
         return [child for child in self.process.children() if not is_spawned(child, "multiprocessing")]
 
+    def is_complete(self) -> bool:
+        """Whether all workers, and all predictors of the one that is asked, serve; not only the first."""
+        told = requests.get(self.base, timeout=30).json()["predictors"]
+        are_ready = self.log.read_text(errors="replace").count(" is ready") >= len(self.workers())
+        return bool(told["serving"] == told["wanted"]) and are_ready
+
     def metric(self, name: str, **labels: str) -> float:
         """The sum of all samples of this name that have these labels."""
         total = 0.0
@@ -86,6 +93,14 @@ def is_spawned(process: psutil.Process, word: str) -> bool:
         return False
 
 
+def is_gone(process: psutil.Process) -> bool:
+    """Whether it has ended; an orphan may wait for seconds until init asks for its status."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def server_env(home: Path, **more: str) -> dict[str, str]:
     """An environment with a place of its own for the server's state, and no GPU named."""
     env = {**os.environ, "XDG_STATE_HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
@@ -109,44 +124,57 @@ def is_ready(base: str, **arguments: Any) -> bool:
         return False
 
 
+def port_in(log: Path) -> int:
+    """The port that a server listens at by its log; 0 if it doesn't yet."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    found = re.search(r"listening at https?://127\.0\.0\.1:(\d+), ", text)
+    return int(found[1]) if found else 0
+
+
 @contextlib.contextmanager
 def clas_serving(
     directory: Path,
     *arguments: str,
     config: Mapping[str, Any] | None = None,
     env: Mapping[str, str] | None = None,
+    log: Path | None = None,
     scheme: str = "http",
     **ready_arguments: Any,
 ) -> Iterator[Running]:
     """`python -m clas.serving start ARGUMENTS`, until SIGTERM, after which it must exit with 0.
+
+    The system chooses the port.
 
     Args:
         directory: Where it is started, and leaves log and state.
         *arguments: What comes after `start`, but for the port.
         config: What config.json holds, but for the port; None starts without it.
         env: Its environment.
+        log: The file that `arguments` have it log to.
         scheme: http or https.
         **ready_arguments: For the requests that ask whether it is ready.
     """
-    port = free_port()
-    log = directory / "server.log"
-    base = f"{scheme}://127.0.0.1:{port}"
-    by = ["-p", str(port)]
+    printed = directory / "server.log"
+    log = log or printed
+    by = ["-p", "0"]
     if config is not None:
         file = directory / "config.json"
-        file.write_text(json.dumps({**config, "port": port}))
+        file.write_text(json.dumps({**config, "port": 0}))
         by = ["-c", str(file)]
     command = [*COMMAND, "start", *arguments, *by]
-    env = env or server_env(directory)
-    with server_process(command, log, env, directory, lambda: is_ready(base, **ready_arguments)) as server:
-        running = Running(port, log, server.pid, scheme)
+
+    def is_up() -> bool:
+        port = port_in(log)
+        return port != 0 and is_ready(f"{scheme}://127.0.0.1:{port}", **ready_arguments)
+
+    with server_process(command, printed, env or server_env(directory), directory, is_up) as server:
+        running = Running(port_in(log), printed, server.pid, scheme)
         yield running
         if server.poll() is None:
             children = running.process.children(recursive=True)
             server.terminate()
-            assert server.wait(60) == 0, log.read_text(errors="replace")
-            _, alive = psutil.wait_procs(children, 10)
-            assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
+            assert server.wait(60) == 0, printed.read_text(errors="replace")
+            eventually(lambda: all(is_gone(child) for child in children), 10)
 
 
 def run(directory: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:

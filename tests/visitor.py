@@ -1,8 +1,10 @@
 """A visitor of the web page of the standalone server."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -34,6 +36,12 @@ while (walker.nextNode()) {
 }
 return found.sort((one, other) => one[0] - other[0]);
 """
+WIDER_THAN_THE_WINDOW = """
+return [...document.body.querySelectorAll("*")]
+  .filter((element) => element.closest("pre") === null && element.checkVisibility())
+  .filter((element) => element.getBoundingClientRect().right > innerWidth + 0.5)
+  .map((element) => element.outerHTML.slice(0, 80));
+"""
 
 
 class Page:
@@ -61,7 +69,9 @@ class Page:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def texts(self, selector: str) -> list[str]:
-        return [element.text for element in self.all(selector)]
+        while True:
+            with contextlib.suppress(StaleElementReferenceException):  # the page has replaced one meanwhile
+                return [element.text for element in self.all(selector)]
 
     def upload(self, *files: Path) -> None:
         self.one("#files").send_keys("\n".join(map(str, files)))

@@ -30,10 +30,10 @@ def main() -> int:
     """Run the demo and return the client's exit status."""
     work = REPOSITORY / "build" / "demo"
     shutil.rmtree(work, ignore_errors=True)
-    pictures = work / "pictures"
-    pictures.mkdir(parents=True)
+    images = work / "images"
+    images.mkdir(parents=True)
     for name in PHOTOGRAPHS:
-        shutil.copy(photograph(name), pictures)
+        shutil.copy(photograph(name), images)
     env = {**os.environ, "HUB_HOME": str(work / "hub_home")}
     port = free_port()
 
@@ -45,10 +45,10 @@ def main() -> int:
     print(f"hub serving start -m clas_system -p {port}", flush=True)
     with hub_serving(["-m", "clas_system", "-p", str(port)], port, work / "server.log", env, work):
         url = f"http://127.0.0.1:{port}/predict/clas_system"
-        command = ["test_hubserving.py", "--server_url", url, "--image_file", str(pictures)]
+        command = ["test_hubserving.py", "--server_url", url, "--image_file", str(images)]
         print("python", *command, flush=True)
         client = subprocess.run([sys.executable, *command], cwd=REPOSITORY, check=False)
-    print(f"hub serving stop -p {port}  (done; the server's log: {work / 'server.log'})")
+    print(f"the server has been stopped; its log: {work / 'server.log'}")
     return client.returncode
 
 

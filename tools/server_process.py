@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -14,18 +15,25 @@ STOP_TIMEOUT_S: Final = 60.0
 _START_TIMEOUT_S: Final = 180.0  # importing PaddleHub alone takes 5 to 30 s, more on a busy machine
 _POLL_S: Final = 0.05
 _SHOWN_LINES: Final = 30
+_PORTS: Final = range(20_000, 32_000)
+"""Below those that Linux hands out (from 32768), above those of Ray's workers (up to 19999)."""
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on at the moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a TCP port that nobody listens on at the moment.
+
+    It is chosen at random from ports that the system doesn't hand out, so that hardly anybody else takes it
+    before a server listens on it: neither an outgoing connection nor another process that calls this.
+    """
+    while True:
+        port = secrets.choice(_PORTS)  # not `random`, which tests seed
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def is_listening(port: int) -> bool:
-    """Whether somebody accepts connections on this port of this machine."""
+    """Return whether somebody accepts connections on this port of this machine."""
     with socket.socket() as client:
         client.settimeout(1)
         return client.connect_ex(("127.0.0.1", port)) == 0

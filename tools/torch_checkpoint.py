@@ -1,15 +1,15 @@
-"""Read a PyTorch checkpoint of the legacy format (before 1.6, not a zip) without PyTorch and without trust.
+"""Reads a PyTorch checkpoint in the legacy format (before 1.6, not a zip), safely and without PyTorch.
 
-Such a file is, one after the other:
+Such a file has, in this order:
 
 1. three pickles: the magic number, the protocol version, a dictionary with the byte order of the writer;
-2. the pickled object, here a dictionary of tensors, in which a storage (the flat memory of a tensor) is only
-   named, by the persistent id `("storage", type, key, location, numel, view_metadata)`;
+2. the pickled object, here a dictionary of tensors, which refers to a storage (the flat memory of a tensor)
+   by the persistent id `("storage", type, key, location, numel, view_metadata)`;
 3. a pickled list of the storages' keys;
 4. for each of these keys the number of elements (int64) and the elements, both little-endian.
 
-A pickle is a program that may name any function to call. This reader admits the few names that a dictionary
-of tensors needs, and checks all sizes before it believes them.
+A pickle is a program that can call any function by name. This reader allows only the few names that a
+dictionary of tensors needs, and checks all sizes before using them.
 """
 
 import io
@@ -28,20 +28,20 @@ import numpy.typing as npt
 Array = npt.NDArray[np.generic]
 
 MAGIC_NUMBER: Final = 0x1950A86A20F9469CFC6C
-"""What the first pickle holds (source: MAGIC_NUMBER in torch/serialization.py)."""
+"""The value of the first pickle (source: MAGIC_NUMBER in torch/serialization.py)."""
 
 PROTOCOL_VERSION: Final = 1001
-"""What the second pickle holds (source: PROTOCOL_VERSION in torch/serialization.py)."""
+"""The value of the second pickle (source: PROTOCOL_VERSION in torch/serialization.py)."""
 
 STORAGE_DTYPES: Final[Mapping[str, np.dtype[np.generic]]] = {
     "FloatStorage": np.dtype("<f4"),
     "LongStorage": np.dtype("<i8"),
 }
-"""The storage types admitted, by torch's name, and the elements they have in the file."""
+"""The allowed storage types by torch's name, with the dtype of their elements in the file."""
 
 _NUMEL: Final = struct.Struct("<q")
 
-# What the unpickler is known to raise on damaged input; the pickle documentation leaves the list open.
+# Raised by the unpickler for damaged input; the documentation of pickle doesn't have a complete list.
 _UNPICKLING_ERRORS: Final = (
     pickle.UnpicklingError,
     AttributeError,
@@ -56,15 +56,15 @@ _UNPICKLING_ERRORS: Final = (
 
 
 class CheckpointError(Exception):
-    """The file isn't a legacy PyTorch checkpoint of plain tensors, or it is damaged."""
+    """Raised when the file isn't a legacy PyTorch checkpoint of plain tensors, or is damaged."""
 
 
 class ForbiddenNameError(CheckpointError):
-    """The pickle names a class or function that a dictionary of tensors doesn't need."""
+    """Raised when the pickle names a class or function that a dictionary of tensors doesn't need."""
 
 
 class _Storage(NamedTuple):
-    """A storage as the pickle names it; its elements come later in the file."""
+    """A storage as the pickle refers to it; its elements come later in the file."""
 
     key: str
     type_name: str
@@ -85,10 +85,10 @@ class _Tensor(NamedTuple):
 
 
 class _CheckpointUnpickler(pickle.Unpickler):
-    """Unpickles one part of a checkpoint and collects the storages that it names in `storages`.
+    """Unpickles one part of a checkpoint, and collects the storages that it refers to in `storages`.
 
-    Whatever a pickle can get hold of, it can call and change. So the names it may look up stand for things
-    that can't be changed: storage types for their name, the others for a built-in class and a bound method.
+    A pickle can call and modify every object that it can look up. So the allowed names resolve to objects
+    that can't be modified: a storage type to its name, the others to a built-in class and a bound method.
     """
 
     def __init__(self, file: io.BufferedReader) -> None:
@@ -120,7 +120,7 @@ class _CheckpointUnpickler(pickle.Unpickler):
     def _rebuild_tensor(
         self, storage: object, offset: object, size: object, stride: object, *_autograd: object
     ) -> _Tensor:
-        """Stand in for `torch._utils._rebuild_tensor_v2`; what concerns gradients is ignored."""
+        """Replace `torch._utils._rebuild_tensor_v2`; the arguments about gradients are ignored."""
         match storage, offset:
             case _Storage(), int() if offset >= 0:
                 return _Tensor(storage, offset, _as_index(size), _as_index(stride))
@@ -128,7 +128,7 @@ class _CheckpointUnpickler(pickle.Unpickler):
 
 
 def _as_index(value: object) -> tuple[int, ...]:
-    """Return `value` if it is a tuple of non-negative integers; raises `CheckpointError` if it isn't."""
+    """Return `value` if it is a tuple of non-negative integers; raises `CheckpointError` otherwise."""
     if isinstance(value, tuple) and all(isinstance(item, int) and item >= 0 for item in value):
         return value
     raise CheckpointError("a tensor's size or stride isn't a tuple of non-negative integers")
@@ -138,13 +138,13 @@ def read_checkpoint(path: Path) -> dict[str, Array]:
     """Read the tensors of a checkpoint.
 
     Args:
-        path: The file, as `torch.save(model.state_dict(), path)` wrote it before PyTorch 1.6.
+        path: A file written by `torch.save(model.state_dict(), path)` before PyTorch 1.6.
 
     Returns:
         Name -> C-contiguous float32 or int64 array with the shape of the tensor, in the order of the file.
 
     Raises:
-        CheckpointError: The file is of another kind, truncated or damaged (`path` isn't in the message).
+        CheckpointError: The file is of another type, truncated or damaged (the message doesn't have `path`).
         ForbiddenNameError: Its pickle names something that a dictionary of tensors doesn't need.
         OSError: The file can't be opened or read.
     """
@@ -160,7 +160,7 @@ def read_checkpoint(path: Path) -> dict[str, Array]:
 
 
 def _unpickle(file: io.BufferedReader, part: str) -> tuple[object, dict[str, _Storage]]:
-    """Unpickle the next part of the file; also returns the storages that it names, by their keys."""
+    """Unpickle the next part of the file; also returns the storages that it refers to, by key."""
     unpickler = _CheckpointUnpickler(file)
     try:
         return unpickler.load(), unpickler.storages
@@ -175,10 +175,10 @@ def _check_header(file: io.BufferedReader) -> None:
         )
     magic, _ = _unpickle(file, "magic number")
     if magic != MAGIC_NUMBER:
-        raise CheckpointError("not a checkpoint: it is a pickle, but not of PyTorch's magic number")
+        raise CheckpointError("not a checkpoint: a pickle without PyTorch's magic number")
     version, _ = _unpickle(file, "protocol version")
     if version != PROTOCOL_VERSION:
-        raise CheckpointError(f"protocol version {version!r:.50}; only {PROTOCOL_VERSION} is read")
+        raise CheckpointError(f"protocol version {version!r:.50}; only {PROTOCOL_VERSION} is supported")
     system, _ = _unpickle(file, "description of the writing system")
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise CheckpointError("not written on a little-endian system")
@@ -195,12 +195,10 @@ def _storage_keys(listed: object, declared: Mapping[str, _Storage]) -> list[str]
 
 def _read_storage(file: io.BufferedReader, storage: _Storage) -> Array:
     """Read the elements of one storage, shape [numel]."""
-    # Compared with what is left of the file first: `read` would reserve whatever memory the file asks for.
+    # Checked against the rest of the file first: `read` would allocate any size that the file states.
     n_bytes = storage.numel * storage.dtype.itemsize
     if _NUMEL.size + n_bytes > os.fstat(file.fileno()).st_size - file.tell():
-        raise CheckpointError(
-            f"truncated: storage {storage.key!r} of {storage.numel} elements isn't all there"
-        )
+        raise CheckpointError(f"truncated: storage {storage.key!r} of {storage.numel} elements is incomplete")
     (numel,) = _NUMEL.unpack(file.read(_NUMEL.size))
     if numel != storage.numel:
         raise CheckpointError(
@@ -219,14 +217,14 @@ def _named_tensors(content: object) -> dict[str, _Tensor]:
 
 
 def _to_array(name: str, tensor: _Tensor, elements: Array) -> Array:
-    """Copy a tensor out of the elements of its storage."""
+    """Return a copy of a tensor from the elements of its storage."""
     size, stride = tensor.size, tensor.stride
     outside = CheckpointError(
         f"tensor {name!r} (offset {tensor.offset}, size {size}, stride {stride}) doesn't fit its storage of "
         f"{elements.size} elements"
     )
-    # Checked with Python's unbounded integers: numpy's own check of strides can wrap around. An expanded
-    # tensor (stride 0), which could claim any size, counts as too large: model weights have none.
+    # Checked with Python's unbounded integers, since numpy's own check of strides can overflow. An expanded
+    # tensor (stride 0) could have any size; model weights have none, so it is refused as too large.
     count = math.prod(size)
     last = tensor.offset + sum((n - 1) * step for n, step in zip(size, stride, strict=False))
     if count > elements.size or (count > 0 and last >= elements.size):
@@ -236,6 +234,6 @@ def _to_array(name: str, tensor: _Tensor, elements: Array) -> Array:
         view: Array = np.ndarray(
             size, elements.dtype, elements, tensor.offset * itemsize, [step * itemsize for step in stride]
         )
-    except (OverflowError, ValueError) as exc:  # also: more dimensions than numpy has, or than strides
+    except (OverflowError, ValueError) as exc:  # also: more dimensions than numpy supports, or than strides
         raise outside from exc
     return view.astype(elements.dtype.newbyteorder("="), order="C")

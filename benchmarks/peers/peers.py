@@ -22,7 +22,7 @@ import cv2
 import msgspec
 import numpy as np
 import pybase64
-from bodies import Body, Form, Picture, make_bodies
+from bodies import Body, Form, LabeledImage, make_bodies
 from repository import MODEL, ROOT
 
 # isort: split
@@ -49,7 +49,7 @@ class Peer:
         path: Of its endpoint.
         forms: What it takes: one image file as the body, or our tensor form.
         pattern: Of Lua: finds the first class of each image in an answer.
-        wrap: Makes its own request of a picture, where it takes no mere file.
+        wrap: Makes its own request of an image, where it takes no mere file.
         convert: Makes what it needs besides the environment, in its build directory.
         has_own_model: It reads `model/` in its build directory instead of clas/inference.
         env: Environment variables of its own.
@@ -60,7 +60,7 @@ class Peer:
     path: str
     forms: tuple[Form, ...] = ("file", "float32")
     pattern: str = OURS
-    wrap: Callable[[Picture], Body] | None = None
+    wrap: Callable[[LabeledImage], Body] | None = None
     convert: Callable[[Path], None] | None = None
     has_own_model: bool = False
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -88,9 +88,9 @@ class Peer:
         pins = [line for line in lines if line.startswith(start) and "== 'win32'" not in line]
         return pins[0].removeprefix(start).partition(" ")[0]
 
-    def make_bodies(self, form: Form, clear: Sequence[Picture]) -> list[Body]:
-        """Requests with one picture each, in one of `forms`."""
-        return make_bodies(form, clear, 1) if self.wrap is None else [self.wrap(picture) for picture in clear]
+    def make_bodies(self, form: Form, clear: Sequence[LabeledImage]) -> list[Body]:
+        """Requests with one image each, in one of `forms`."""
+        return make_bodies(form, clear, 1) if self.wrap is None else [self.wrap(image) for image in clear]
 
     def command(self, port: int, options: Sequence[str] = ()) -> list[str]:
         """How it is started.
@@ -119,7 +119,7 @@ class Peer:
     def is_up(self, port: int) -> bool:
         """Whether it answers a request with one image: a grey one."""
         grey = cv2.imencode(".png", np.full((256, 256, 3), 128, np.uint8))[1].tobytes()
-        [body] = self.make_bodies("file", [Picture(grey, 0)])
+        [body] = self.make_bodies("file", [LabeledImage(grey, 0)])
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}{self.path}", body.data, {"Content-Type": body.content_type}
         )
@@ -130,10 +130,10 @@ class Peer:
             return False
 
 
-def paddlex_body(picture: Picture) -> Body:
+def paddlex_body(image: LabeledImage) -> Body:
     """The one form of PaddleX's basic serving."""
-    fields = {"image": pybase64.b64encode(picture.file).decode(), "visualize": False}
-    return Body("application/json", msgspec.json.encode(fields), [picture.class_id])
+    fields = {"image": pybase64.b64encode(image.file).decode(), "visualize": False}
+    return Body("application/json", msgspec.json.encode(fields), [image.class_id])
 
 
 def write_paddlex_model(build_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the peers' servers share: this repository's predictor, preprocessing and wire, without its HTTP part.
+"""What the peers' servers share: this repository's engine, preprocessing and wire, without its HTTP part.
 
 A server of a peer brings the framework: HTTP, queues, batching, processes. All that is computed for an image
 is what `clas.serving` computes, so that a difference in a benchmark comes from the framework. A request is
@@ -16,12 +16,15 @@ from typing import Final, TypedDict
 import msgspec
 import numpy as np
 
-from clas.classifier import Classifier
-from clas.engine.paddle import AnyPredictor
-from clas.engine.paddle_config import available_cores, import_paddle
-from clas.image.model_input import Preparation, Prepared
+from clas.engine.base import Engine
+from clas.engine.devices import available_cores
+from clas.engine.paddle import PaddleEngine
+from clas.engine.paddle_config import import_paddle
+from clas.image.model_input import ModelInput, Prepared
+from clas.model.exported import read_exported_model
 from clas.model.files import ModelFiles
-from clas.output.topk import Prediction, Topk
+from clas.output.base import Postprocessor, Prediction
+from clas.pipeline import Pipeline
 from clas.protocol import decode
 from clas.settings import Settings
 
@@ -35,7 +38,7 @@ TIMEOUT_S: Final = 60
 
 
 class _Body(msgspec.Struct):
-    """The tensor form. As in clas/serving/inputs.py, the base64 text isn't made an object of Python's."""
+    """The tensor form; as in serving/http/request_body.py, the base64 text isn't made a Python object."""
 
     images: msgspec.Raw
     revert_params: dict[str, object]
@@ -63,6 +66,21 @@ class Arguments:
     threads: int
     predictors: int
     wait_ms: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A loaded model.
+
+    Attributes:
+        engine: Computes.
+        input: Turns a request into what the model takes.
+        output: Turns scores into results.
+    """
+
+    engine: Engine
+    input: ModelInput
+    output: Postprocessor
 
 
 class Results(TypedDict):
@@ -106,19 +124,17 @@ def parse_arguments(description: str | None, *, threads: int = 0, wait_ms: float
     return Arguments(args.port, args.model_dir.absolute(), per_predictor, predictors, args.wait_ms)
 
 
-def load_classifier(
-    model_dir: Path,
-    threads: int,
-    open_predictor: Callable[[ModelFiles, Settings], AnyPredictor] | None = None,
-) -> Classifier:
+def load_model(
+    model_dir: Path, threads: int, open_engine: Callable[[ModelFiles, Settings], Engine] = PaddleEngine
+) -> Model:
     """The model, loaded and warmed up, with MKL-DNN; as `clas.serving` loads it.
 
     Args:
         model_dir: Directory of the model.
         threads: CPU threads of one prediction.
-        open_predictor: Another engine than Paddle.
+        open_engine: Loads the model.
     """
-    if open_predictor is None:
+    if open_engine is PaddleEngine:
         import_paddle()  # takes Paddle's signal handlers away, which would end a worker in the middle
     settings = Settings(
         inference_model_dir=str(model_dir),
@@ -127,31 +143,34 @@ def load_classifier(
         max_batch_size=MAX_BATCH_SIZE,
         overridden=frozenset({"inference_model_dir"}),
     )
-    return Classifier(settings, open_predictor=open_predictor)
+    model = read_exported_model(settings)
+    engine = open_engine(model.files, model.settings)
+    pipeline = Pipeline(model, engine.info)
+    return Model(engine, pipeline.input, pipeline.output)
 
 
-def load_preparation() -> Preparation:
+def load_input() -> ModelInput:
     """What makes a tensor of a request, for a process of its own: without Paddle, without the model."""
-    return Preparation(Settings(), _INPUT_SHAPE, Topk(Settings.topk, _NUM_CLASSES, {}))
+    return ModelInput(Settings(), _INPUT_SHAPE)
 
 
-def prepare(preparation: Preparation, body: bytes | bytearray) -> Prepared:
+def prepare(model_input: ModelInput, body: bytes | bytearray) -> Prepared:
     """Decode a request, and make of it what the model takes.
 
     Args:
-        preparation: That of a classifier, or `load_preparation`.
+        model_input: That of a model, or `load_input`.
         body: Of the request: JSON in the tensor form, or an image file.
     """
     if not body.startswith(b"{"):
-        return preparation.of_images([bytes(body)])  # of mosec it is a bytearray
+        return model_input.of_images([bytes(body)])  # of mosec it is a bytearray
     fields = _read_body(body)
     tensor = decode(memoryview(fields.images)[1:-1], fields.revert_params)  # without the quotes
     if not isinstance(tensor, np.ndarray):
         raise TypeError("images is a list; a peer takes one tensor, or an image file as the body")
-    return preparation.of_batch(tensor)
+    return model_input.of_batch(tensor)
 
 
-def classify(classifier: Classifier, requests: Sequence[Prepared]) -> list[Answer]:
+def classify(model: Model, requests: Sequence[Prepared]) -> list[Answer]:
     """Classify the images of all requests together, up to MAX_BATCH_SIZE at once.
 
     Returns:
@@ -161,7 +180,7 @@ def classify(classifier: Classifier, requests: Sequence[Prepared]) -> list[Answe
     tensors = [request.tensor for request in requests]
     images = tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
     pieces = [images[i : i + MAX_BATCH_SIZE] for i in range(0, len(images), MAX_BATCH_SIZE)]
-    scores = [classifier.score(piece) for piece in pieces]
+    scores = [model.engine.run(piece) for piece in pieces]
     rows = (
         scores[0] if len(scores) == 1 else np.concatenate([*scores, np.empty((0, _NUM_CLASSES), np.float32)])
     )
@@ -172,7 +191,9 @@ def classify(classifier: Classifier, requests: Sequence[Prepared]) -> list[Answe
             "status": "000",
             "msg": "",
             "results": {
-                "prediction": classifier.results(request, rows[end - len(request.tensor) : end]),
+                "prediction": model.output.merge(
+                    rows[end - len(request.tensor) : end], request.failures, model.output.k
+                ),
                 "elapse": elapse,
             },
         }

@@ -13,23 +13,24 @@ from typing import Final, NoReturn
 from ..classifier import Classifier
 from ..errors import ClasError
 from ..image.files import find_images
+from ..image.sources import ImageSource, from_file
 from ..settings import SETTING_NAMES, load_settings
+from .batches import BATCH_SIZE, classify_in_batches
 from .flags import add_setting_flags, existing, positive
 from .formats import FORMATS, Format
-from .sources import BATCH_SIZE, Picture, classify_pictures, from_file
-from .terminal import INTERRUPTED, LOGGER, let_go_of_stdout, show_any_text, show_log
+from .terminal import INTERRUPTED, LOGGER, flush_stdout, show_any_text, show_log
 
-_OWN_FLAGS: Final = ("use_gpu", "topk")  # the settings that are spelled as people know them
+_OWN_FLAGS: Final = ("use_gpu", "topk")  # settings whose flags have a form of their own
 _SETTING_FLAGS: Final = tuple(name for name in SETTING_NAMES if name not in _OWN_FLAGS)
 
 
 @dataclasses.dataclass
 class Tally:
-    """How a run went.
+    """The outcome of a run.
 
     Attributes:
-        answered: Pictures with a result, so far.
-        failed: Pictures without one, and folders that can't be read.
+        answered: Images with a result, so far.
+        failed: Images without one, and folders that can't be read.
         cut_short: The exit status of what ended the run early; 0 if nothing did.
     """
 
@@ -39,12 +40,12 @@ class Tally:
 
     @property
     def status(self) -> int:
-        """The exit status: 0 if every picture has a result, 1 if any has none or there is none."""
+        """The exit status: 0 if every image has a result, 1 if any has none or there are no images."""
         return self.cut_short or int(self.failed > 0 or self.answered == 0)
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage."""
+    """Reports an invalid argument in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message}; see --help\n")
@@ -56,54 +57,54 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     show_log(logging.INFO if args.verbose else logging.WARNING, "%(levelname)s: %(message)s")
     warnings.filterwarnings("ignore", "No ccache found")  # paddle's, which compiles nothing here
-    return _end_well(partial(_classify, args)).status
+    return _run(partial(_classify, args)).status
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="python -m clas", description="Classify pictures without a server.", allow_abbrev=False
+        prog="python -m clas", description="Classify images without a server.", allow_abbrev=False
     )
     add = parser.add_argument
-    add("paths", nargs="+", type=existing, metavar="PATH", help="a picture, or a folder of pictures")
-    add("--top_k", "--topk", type=positive, help="results per picture (default: topk of params.py)")
-    add("--use_gpu", action="store_true", default=None, help="predict on the GPU")
-    add("--format", choices=tuple(FORMATS), default="text", help="of the results (default: text)")
-    add("--verbose", action="store_true", help="log what is loaded, and how it runs")
+    add("paths", nargs="+", type=existing, metavar="PATH", help="Image, or folder of images")
+    add("--top_k", "--topk", type=positive, help="Results per image (default: topk of params.py)")
+    add("--use_gpu", action="store_true", default=None, help="Predict on the GPU")
+    add("--format", choices=tuple(FORMATS), default="text", help="Format of the results (default: text)")
+    add("--verbose", action="store_true", help="Log what is loaded, and how it runs")
     add_setting_flags(parser, _SETTING_FLAGS)
     return parser
 
 
 def hub_run(classifier: Classifier, argv: Sequence[str]) -> str:
-    """Do what `hub run clas_system` is asked for.
+    """Run the command line of `hub run clas_system`.
 
     Args:
         classifier: The model.
         argv: The flags: `--input_path`, `--top_k` and `--batch_size`.
 
     Returns:
-        How many pictures have a result; PaddleHub prints it.
+        How many images have a result, in a line that PaddleHub prints.
 
     Raises:
-        SystemExit: A flag is unfit, or not every picture has a result.
+        SystemExit: A flag is invalid, or an image has no result.
     """
     show_any_text()
     args = _hub_parser().parse_args(argv)
-    tally = _end_well(
+    tally = _run(
         partial(_print_results, classifier, args.input_path, FORMATS["text"], args.batch_size, args.top_k)
     )
     if tally.status:
         sys.exit(tally.status)
-    return f"pictures classified: {tally.answered}"
+    return f"images classified: {tally.answered}"
 
 
 def _hub_parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="hub run clas_system", description="Classify pictures without a server.", allow_abbrev=False
+        prog="hub run clas_system", description="Classify images without a server.", allow_abbrev=False
     )
-    add, what = parser.add_argument, "a picture, or a folder of pictures; or several"
+    add, what = parser.add_argument, "Images, or folders of images"
     add("--input_path", nargs="+", required=True, type=existing, metavar="PATH", help=what)
-    add("--top_k", type=positive, help="results per picture (default: topk of params.py)")
-    add("--batch_size", type=positive, default=BATCH_SIZE, help=f"at a time (default: {BATCH_SIZE})")
+    add("--top_k", type=positive, help="Results per image (default: topk of params.py)")
+    add("--batch_size", type=positive, default=BATCH_SIZE, help=f"Images at a time (default: {BATCH_SIZE})")
     return parser
 
 
@@ -124,10 +125,10 @@ def _print_results(
     top_k: int | None,
     tally: Tally,
 ) -> None:
-    """Classify files and folders; print the results as they come, and log what failed."""
-    for line in form.header:
-        sys.stdout.write(line + "\n")
-    for batch in classify_pictures(classifier, _found(paths, tally), batch_size, top_k):
+    """Classify files and folders; print each batch's results when they are known, and log what failed."""
+    if form.header:
+        sys.stdout.write(form.header + "\n")
+    for batch in classify_in_batches(classifier, _find(paths, tally), batch_size, top_k):
         for name, prediction in batch:
             for line in form.lines(name, prediction):
                 sys.stdout.write(line + "\n")
@@ -137,11 +138,11 @@ def _print_results(
                 tally.answered += 1
         sys.stdout.flush()
     if not tally.answered and not tally.failed:
-        LOGGER.error("there is no picture in %s", ", ".join(map(str, paths)))
+        LOGGER.error("there is no image in %s", ", ".join(map(str, paths)))
 
 
-def _end_well(work: Callable[[Tally], None]) -> Tally:
-    """Do the work; whatever ends it early becomes one line at most."""
+def _run(work: Callable[[Tally], None]) -> Tally:
+    """Do the work and return its tally; an error that ends it early is logged in one line."""
     tally = Tally()
     try:
         work(tally)
@@ -151,16 +152,16 @@ def _end_well(work: Callable[[Tally], None]) -> Tally:
         tally.cut_short = 1
     except KeyboardInterrupt:
         tally.cut_short = INTERRUPTED
-        let_go_of_stdout()
-    except OSError as exc:  # of our own output: all others are reported where they are met
-        if not isinstance(exc, BrokenPipeError):  # there, whoever read it has seen enough
+        flush_stdout()
+    except OSError as exc:  # of stdout: all others are handled where they occur
+        if not isinstance(exc, BrokenPipeError):  # whose reader wants no more
             LOGGER.critical("the results can't be written: %s", exc.strerror)
         tally.cut_short = 1
-        let_go_of_stdout()
+        flush_stdout()
     return tally
 
 
-def _found(paths: Sequence[Path], tally: Tally) -> Iterator[Picture]:
+def _find(paths: Sequence[Path], tally: Tally) -> Iterator[ImageSource]:
     for path in paths:
         for file in find_images(path, lambda exc: _fail(tally, str(exc.filename), exc.strerror)):
             yield from_file(file)

@@ -1,32 +1,58 @@
-"""Flags of the command lines: the keys of params.py, and what the values of others may be."""
+"""Flags of the command lines: their argparse types, and those that a dataclass's fields become."""
 
 import argparse
 import dataclasses
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
 from ..settings import Settings
 
+_BOOLEANS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
 
 def add_setting_flags(parser: argparse.ArgumentParser, names: Collection[str]) -> None:
-    """Add a flag for each of the settings that are named; what isn't given is None.
+    """Add a flag per setting; its value is None where it isn't given.
 
     Args:
-        parser: Where to.
-        names: Those of settings.SETTING_NAMES that are to be flags.
+        parser: The parser.
+        names: Those of settings.SETTING_NAMES to add.
     """
-    leaves = parser.add_argument_group("settings of the model", "any key of params.py, which they beat")
-    for leaf in dataclasses.fields(Settings):
-        if leaf.name in names:
-            kind = _to_bool if leaf.type is bool else leaf.type if leaf.type in (int, float) else str
-            if "counts" in leaf.metadata:
-                kind = partial(_to_numbers, leaf.metadata["kind"])
-            leaves.add_argument(f"--{leaf.name}", type=kind, metavar="VALUE")
+    group = parser.add_argument_group("settings of the model", "any key of params.py, which they override")
+    for field in dataclasses.fields(Settings):
+        if field.name in names:
+            help_text = help_of(field, with_default=False)  # params.py has the defaults
+            group.add_argument(f"--{field.name}", type=type_of(field), metavar="VALUE", help=help_text)
+
+
+def help_of(field: "dataclasses.Field[Any]", *, with_default: bool = True) -> str:
+    """Return the help of a dataclass field, for argparse.
+
+    Args:
+        field: The field.
+        with_default: Append the field's default, if there is one worth showing.
+    """
+    text: str = field.metadata["help"]
+    has_none = field.default in ("", (), None, dataclasses.MISSING) or field.default is False
+    if has_none or not with_default:
+        return text.replace("%", "%%")
+    default = list(field.default) if isinstance(field.default, tuple) else field.default
+    shown = f"{default:.10g}" if isinstance(default, float) else str(default)
+    return f"{text} (default: {shown})".replace("%", "%%")
+
+
+def type_of(field: "dataclasses.Field[Any]") -> Any:  # noqa: ANN401  # any type of argparse
+    """Return the argparse type of a dataclass field's flag."""
+    if "counts" in field.metadata:
+        return partial(number_list, field.metadata["kind"])
+    if field.type is bool:
+        return boolean
+    return field.type if field.type in (int, float) else str
 
 
 def existing(text: str) -> Path:
-    """A file or folder that is there."""
+    """Parse the path of an existing file or folder."""
     path = Path(text)
     try:
         is_there = bool(text) and path.exists()
@@ -38,26 +64,27 @@ def existing(text: str) -> Path:
 
 
 def positive(text: str) -> int:
-    """A whole number from 1."""
-    return number_from(1, text)
+    """Parse an integer of at least 1."""
+    return integer_from(1, text)
 
 
-def number_from(minimum: int, text: str) -> int:
-    """A whole number from `minimum`, which isn't negative."""
+def integer_from(minimum: int, text: str) -> int:
+    """Parse an integer of at least `minimum`, 0 or more."""
     if not text.isdecimal() or int(text) < minimum:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {minimum}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {minimum}")
     return int(text)
 
 
-def _to_bool(text: str) -> bool:
-    if text not in ("true", "false"):
+def boolean(text: str) -> bool:
+    """Parse a boolean."""
+    if text.lower() not in _BOOLEANS:
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return text == "true"
+    return _BOOLEANS[text.lower()]
 
 
-def _to_numbers(kind: type[float], text: str) -> list[float]:
-    """Numbers with commas in between; an empty text has none."""
+def number_list(kind: type[float], text: str) -> list[float]:
+    """Parse comma-separated numbers; an empty text gives none."""
     try:
         return [kind(item) for item in text.split(",") if text]
     except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers such as 1,2,3") from exc
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 1,2,3") from exc

@@ -1,66 +1,41 @@
-"""How results are printed: text to read, JSON Lines or CSV to go on with."""
+"""The formats of `python -m clas --format`: text to read, JSON Lines or CSV to process."""
 
-import csv
-import io
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from ..output.topk import Prediction
-
-_CSV_COLUMNS: Final = ("file", "rank", "class_id", "label_name", "score", "error")
+from ..output.base import Prediction
+from .rows import CSV, JSON_LINES, RowFormat
 
 
 class Format(NamedTuple):
-    """One way to print results.
+    """One way to print results; lines are without their ends.
 
     Attributes:
-        header: Lines before the first result.
-        lines: From a picture's name and its result to lines, without their ends.
+        header: The line before the first result; empty for none.
+        lines: From an image's name and result to lines.
     """
 
-    header: tuple[str, ...]
-    lines: Callable[[str, Prediction], Iterator[str]]
+    header: str
+    lines: Callable[[str, Prediction], Iterable[str]]
 
 
 def text_lines(name: str, prediction: Prediction) -> Iterator[str]:
-    """The name, then score, class id and label of each class; nothing for a picture that failed."""
+    """Yield the name, then score, class id and label of each class; nothing for an image that failed."""
     if "error" in prediction:
         return
     yield f"{name}:"
-    for class_id, label, score in _classes(prediction):
+    labels = prediction["label_names"] or [""] * len(prediction["class_ids"])
+    for class_id, label, score in zip(prediction["class_ids"], labels, prediction["scores"], strict=True):
         yield f"  {score:.5f}  {class_id:>4}  {label}".rstrip()
 
 
-def json_lines(name: str, prediction: Prediction) -> Iterator[str]:
-    """One JSON object: `file`, and the entry as the service answers it."""
-    yield json.dumps({"file": name, **prediction}, ensure_ascii=False)
-
-
-def csv_lines(name: str, prediction: Prediction) -> Iterator[str]:
-    """A row for each class; for a picture without any, or one that failed with its `error`, one row."""
-    if not prediction["class_ids"]:
-        yield csv_row(name, "", "", "", "", prediction.get("error", ""))
-    for rank, (class_id, label, score) in enumerate(_classes(prediction), start=1):
-        yield csv_row(name, rank, class_id, label, score, "")
-
-
-def _classes(prediction: Prediction) -> Iterator[tuple[int, str, float]]:
-    """Class id, label and score of each class, best first; the label is empty where there are none."""
-    labels = prediction["label_names"] or [""] * len(prediction["class_ids"])
-    return zip(prediction["class_ids"], labels, prediction["scores"], strict=True)
-
-
-def csv_row(*values: object) -> str:
-    """One row of CSV, without the end of its line."""
-    row = io.StringIO()
-    csv.writer(row, lineterminator="").writerow(values)
-    return row.getvalue()
+def _row_by_row(rows: RowFormat) -> Format:
+    return Format(rows.header, lambda name, prediction: [rows.write(name, prediction)])
 
 
 FORMATS: Final = {
-    "text": Format((), text_lines),
-    "json": Format((), json_lines),
-    "csv": Format((csv_row(*_CSV_COLUMNS),), csv_lines),
+    "text": Format("", text_lines),
+    "json": _row_by_row(JSON_LINES),
+    "csv": _row_by_row(CSV),
 }
-"""What `--format` takes."""
+"""The values of `--format`."""

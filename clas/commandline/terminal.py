@@ -1,4 +1,4 @@
-"""What a program on a terminal shows: our log on stderr, results on stdout."""
+"""What the command lines share on a terminal: the log on stderr, results on stdout."""
 
 import io
 import logging
@@ -8,17 +8,17 @@ from typing import Final
 
 LOGGER: Final = logging.getLogger("clas_system")
 INTERRUPTED: Final = 130
-"""The exit status after Ctrl-C: 128 + SIGINT, as shells have it."""
+"""Exit status after Ctrl-C: 128 + SIGINT, as in shells."""
 
 
 def show_log(
     level: int = logging.INFO, form: str = "[%(asctime)s] [%(levelname)8s] - %(name)s: %(message)s"
 ) -> None:
-    """Show our log on stderr, unless the program around us has set it up already.
+    """Show the log on stderr, unless the calling program has already configured it.
 
     Args:
-        level: The least severe one that is shown.
-        form: How a line looks, as logging.Formatter has it.
+        level: The lowest level that is shown.
+        form: The format of a line, for logging.Formatter.
     """
     if LOGGER.handlers:
         return
@@ -26,18 +26,18 @@ def show_log(
     handler.setFormatter(logging.Formatter(form))
     LOGGER.addHandler(handler)
     LOGGER.setLevel(level)
-    LOGGER.propagate = False  # paddle puts a handler of its own on the root logger
+    LOGGER.propagate = False  # paddle adds a handler of its own to the root logger
 
 
 def show_any_text() -> None:
-    """Let stdout and stderr show file names and labels that their encoding doesn't have."""
+    """Escape characters that the encoding of stdout or stderr lacks, rather than fail on them."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def let_go_of_stdout() -> None:
-    """Write what is left in it; where nobody reads it, Python must not try again at its end."""
+def flush_stdout() -> None:
+    """Flush; on a broken pipe, redirect stdout so that the exit flush doesn't fail."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,35 +1,36 @@
-"""paddle.inference behind a small interface: build it, read `input_shape` and `num_classes`, `run` a batch.
+"""Paddle Inference as an engine.
 
-A predictor of Paddle belongs to the process that made it. PaddleHub forks its workers after the module was
-built, so `Predictor` notices by the process id that it is in another process, and opens the model anew there.
+A Paddle predictor belongs to the process that created it. PaddleHub forks its workers after the module was
+built, so `PaddleEngine` notices by the process id that it was forked, and loads the model anew there.
 """
 
 import logging
 import os
 import re
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from ..allocator import keep_freed_memory
 from ..errors import DeviceError, ModelLoadError, PredictionError
 from ..model.files import ModelFiles
 from ..model.inspection import check_weights, read_input_shape
 from ..settings import Settings
+from .base import Batch, EngineInfo, Scores
+from .devices import NO_FORKED_GPU, available_cores
 from .fork_safety import carry_over_forks
-from .paddle_config import NO_FORKED_GPU, available_cores, build_config, check_bf16, check_gpu
+from .paddle_config import build_config, check_bf16, check_gpu, import_paddle
 
 if TYPE_CHECKING:
     import paddle.inference
 
-Batch = npt.NDArray[np.float32]
-Scores = npt.NDArray[np.float32]
-
 _LOGGER: Final = logging.getLogger("clas_system")
-# What pybind makes of Paddle's C++ errors: it maps each of their kinds to a built-in exception.
+# How long OpenMP's threads spin when idle. The default of 200 ms would burn the cores that the HTTP process
+# needs between two batches. With 0 they sleep within a batch, too: 12.0 ms for one image in place of 8.3
+# (2 threads, EfficientNet-Lite0, medians).
+_SPIN_MS: Final = "1"
+# pybind maps each kind of Paddle's C++ errors to a built-in exception.
 _PADDLE_ERRORS: Final = (
     RuntimeError,
     ValueError,
@@ -41,101 +42,90 @@ _PADDLE_ERRORS: Final = (
 )
 
 
-class AnyPredictor(Protocol):
-    """What a classifier needs of a predictor; see `Predictor`."""
+class PaddleEngine:
+    """A loaded and warmed-up Paddle model; see `Engine`.
 
-    input_shape: tuple[int | None, ...]
-    batch_size: int | None
-    num_classes: int
-    mkldnn: bool
-    num_threads: int
-
-    def ensure_open(self) -> None:
-        """See `Predictor.ensure_open`."""
-
-    def run(self, *parts: Batch) -> Scores:
-        """See `Predictor.run`."""
-
-
-class Predictor:
-    """One loaded and warmed-up model.
-
-    Calls are serialised. In a forked process the model is loaded again, with one thread: the workers share
-    the cores, and Paddle's OpenMP runtime can't run several threads in a process forked after it did so.
+    Calls are serialised. A forked process uses one thread: the workers share the cores, and Paddle's OpenMP
+    runtime can't run several threads in a process forked after it did so.
 
     Args:
         files: The model.
         settings: Device and options.
 
     Attributes:
-        input_shape: What the model takes, [N, C, H, W] or the like; None where the model leaves it free.
-        batch_size: The number of images that a batch must have; None where the model leaves it free.
-        num_classes: Scores per image.
-        mkldnn: Whether MKL-DNN is in use.
-        num_threads: CPU threads of one prediction.
+        in_process: False: Paddle holds Python's global lock while a model runs.
+        info: What the model takes and returns, and how it runs.
         lock: Held during each prediction.
         paddle: Paddle's own predictor.
 
     Raises:
-        DeviceError: The GPU, or the precision, that the settings ask for can't be used.
+        DeviceError: The GPU or the precision that the settings ask for isn't available.
         ModelLoadError: The model is damaged, or isn't an image classifier.
     """
+
+    in_process: ClassVar[bool] = False
+
+    @staticmethod
+    def prepare_process() -> None:
+        """Import Paddle without its signal handlers, and shorten the spinning of OpenMP's idle threads."""
+        os.environ.setdefault("KMP_BLOCKTIME", _SPIN_MS)
+        import_paddle()
 
     def __init__(self, files: ModelFiles, settings: Settings) -> None:
         if settings.use_gpu:
             check_gpu()
         if settings.precision == "bf16":
             check_bf16()
-        self.input_shape = read_input_shape(files)
-        self.batch_size = self.input_shape[0]
+        self._input_shape = read_input_shape(files)
+        self._batch_size = self._input_shape[0]  # None: any
         check_weights(files)
-        self.mkldnn = settings.enable_mkldnn and not settings.use_gpu
-        self.num_threads = settings.cpu_num_threads or available_cores()
         self._files = files
         self._settings = settings
+        self._mkldnn = settings.enable_mkldnn and not settings.use_gpu
+        self._num_threads = settings.cpu_num_threads or available_cores()
         self._pid = os.getpid()
         self.lock = threading.Lock()
         self.paddle = self._open()
-        self.num_classes = self._warm_up()
+        self.info = self._warm_up()
         carry_over_forks(self)
 
     def ensure_open(self) -> None:
-        """Load the model again if this process was forked since; `run` does so, too, but takes its time then.
+        """Reload the model if this process was forked since; `run` does so, too, at the cost of a request.
 
         Raises:
             DeviceError: The process was forked, and the settings ask for the GPU.
-            ModelLoadError: The model's files are no longer what they were at the start.
+            ModelLoadError: The model's files have changed.
         """
         with self.lock:
             self._ensure_open()
 
-    def run(self, *parts: Batch) -> Scores:
-        """Compute the scores of a batch.
+    def run(self, batch: Batch) -> Scores:
+        """Compute the scores of a batch; a model of one batch size gets it filled up with zeros.
 
         Args:
-            parts: The batch, in one part or several, each [n, ...] float32, C-contiguous, as `input_shape`
-                has it.
+            batch: [N, C, H, W] float32, C-contiguous.
 
         Returns:
-            [N, num_classes] float32, N the sum of all n.
+            [N, num_outputs] float32.
 
         Raises:
             DeviceError: As `ensure_open`.
             ModelLoadError: As `ensure_open`.
             PredictionError: The model failed.
         """
-        batch = joined(parts)
+        padded = _padded(batch, self._batch_size)
         with self.lock:
             self._ensure_open()
             try:
-                scores = _run(self.paddle, batch)
+                scores = _run(self.paddle, padded)
             except _PADDLE_ERRORS as exc:
                 raise PredictionError(f"the model failed on this batch: {_brief(exc)}") from exc
-        if scores.shape != (len(batch), self.num_classes):
+        if scores.shape != (len(padded), self.info.num_outputs):
             raise PredictionError(
-                f"the model answered {list(scores.shape)} to a batch of {len(batch)}; "
-                f"[{len(batch)}, {self.num_classes}] was expected"
+                f"the model answered {list(scores.shape)} to a batch of {len(padded)}; "
+                f"[{len(padded)}, {self.info.num_outputs}] was expected"
             )
+        scores = scores[: len(batch)]
         if not np.isfinite(scores).all():
             raise PredictionError("the model's scores for this batch hold NaN or infinity")
         return scores
@@ -144,43 +134,51 @@ class Predictor:
         from paddle.inference import create_predictor  # noqa: PLC0415  # see module.py on late imports
 
         if self._files.is_json:
-            # Its executor asks for the memory between the layers anew at each run: 4,700 faults for four
-            # images, and a third more time (benchmarks/README.md, the log).
+            # Its executor allocates the memory between the layers anew at each run: 4,700 page faults for
+            # four images, and a third more time (benchmarks/README.md, the log).
             keep_freed_memory()
         try:
             return create_predictor(
-                build_config(self._files, self._settings, mkldnn=self.mkldnn, num_threads=self.num_threads)
+                build_config(self._files, self._settings, mkldnn=self._mkldnn, num_threads=self._num_threads)
             )
         except _PADDLE_ERRORS as exc:
             raise ModelLoadError(f"{self._files.program.parent} can't be loaded: {_brief(exc)}") from exc
 
-    def _warm_up(self) -> int:
-        """Run once, so that the first request isn't slow; without MKL-DNN if the model can't be run with it.
-
-        Returns:
-            The number of scores per image.
-        """
+    def _warm_up(self) -> EngineInfo:
+        """Run once, so that the first request isn't slow; without MKL-DNN if the model fails with it."""
         width, height = self._settings.output_size
-        sizes = zip(self.input_shape[1:], (3, height, width), strict=True)  # where the model leaves one free
-        shape = [self.batch_size or 1, *(size or own for size, own in sizes)]
-        batch = np.zeros(shape, np.float32)
+        sizes = zip(self._input_shape[1:], (3, height, width), strict=True)
+        shape = [self._batch_size or 1, *(size or default for size, default in sizes)]
         try:
-            scores = _run(self.paddle, batch)
+            scores = _run(self.paddle, np.zeros(shape, np.float32))
         except _PADDLE_ERRORS as exc:
-            if not self.mkldnn:
+            if not self._mkldnn:
                 raise ModelLoadError(
                     f"{self._files.program} doesn't run on an input of {shape}: {_brief(exc)}"
                 ) from exc
-            _LOGGER.warning("the model doesn't run with MKL-DNN, going on without it: %s", _brief(exc))
-            self.mkldnn = False
+            _LOGGER.warning("the model doesn't run with MKL-DNN, continuing without it: %s", _brief(exc))
+            self._mkldnn = False
             self.paddle = self._open()
             return self._warm_up()
         if scores.ndim != 2 or len(scores) != shape[0]:  # noqa: PLR2004  # [N, classes]
             raise ModelLoadError(
-                f"{self._files.program} is no image classifier: it answers {list(scores.shape)} "
+                f"{self._files.program} is not an image classifier: it answers {list(scores.shape)} "
                 f"to an input of {shape}; [{shape[0]}, classes] was expected"
             )
-        return scores.shape[1]
+        return self._describe(scores.shape[1])
+
+    def _describe(self, num_outputs: int) -> EngineInfo:
+        settings = self._settings
+        return EngineInfo(
+            input_shape=self._input_shape,
+            num_outputs=num_outputs,
+            batch_limit=self._batch_size or settings.batch_limit,
+            concurrency=1,
+            device="GPU" if settings.use_gpu else "CPU",
+            mkldnn=self._mkldnn,
+            precision=settings.precision if self._mkldnn else "fp32",
+            num_threads=self._num_threads,
+        )
 
     def _ensure_open(self) -> None:
         if self._pid == os.getpid():
@@ -192,19 +190,25 @@ class Predictor:
                 "cpu_num_threads is %d, but a forked worker uses 1: raise workers instead",
                 self._settings.cpu_num_threads,
             )
-        self.num_threads = 1
+        self._num_threads = 1
         self.paddle = self._open()
-        if (read_input_shape(self._files), self._warm_up()) != (self.input_shape, self.num_classes):
+        input_shape = read_input_shape(self._files)
+        info = self._warm_up()
+        if (input_shape, info.num_outputs) != (self.info.input_shape, self.info.num_outputs):
             raise ModelLoadError(
                 f"{self._files.program.parent} holds another model than at the start: restart"
             )
+        self.info = info
         self._pid = os.getpid()
-        _LOGGER.info("model loaded in forked worker %d, threads: %d", self._pid, self.num_threads)
+        _LOGGER.info("model loaded in forked worker %d, threads: %d", self._pid, self._num_threads)
 
 
-def joined(parts: Sequence[Batch]) -> Batch:
-    """One batch [N, ...] of its parts; no copy if it is the only one."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+def _padded(batch: Batch, batch_size: int | None) -> Batch:
+    """Fill a batch up with zeros; it is returned as it is if it is large enough, or any size will do."""
+    missing = (batch_size or 0) - len(batch)
+    if missing <= 0:
+        return batch
+    return np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.float32)])
 
 
 def _run(predictor: "paddle.inference.Predictor", batch: Batch) -> Scores:
@@ -215,7 +219,7 @@ def _run(predictor: "paddle.inference.Predictor", batch: Batch) -> Scores:
 
 
 def _brief(exc: BaseException) -> str:
-    """The one line of Paddle's many that says what is wrong."""
+    """The one line among Paddle's many that says what is wrong."""
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
     named = [line for line in lines if re.match(r"\([A-Z]\w+\) ", line)]  # as in "(InvalidArgument) ..."
     return re.sub(r" \(at [^()]*:\d+\)$", "", next(iter(named or lines), type(exc).__name__))

@@ -1,1 +1,1 @@
-"""From an image file to the model's input."""
+"""From image files to pixels to model input."""

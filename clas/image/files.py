@@ -1,4 +1,4 @@
-"""Find image files and read them, for the client and for what runs without a server."""
+"""Finds and reads image files, for the client and the command line."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -8,21 +8,21 @@ from typing import Final
 from ..errors import ImageError
 
 IMAGE_SUFFIXES: Final = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-"""Endings, in lower case, of the files that are taken from a folder."""
+"""Suffixes, in lower case, of the files that `find_images` takes from a folder."""
 
 
 def find_images(path: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
-    """List the images below a folder, or the one file that is named.
+    """Yield the image files below a folder, or the given file.
 
     Args:
         path: A folder, walked recursively in sorted order without following links to folders, or a file,
-            which is taken whatever its ending.
-        on_error: Called with what makes a folder unreadable; the walk goes on.
+            which is yielded regardless of its suffix.
+        on_error: Called with the error when a folder can't be read; the walk continues.
     """
     if not path.is_dir():
         yield path
         return
-    pending = [(path, True)]  # a stack of our own: folders may be nested deeper than Python's calls
+    pending = [(path, True)]  # not recursive: folders may be nested deeper than Python's recursion limit
     while pending:
         current, is_folder = pending.pop()
         if not is_folder:
@@ -38,7 +38,7 @@ def find_images(path: Path, on_error: Callable[[OSError], None]) -> Iterator[Pat
 
 
 def _folders_and_images(entries: "Iterable[os.DirEntry[str]]") -> Iterator[tuple[str, bool]]:
-    """Names of the folders, and of the regular files (reading a pipe would hang) that end like images."""
+    """Yield the names of folders and image files; regular files only, since reading a pipe would block."""
     for entry in entries:
         is_folder = entry.is_dir(follow_symlinks=False)
         if is_folder or (Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file()):
@@ -46,14 +46,14 @@ def _folders_and_images(entries: "Iterable[os.DirEntry[str]]") -> Iterator[tuple
 
 
 def read_file(path: Path) -> bytes:
-    """Read one file as it is.
+    """Return the bytes of a file.
 
     Raises:
-        ImageError: It can't be read.
+        ImageError: The file can't be read.
     """
     try:
-        return path.read_bytes()  # not cv2.imread, which can't open every file name on Windows
+        return path.read_bytes()  # not cv2.imread, which can't open all file names on Windows
     except OSError as exc:
         raise ImageError(f"the file can't be read: {exc.strerror}") from exc
-    except ValueError as exc:  # a NUL in its name
+    except ValueError as exc:  # a NUL in the name
         raise ImageError(f"the file can't be read: {exc}") from exc

@@ -1,1 +1,1 @@
-"""What the folder of an exported model says."""
+"""Reads the folder of an exported model."""

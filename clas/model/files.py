@@ -1,4 +1,4 @@
-"""Where the model and the label file are looked for."""
+"""Finds the files of the model and the label file."""
 
 import dataclasses
 from pathlib import Path
@@ -8,7 +8,7 @@ from ..errors import LabelFileError, ModelNotFoundError
 from ..settings import Settings
 
 MODULE_DIR: Final = Path(__file__).resolve().parent.parent
-"""The folder this code runs from; `hub install` copies it whole."""
+"""The folder of the hub module, which `hub install` copies whole."""
 
 _PROGRAM_NAMES: Final = ("inference.pdmodel", "inference.json")
 _WEIGHTS_NAME: Final = "inference.pdiparams"
@@ -20,25 +20,37 @@ _HELP: Final = (
 
 @dataclasses.dataclass(frozen=True)
 class ModelFiles:
-    """The two files of one exported model, with absolute paths."""
+    """The two files of an exported model.
+
+    Attributes:
+        program: Absolute path of inference.pdmodel or inference.json.
+        weights: Absolute path of inference.pdiparams.
+    """
 
     program: Path
     weights: Path
 
     @property
     def is_json(self) -> bool:
-        """Whether the program is in the format that Paddle 3 writes by default."""
+        """Whether the program is in JSON, Paddle 3's default format."""
         return self.program.suffix == ".json"
+
+    @property
+    def format(self) -> str:
+        """The format of the program: "pdmodel" or "json"."""
+        return self.program.suffix[1:]
 
 
 def find_model(settings: Settings, module_dir: Path = MODULE_DIR) -> ModelFiles:
-    """Find the model that the settings name.
+    """Find the model of the settings.
 
-    A relative path starts at the current directory. If no such directory is there and the path wasn't given
-    for this very start, `inference/` in `module_dir` stands in for it.
+    Args:
+        settings: Read for inference_model_dir; a relative path starts at the current directory.
+        module_dir: Its folder `inference/` is used if there is no such directory, and the path is a relative
+            one that wasn't given for this start.
 
     Raises:
-        ModelNotFoundError: No directory is there, or it lacks a file; names every place tried.
+        ModelNotFoundError: There is no directory, or it lacks a file; the message names every path tried.
     """
     named = Path(settings.inference_model_dir)
     try:
@@ -48,7 +60,7 @@ def find_model(settings: Settings, module_dir: Path = MODULE_DIR) -> ModelFiles:
         for place in places:
             if place.exists():
                 return _files_in(place.resolve())
-    except (OSError, ValueError) as exc:  # no permission, a name too long, a NUL in it, no current directory
+    except (OSError, ValueError) as exc:  # no permission, name too long, a NUL in it, no current directory
         raise ModelNotFoundError(f"inference_model_dir can't be looked up: {exc}") from exc
     tried = ", ".join(str(place) for place in places)
     raise ModelNotFoundError(
@@ -68,19 +80,20 @@ def _files_in(directory: Path) -> ModelFiles:
 def find_label_file(
     settings: Settings, module_dir: Path = MODULE_DIR, model_dir: Path | None = None
 ) -> Path | None:
-    """Find the label file that the settings name, from the current directory, then from `module_dir`.
+    """Find the label file of the settings, in the current directory, then in `module_dir`.
 
     Args:
         settings: Read for class_id_map_file.
-        module_dir: The folder this code runs from.
-        model_dir: The model's, if its inference.yml names the file: looked at first; and since the path was
-            that of another machine, a file of the same name in one of these places will do.
+        module_dir: The folder that contains this package.
+        model_dir: The model's folder if its inference.yml names the file, else None. It is searched first,
+            and since the path may be that of another machine, a file of the same name directly in one of
+            these folders is found, too.
 
     Returns:
-        Its absolute path, or None if the settings name none.
+        Its absolute path, or None if the settings have no label file.
 
     Raises:
-        LabelFileError: It is in neither place.
+        LabelFileError: The file isn't found; the message names every path tried.
     """
     if not settings.class_id_map_file:
         return None

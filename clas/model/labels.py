@@ -1,4 +1,4 @@
-"""The label map: label files as people have them."""
+"""Reads label files in the common formats."""
 
 import json
 import re
@@ -9,22 +9,23 @@ from typing import Any, Final
 from ..errors import LabelFileError
 
 _SHOWN: Final = 80
-_FEWEST_NAMES: Final = 2  # classes that a classifier tells apart
+_FEWEST_NAMES: Final = 2  # a classifier has two classes at least
 _NUMBERED: Final = re.compile(r"([0-9]{1,9})[ \t]+(\S.*)", re.DOTALL)
 
 
 def load_labels(path: Path) -> dict[int, str]:
-    """Read a label file, UTF-8, with a byte order mark or without.
+    """Read a label file, in UTF-8 with or without a byte order mark.
 
-    It may hold `<id> <name>` a line; or one name a line, the first of class 0; or JSON: a list of names, an
-    object {"<id>": "<name>"}, or an object {"<name>": <id>}. Lines of text are taken for `<id> <name>` if at
-    least half of them are. Blank lines are ignored, but between mere names, where they'd shift the ids.
+    Formats: one `<id> <name>` per line; one name per line, the first for class 0; or JSON with a list of
+    names, an object {"<id>": "<name>"} or an object {"<name>": <id>}. A text file has the format
+    `<id> <name>` if at least half of its lines match it. Blank lines are ignored, except between lines that
+    are names only, where they would shift the ids.
 
     Returns:
         Class id -> name.
 
     Raises:
-        LabelFileError: The file can't be read, or something in it is none of these; names file and place.
+        LabelFileError: The file can't be read or is malformed; the message names the file and the place.
     """
     text = _read(path)
     if text.lstrip()[:1] in ("[", "{"):
@@ -44,7 +45,7 @@ def _read(path: Path) -> str:
     except OSError as exc:
         raise LabelFileError(f"the label file {path} can't be read: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
-        line = exc.object.count(b"\n", 0, exc.start) + 1  # without the mark: that is no line
+        line = exc.object.count(b"\n", 0, exc.start) + 1  # the byte order mark has no newline
         raise LabelFileError(
             f"the label file {path} isn't UTF-8: {exc.reason} at byte {exc.start}, in line {line}; "
             "save it as UTF-8"
@@ -70,21 +71,21 @@ def _of_names(path: Path, lines: Sequence[str]) -> dict[int, str]:
     count = max(number for number, line in enumerate(lines, start=1) if line)
     if "" in lines[:count]:
         raise LabelFileError(
-            f"the label file {path} is malformed in line {lines.index('') + 1}: it is blank; "
-            "where a line is a name, its place is the id"
+            f"the label file {path} is malformed in line {lines.index('') + 1}: it is blank, "
+            "which would shift the ids of the names after it; remove the line"
         )
     return dict(enumerate(lines[:count]))
 
 
 def _of_json(path: Path, text: str) -> dict[int, str]:
     try:
-        content: Any = json.loads(text, object_pairs_hook=_without_doubles)
+        content: Any = json.loads(text, object_pairs_hook=_unique_keys)
     except json.JSONDecodeError as exc:
         raise LabelFileError(
-            f"the label file {path} is no JSON: {exc.msg}, in line {exc.lineno}; "
-            "a file that begins with [ or { takes a list of names, or an object of ids and names"
+            f"the label file {path} is not valid JSON: {exc.msg}, in line {exc.lineno}; "
+            "a file that begins with [ or { must have a list of names, or an object of ids and names"
         ) from exc
-    except (_DoubleError, RecursionError, ValueError) as exc:  # a number of too many digits
+    except (_DuplicateKeyError, RecursionError, ValueError) as exc:  # a number with too many digits
         raise LabelFileError(f"the label file {path} is malformed: {exc}") from exc
     entries: Mapping[object, object] = content if isinstance(content, dict) else dict(enumerate(content))
     labels: dict[int, str] = {}
@@ -103,14 +104,14 @@ def _of_json(path: Path, text: str) -> dict[int, str]:
     return labels
 
 
-class _DoubleError(Exception):
-    """An object of the file has a key twice."""
+class _DuplicateKeyError(Exception):
+    """Raised when an object in the file has the same key twice."""
 
 
-def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
-            raise _DoubleError(f"{key[:_SHOWN]!r} is there twice")
+            raise _DuplicateKeyError(f"the key {key[:_SHOWN]!r} occurs twice")
         found[key] = value
     return found

@@ -1,4 +1,4 @@
-"""The operations of an inference.yml on images, as settings."""
+"""Converts the transform_ops of an inference.yml to settings."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -6,92 +6,96 @@ from typing import Any, Final
 from ..settings import Settings
 
 Values = dict[str, object]
-"""Settings by their names, unchecked."""
+"""Settings by name, not yet validated."""
 
 _Options = dict[str, Any]
 _ORDERS: Final = (
     ("DecodeImage", "ResizeImage", "CropImage", "NormalizeImage", "ToCHWImage", "KeepKeys"),
-    ("DecodeImage", "ResizeImage", "CropImage", "ToCHWImage", "NormalizeImage", "KeepKeys"),  # the same
+    ("DecodeImage", "ResizeImage", "CropImage", "ToCHWImage", "NormalizeImage", "KeepKeys"),  # equivalent
 )
-_NEEDED: Final = ("ResizeImage", "ToCHWImage")
+_REQUIRED: Final = ("ResizeImage", "ToCHWImage")
 _CHANNELS: Final = 3
 
 
-class UnfitError(Exception):
-    """An entry of the file is unfit; the message names it, but not the file."""
+class InvalidEntryError(Exception):
+    """Raised for an invalid or unsupported entry of the file; the message names it, but not the file."""
 
 
 def read_operations(section: Mapping[str, Any]) -> Values:
     """Read PreProcess.transform_ops.
 
     Args:
-        section: PreProcess.
+        section: The section PreProcess.
 
     Returns:
-        The settings that it stands for; none if it isn't there.
+        The equivalent settings; empty without transform_ops.
 
     Raises:
-        UnfitError: An operation or option isn't known, is missing, or is in another place.
+        InvalidEntryError: An operation or option is invalid, not supported, missing, or in the wrong place.
     """
     if "transform_ops" not in section:
         return {}
     operations = section["transform_ops"]
     if not isinstance(operations, list):
-        raise UnfitError(f"transform_ops is {operations!r:.80}; it takes a list of operations")
+        raise InvalidEntryError(f"transform_ops is {operations!r:.80}; it takes a list of operations")
     named = [_operation(entry) for entry in operations]
     _check_order([name for name, _ in named])
     values: Values = {"resize_size": (), "mean": (0,) * _CHANNELS, "std": (1,) * _CHANNELS, "scale": 1}
     for name, options in named:
         values.update(_READERS[name](options))
         if options:
-            raise UnfitError(f"{name} has an option {next(iter(options))!r}, which isn't known here")
+            raise InvalidEntryError(f"{name} has an option {next(iter(options))!r}, which is not supported")
     if values["resize_size"]:
         size = values.pop("crop_size", values["resize_size"])
         if _pair(size, "CropImage") != values["resize_size"]:
-            raise UnfitError("CropImage after ResizeImage.size must have the same size")
+            raise InvalidEntryError("CropImage after ResizeImage.size must have the same size")
     elif "crop_size" not in values:
-        raise UnfitError("CropImage is missing: after ResizeImage.resize_short, images differ in shape")
+        raise InvalidEntryError(
+            "CropImage is missing: after ResizeImage.resize_short, images differ in shape"
+        )
     return values
 
 
 def _operation(entry: object) -> tuple[str, _Options]:
-    """Name and options of one entry of transform_ops."""
+    """Return the name and options of an entry of transform_ops."""
     if isinstance(entry, str):
         entry = {entry: None}
     if not isinstance(entry, Mapping) or len(entry) != 1:
-        raise UnfitError(f"transform_ops holds {entry!r:.80}; it takes one operation an entry")
+        raise InvalidEntryError(f"transform_ops holds {entry!r:.80}; it takes one operation per entry")
     [(name, options)] = entry.items()
     if name not in _READERS:
-        raise UnfitError(f"transform_ops has an operation {name!r}, which isn't known here")
+        raise InvalidEntryError(f"transform_ops has an operation {name!r}, which is not supported")
     if options is not None and not isinstance(options, Mapping):
-        raise UnfitError(f"{name} is {options!r:.80}; it takes an object")
+        raise InvalidEntryError(f"{name} is {options!r:.80}; it takes an object")
     return name, dict(options or {})
 
 
 def _check_order(names: list[str]) -> None:
-    missing = [name for name in _NEEDED if name not in names]
+    missing = [name for name in _REQUIRED if name not in names]
     if missing:
-        raise UnfitError(f"transform_ops has no {missing[0]}")
+        raise InvalidEntryError(f"transform_ops has no {missing[0]}")
     if names not in [[name for name in order if name in names] for order in _ORDERS]:
         wanted = ", ".join(_ORDERS[0])
-        raise UnfitError(f"transform_ops has {', '.join(names)}; it takes {wanted}, each once")
+        raise InvalidEntryError(
+            f"transform_ops has {', '.join(names)}; it takes {wanted}, in this order, each at most once"
+        )
 
 
 def take(options: _Options, operation: str, **allowed: tuple[object, ...]) -> None:
-    """Remove options that change nothing.
+    """Remove options that have only one supported meaning.
 
     Args:
-        options: Those of the operation.
+        options: The options of the operation; changed in place.
         operation: Its name.
-        **allowed: The values of each option that are known here, the first by default.
+        **allowed: The supported values of each option, the default first.
 
     Raises:
-        UnfitError: One has another value.
+        InvalidEntryError: An option has another value.
     """
     for name, values in allowed.items():
         value = options.pop(name, values[0])
         if value not in values:
-            raise UnfitError(f"{operation}.{name} is {value!r:.80}; only {values[0]!r} is known here")
+            raise InvalidEntryError(f"{operation}.{name} is {value!r:.80}; only {values[0]!r} is supported")
 
 
 def _read_decode(options: _Options) -> Values:
@@ -104,7 +108,7 @@ def _read_resize(options: _Options) -> Values:
     take(options, "ResizeImage", return_numpy=(True, None))
     short, size = options.pop("resize_short", None), options.pop("size", None)
     if (short is None) == (size is None):
-        raise UnfitError("ResizeImage takes either resize_short or size")
+        raise InvalidEntryError("ResizeImage takes either resize_short or size")
     sizes: Values = {"resize_short": short} if size is None else {"resize_size": _pair(size, "ResizeImage")}
     interpolation, backend = options.pop("interpolation", None), options.pop("backend", None)
     return {**sizes, "interpolation": interpolation or "bilinear", "resize_backend": backend or "cv2"}
@@ -116,11 +120,13 @@ def _read_crop(options: _Options) -> Values:
 
 
 def _pair(size: object, operation: str) -> tuple[object, object]:
-    """Width and height; one number stands for both."""
+    """Return width and height; a single number means both."""
     if not isinstance(size, list | tuple):
         return size, size
     if len(size) != 2:  # noqa: PLR2004  # width and height
-        raise UnfitError(f"{operation}.size is {list(size)!r:.80}; it takes a number, or width and height")
+        raise InvalidEntryError(
+            f"{operation}.size is {list(size)!r:.80}; it takes a number, or width and height"
+        )
     return size[0], size[1]
 
 
@@ -137,7 +143,7 @@ def _read_normalize(options: _Options) -> Values:
 
 
 def _fraction(scale: object) -> object:
-    """PaddleClas' own files have the text "1.0/255.0"; anything unfit is left to the settings' check."""
+    """Convert a string such as PaddleClas' "1.0/255.0"; the settings reject whatever isn't a number."""
     if not isinstance(scale, str):
         return scale
     dividend, _, divisor = scale.partition("/")
@@ -154,7 +160,7 @@ def _read_to_chw(_: _Options) -> Values:
 def _read_keep_keys(options: _Options) -> Values:
     keys = options.pop("keep_keys", ["image"])
     if keys not in (["image"], "image"):
-        raise UnfitError(f"KeepKeys.keep_keys is {keys!r:.80}; only 'image' is known here")
+        raise InvalidEntryError(f"KeepKeys.keep_keys is {keys!r:.80}; only 'image' is supported")
     return {}
 
 

@@ -1,4 +1,4 @@
-"""From scores to results by a threshold: two-class and multi-label models."""
+"""Outputs with a threshold: two-class and multi-label models."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,22 +7,21 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import SettingsError
-from ..settings import Settings
-from .topk import Prediction, Topk
+from .base import Postprocessor, Prediction
 
 _MOST_OUTPUTS: Final = 2
 
 
-class ThreshOutput(Topk):
-    """Say yes or no: class 1 if its score reaches the threshold, class 0 with 1 - score otherwise.
+class ThreshOutput(Postprocessor):
+    """Chooses between two classes: class 1 if its score reaches the threshold, else class 0 with 1 - score.
 
     Args:
-        num_outputs: Scores of the model for an image: 2, of which the second counts, or 1, that of class 1.
+        num_outputs: Scores per image: 2, of which the second counts, or 1, that of class 1.
         threshold: From 0 to 1.
         labels: Class id -> name.
 
     Raises:
-        SettingsError: The model has more outputs.
+        SettingsError: The model has more than two outputs.
     """
 
     def __init__(self, num_outputs: int, threshold: float, labels: Mapping[int, str]) -> None:
@@ -31,7 +30,7 @@ class ThreshOutput(Topk):
                 f"main_indicator is ThreshOutput, which is for two classes; the model has {num_outputs}"
             )
         super().__init__(1, _MOST_OUTPUTS, labels)
-        self._threshold = float(np.float32(threshold))  # as the scores are
+        self._threshold = float(np.float32(threshold))  # scores are float32, too
 
     def __call__(self, scores: npt.NDArray[np.float32], k: int) -> list[Prediction]:  # noqa: ARG002  # always 1
         """Turn scores [N, 1 or 2] into N results of one class each."""
@@ -42,18 +41,18 @@ class ThreshOutput(Topk):
         return results
 
 
-class MultiLabelThreshOutput(Topk):
-    """Keep all classes whose score reaches the threshold, best first; there may be none.
+class MultiLabelThreshOutput(Postprocessor):
+    """Keeps all classes whose score reaches the threshold, best first; there may be none.
 
     Args:
-        num_classes: How many the model has.
+        num_classes: The number of the model's classes.
         threshold: From 0 to 1.
         labels: Class id -> name; empty for a service without labels.
     """
 
     def __init__(self, num_classes: int, threshold: float, labels: Mapping[int, str]) -> None:
         super().__init__(num_classes, num_classes, labels)
-        self._threshold = float(np.float32(threshold))  # as the scores are
+        self._threshold = float(np.float32(threshold))  # scores are float32, too
 
     def __call__(self, scores: npt.NDArray[np.float32], k: int) -> list[Prediction]:
         """Turn scores [N, num_classes] into N results of at most `k` classes."""
@@ -63,21 +62,3 @@ class MultiLabelThreshOutput(Topk):
             kept = order[row[order] >= self._threshold]
             results.append(self._entry(kept.tolist(), row[kept].tolist()))
         return results
-
-
-def make_output(settings: Settings, num_outputs: int, labels: Mapping[int, str]) -> Topk:
-    """What the settings' main_indicator names.
-
-    Args:
-        settings: Read for main_indicator, threshold and topk; a topk above `num_outputs` is lowered.
-        num_outputs: Scores of the model for an image.
-        labels: Class id -> name.
-
-    Raises:
-        SettingsError: The model doesn't fit.
-    """
-    if settings.main_indicator == "ThreshOutput":
-        return ThreshOutput(num_outputs, settings.threshold, labels)
-    if settings.main_indicator == "MultiLabelThreshOutput":
-        return MultiLabelThreshOutput(num_outputs, settings.threshold, labels)
-    return Topk(min(settings.topk, num_outputs), num_outputs, labels)

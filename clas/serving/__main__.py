@@ -5,7 +5,7 @@ import sys
 
 def main() -> int:
     """Run the command line and return its exit status."""
-    from .cli import main as run  # noqa: PLC0415  # the model's process imports this file, but needs none of it
+    from .cli import main as run  # noqa: PLC0415  # the model's process imports this file, too
 
     return run()
 

@@ -1,4 +1,4 @@
-"""Where the log goes, and how its lines look."""
+"""Logging set-up."""
 
 import contextvars
 import logging
@@ -11,7 +11,7 @@ from ..errors import SettingsError
 from .options import ServerOptions
 
 REQUEST_ID: Final[contextvars.ContextVar[str]] = contextvars.ContextVar("request_id", default="-")
-"""Of the request that is being answered."""
+"""The id of the request that this context handles."""
 
 _TEXT: Final = "[%(asctime)s] [%(levelname)8s] - %(name)s [%(process)d] %(request_id)s: %(message)s"
 _JSON_FIELDS: Final = ("asctime", "levelname", "name", "process", "request_id", "message")
@@ -25,19 +25,17 @@ def _add_request_id(record: logging.LogRecord) -> bool:
 
 
 def set_up_log(options: ServerOptions) -> logging.Handler:
-    """Send our log, and that of the libraries that serve, to one place.
+    """Send our log, and that of uvicorn and gunicorn, to one handler.
 
     Returns:
-        The handler that all of them have.
+        That handler.
 
     Raises:
         SettingsError: The log file can't be opened.
     """
-    # Facts that no line of ours has, and that would be gathered for each of them.
-    logging.logThreads = logging.logMultiprocessing = False
     handler: logging.Handler = logging.StreamHandler()
     if options.log_file:
-        try:  # watched: goes on in a new file after logrotate has moved the old one away
+        try:  # watched: reopens the file after logrotate has moved it
             handler = logging.handlers.WatchedFileHandler(options.log_file, encoding="utf-8")
         except OSError as exc:
             raise SettingsError(f"log_file {options.log_file} can't be opened: {exc.strerror}") from exc
@@ -46,7 +44,7 @@ def set_up_log(options: ServerOptions) -> logging.Handler:
     else:
         handler.setFormatter(logging.Formatter(_TEXT))
     handler.addFilter(_add_request_id)
-    logging.getLogger("python_multipart").setLevel("CRITICAL")  # what it would say is in the answer
+    logging.getLogger("python_multipart").setLevel("CRITICAL")  # the response says it
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         for replaced in logger.handlers:
@@ -54,7 +52,7 @@ def set_up_log(options: ServerOptions) -> logging.Handler:
                 replaced.close()
         logger.handlers = [handler]
         logger.propagate = False
-        # The libraries' word on each start and stop is not for everyday.
+        # The libraries log each start and stop as info.
         quiet = name != "clas_system" and options.log_level == "info"
         logger.setLevel("WARNING" if quiet else options.log_level.upper())
     return handler

@@ -1,7 +1,7 @@
-"""What is counted, and how Prometheus reads it, over all workers.
+"""Prometheus metrics, summed over all workers.
 
-Several workers share their counts through files, one set for each worker's slot. The next worker in the slot
-goes on with them, so that there are never more files than slots, however long the server runs.
+Several workers share their counters through files, one set per worker slot. The next worker in a slot
+continues with them, so that there are never more files than slots, however long the server runs.
 """
 
 import contextlib
@@ -20,18 +20,18 @@ _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 def share_metrics(directory: Path, slot: int) -> None:
-    """Have all metrics that are made after this in files of `directory`, under the number of this worker."""
+    """Keep all metrics created after this in files of `directory`, under the number of this worker."""
     os.environ[_DIRECTORY] = str(directory)
     values.ValueClass = values.MultiProcessValue(process_identifier=lambda: slot)  # type: ignore[no-untyped-call]
 
 
 def forget_worker(directory: Path, slot: int) -> None:
-    """Take a dead worker's memory and queue out of the sums; its counts stay."""
+    """Remove the gauges of a dead worker from the sums; its counters stay."""
     mark_process_dead(slot, str(directory))  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """The counters of one process."""
+    """The metrics of one process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -63,15 +63,15 @@ class Metrics:
         return Gauge(name, text, registry=self.registry, multiprocess_mode="livesum")
 
     def update_memory(self) -> None:
-        """Read the memory of this process and its model's; each does so for itself, every second."""
+        """Update the memory gauge: this process and its children."""
         memory = 0
         for process in (self._process, *self._process.children(recursive=True)):
-            with contextlib.suppress(psutil.Error):  # it may end just now
+            with contextlib.suppress(psutil.Error):  # it may have just exited
                 memory += process.memory_info().rss
         self.memory.set(memory)
 
     def exposition(self) -> bytes:
-        """What Prometheus reads: the sums over all workers."""
+        """Return the metrics of all workers in Prometheus' text format."""
         registry = self.registry
         if _DIRECTORY in os.environ:
             registry = CollectorRegistry()

@@ -7,13 +7,11 @@ from typing import NamedTuple
 
 import pytest
 
+from faces import FACES, STANDALONE_FACES, on_each
 from hub_server import hub_serving, run_hub
 from known_answers import PHOTOGRAPHS
 from server_process import free_port
-from serving_process import clas_serving
-
-HUB_FACES = ("PaddleHub", "PaddleHub with workers")
-STANDALONE_FACES = ("standalone", "standalone with workers")
+from serving_process import clas_serving, eventually
 
 
 class Service(NamedTuple):
@@ -42,8 +40,9 @@ def hub_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def snapshot(directory: Path) -> dict[str, int]:
-    """Everything below a directory, with the time of its last change."""
-    return {str(path.relative_to(directory)): path.stat().st_mtime_ns for path in directory.rglob("*")}
+    """All files below a directory, with the time of their last change; but for what any import writes."""
+    files = (path for path in directory.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {str(path.relative_to(directory)): path.stat().st_mtime_ns for path in files}
 
 
 @pytest.fixture(scope="session")
@@ -59,23 +58,24 @@ def installed(hub_env: dict[str, str], repository: Path, default_model_dir: Path
 
 
 @pytest.fixture(scope="session")
-def pictures(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("pictures")
+def image_folder(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("images")
     for name in PHOTOGRAPHS:
         shutil.copy(photographs / name, directory)
     return directory
 
 
-@pytest.fixture(scope="session", params=[*HUB_FACES, *STANDALONE_FACES])
+@pytest.fixture(scope="session", params=on_each(FACES))
 def service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, default_model_dir: Path
 ) -> Iterator[Service]:
-    """The default model behind either server, in both of its modes; each is stopped as its users do."""
+    """The default model behind either server, in both of its modes."""
     directory = tmp_path_factory.mktemp("start_dir")
     workers = ["--use_multiprocess", "--workers", "2"] if "workers" in request.param else []
     if request.param in STANDALONE_FACES:
         assert default_model_dir.is_dir()
         with clas_serving(directory, "-m", "clas_system", *workers) as running:
+            eventually(running.is_complete)
             yield Service(running.url, running.process.pid, running.log, is_hub=False)
         return
     port = free_port()

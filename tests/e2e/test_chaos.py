@@ -19,22 +19,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import requests
 
 from clas_client.answer import ServiceError
 from clas_client.batches import stacked_body
 from clas_client.sender import Sender
-from serving_process import Running, clas_serving, eventually, tiny_config
+from serving_process import Running, clas_serving, eventually, is_gone, tiny_config
 from tiny_models import numbered_batch, solid_batch
 from wire import encode
 
+pytestmark = pytest.mark.alone
 WORKERS = {"use_multiprocess": True, "workers": 2}
 
 
 class Load:
-    """Clients in threads, each with its own pictures, for the time of a block; see `loaded`.
+    """Clients in threads, each with its own images, for the time of a block; see `loaded`.
 
     Attributes:
         answered: Requests with the right answer, so far.
@@ -132,7 +132,7 @@ def test_a_model_that_hangs_is_replaced_and_clients_that_retry_lose_nothing(
         load.goes_on()
         [hung] = running.models()
         hung.suspend()
-        eventually(lambda: not hung.is_running() or hung.status() == psutil.STATUS_ZOMBIE)
+        eventually(lambda: is_gone(hung))
         load.goes_on()
         assert "hasn't answered within 1.5 s: it is replaced" in running.log.read_text()
     assert not load.failures
@@ -167,7 +167,7 @@ def test_a_worker_whose_event_loop_stands_still_is_replaced_while_the_others_go_
         hung, other = running.workers()
         load.goes_on()
         hung.suspend()
-        while hung.is_running() and hung.status() != psutil.STATUS_ZOMBIE:
+        while not is_gone(hung):
             assert requests.get(f"{running.base}/health/ready", timeout=10).ok  # from the other one
         eventually(lambda: len(running.workers()) == 2)
         assert other.is_running()
@@ -213,7 +213,7 @@ def test_a_prediction_that_never_ends_does_not_keep_the_server_from_stopping(
         assert waiting.result().status_code == 503
         running.process.wait(30)
         assert time.monotonic() - start < 4
-        eventually(lambda: all(not model.is_running() for model in models))
+        eventually(lambda: all(is_gone(model) for model in models))
 
 
 def stall(running: Running) -> None:
@@ -295,7 +295,7 @@ def test_more_clients_than_it_can_serve_get_503_and_the_others_their_answer_in_t
     module: dict[str, Any] = {"init_args": {}, "predict_args": {}}
     config = {"modules_info": {"clas_system": module}, "max_queue_images": room, "timeout_s": timeout_s}
     body = encode(np.zeros((1, 3, 224, 224), np.float32))
-    seconds = 60 * minutes if minutes else 6
+    seconds = 60 * minutes if minutes else 4
     with clas_serving(tmp_path, config=config) as running:
         alone = ask(running, body, 3)
         until = time.monotonic() + seconds
@@ -335,7 +335,7 @@ def ask_until(running: Running, body: Any, until: float) -> list[tuple[int, floa
 
 def test_memory_stays_flat(numbering_model: Path, tmp_path: Path, minutes: float | None) -> None:
     """Under mixed batch sizes and bad input; prints the slope after a warm-up of a quarter of the time."""
-    seconds = 60 * minutes if minutes else 12
+    seconds = 60 * minutes if minutes else 8
     samples: list[tuple[float, float]] = []
     config = tiny_config(numbering_model, timeout_s=1, **WORKERS)
     with (

@@ -1,4 +1,4 @@
-"""The examples of section 8 for other programs, as the README has them, against a real standalone server."""
+"""The examples for other programs in the page on the server, against a real standalone server."""
 
 import ast
 import json
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from documents import blocks
 from serving_process import Running, clas_serving, tiny_config
 
 DOCUMENTED = "http://127.0.0.1:8866"
@@ -28,7 +29,7 @@ def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """Where an example is run: it has the pictures that the examples name."""
-    folder = tmp_path / "build" / "demo" / "pictures"
+    folder = tmp_path / "build" / "demo" / "images"
     folder.mkdir(parents=True)
     for name, colour in PICTURES.items():
         image = np.full((32, 32, 3), colour, np.uint8)
@@ -36,14 +37,13 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(params=["README.md", "readme_en.md"])
-def examples(request: pytest.FixtureRequest, repository: Path, server: Running) -> dict[str, list[str]]:
-    """Language -> the blocks of `Calling`, with this server's address."""
-    text = (repository / request.param).read_text(encoding="utf-8")
-    [eighth] = re.findall(r"^## 8\..*?(?=^## 9\.)", text, re.MULTILINE | re.DOTALL)
-    calling = next(part for part in re.split(r"^### ", eighth, flags=re.MULTILINE) if "@build/demo" in part)
+@pytest.fixture(scope="module")
+def examples(repository: Path, server: Running) -> dict[str, list[str]]:
+    """Language -> the blocks under `Calling`, with this server's address; both manuals have the same."""
+    text = (repository / "docs" / "en" / "server.md").read_text(encoding="utf-8")
+    [calling] = [part for part in re.split(r"^## ", text, flags=re.MULTILINE) if "@build/demo" in part]
     found: dict[str, list[str]] = {}
-    for language, block in re.findall(r"^```(\w+)\n(.*?)^```$", calling, re.MULTILINE | re.DOTALL):
+    for language, block in blocks(calling):
         found.setdefault(language, []).append(block.replace(DOCUMENTED, server.base))
     return found
 

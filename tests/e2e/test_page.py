@@ -18,8 +18,9 @@ from selenium.webdriver.common.by import By
 from browser import browser
 from known_answers import PHOTOGRAPHS, TOP_5
 from serving_process import Running, clas_serving, eventually, tiny_config
-from visitor import LEAST_CONTRAST, NOTE_VIOLATIONS, Page
+from visitor import LEAST_CONTRAST, NOTE_VIOLATIONS, WIDER_THAN_THE_WINDOW, Page
 
+pytestmark = pytest.mark.xdist_group("page")
 TOKEN = "a-token-for-the-page-0123456789"  # noqa: S105
 
 
@@ -67,14 +68,14 @@ def broken(tmp_path: Path) -> Path:
     return file
 
 
-# Pictures and their results
+# Images and their results
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
 def test_a_photograph_gets_its_classes_and_scores_on_the_screen(
-    page: Page, pictures: Path, names: dict[int, str], name: str
+    page: Page, image_folder: Path, names: dict[int, str], name: str
 ) -> None:
-    page.upload(pictures / name)
+    page.upload(image_folder / name)
     [card] = page.cards("done", 1)
     class_ids, scores = TOP_5[name]
     assert page.labels(card) == [names[class_id] for class_id in class_ids]
@@ -90,8 +91,8 @@ def test_a_photograph_gets_its_classes_and_scores_on_the_screen(
     assert page.run("return arguments[0].naturalWidth", page.one(".card img")) > 0
 
 
-def test_each_result_tells_how_long_it_took_and_where(page: Page, pictures: Path) -> None:
-    page.upload(pictures / "rocket.jpg")
+def test_each_result_tells_how_long_it_took_and_where(page: Page, image_folder: Path) -> None:
+    page.upload(image_folder / "rocket.jpg")
     page.cards("done", 1)
     assert re.fullmatch(r"[\d,]+ ms", page.one(".total").text)
     spent = [re.fullmatch(r"(\w+) ([\d.,]+)", text) for text in page.texts(".phase")]
@@ -101,10 +102,10 @@ def test_each_result_tells_how_long_it_took_and_where(page: Page, pictures: Path
     assert parts == pytest.approx(total, abs=2.5)
 
 
-def test_a_broken_file_has_its_message_beside_good_pictures(
-    page: Page, pictures: Path, broken: Path, names: dict[int, str]
+def test_a_broken_file_has_its_message_beside_good_images(
+    page: Page, image_folder: Path, broken: Path, names: dict[int, str]
 ) -> None:
-    page.upload(pictures / "coffee.png", broken, pictures / "rocket.jpg")
+    page.upload(image_folder / "coffee.png", broken, image_folder / "rocket.jpg")
     page.cards("done", 2)
     first, failed, last = page.cards("failed", 1)
     assert page.labels(first)[0] == names[967]
@@ -118,8 +119,8 @@ def test_a_broken_file_has_its_message_beside_good_pictures(
     page.cards("failed", 1)
 
 
-def test_the_slider_sets_how_many_results_are_shown(page: Page, server: Running, pictures: Path) -> None:
-    page.upload(pictures / "chelsea.png")
+def test_the_slider_sets_how_many_results_are_shown(page: Page, server: Running, image_folder: Path) -> None:
+    page.upload(image_folder / "chelsea.png")
     page.cards("done", 1)
     assert len(page.all(".results li")) == 5
     before = server.metric("clas_images_total")
@@ -132,13 +133,13 @@ def test_the_slider_sets_how_many_results_are_shown(page: Page, server: Running,
     page.set_slider(8)
     eventually(lambda: len(page.all(".results li")) == 8)
     assert server.metric("clas_images_total") > before
-    page.upload(pictures / "coffee.png")
+    page.upload(image_folder / "coffee.png")
     page.cards("done", 2)
     assert len(page.all(".results li")) == 16
 
 
-def test_pictures_can_be_taken_away(page: Page, pictures: Path, broken: Path) -> None:
-    page.upload(*(pictures / name for name in PHOTOGRAPHS), broken)
+def test_images_can_be_taken_away(page: Page, image_folder: Path, broken: Path) -> None:
+    page.upload(*(image_folder / name for name in PHOTOGRAPHS), broken)
     page.cards("failed", 1)
     page.all(".remove")[0].click()
     assert page.texts(".card h3") == [*PHOTOGRAPHS[1:], "broken.jpg"]
@@ -161,22 +162,22 @@ def test_a_file_that_is_too_large_is_not_sent(page: Page, server: Running, tmp_p
 # Other ways in
 
 
-def test_pictures_can_be_dropped_with_their_folder(page: Page, pictures: Path) -> None:
-    page.drag(pictures, "dragEnter", "dragOver", "drop")
+def test_images_can_be_dropped_with_their_folder(page: Page, image_folder: Path) -> None:
+    page.drag(image_folder, "dragEnter", "dragOver", "drop")
     page.cards("done", 3)
     assert sorted(page.texts(".card h3")) == sorted(PHOTOGRAPHS)
 
 
-def test_a_file_can_be_dropped(page: Page, pictures: Path, names: dict[int, str]) -> None:
-    page.drag(pictures / "coffee.png", "dragEnter", "dragOver")
+def test_a_file_can_be_dropped(page: Page, image_folder: Path, names: dict[int, str]) -> None:
+    page.drag(image_folder / "coffee.png", "dragEnter", "dragOver")
     eventually(lambda: page.run("return document.body.classList.contains('dragging')"))
-    page.drag(pictures / "coffee.png", "drop")
+    page.drag(image_folder / "coffee.png", "drop")
     [card] = page.cards("done", 1)
     assert page.labels(card)[0] == names[967]
     assert not page.run("return document.body.classList.contains('dragging')")
 
 
-def test_a_picture_can_be_pasted(page: Page, pictures: Path, names: dict[int, str]) -> None:
+def test_an_image_can_be_pasted(page: Page, image_folder: Path, names: dict[int, str]) -> None:
     page.run(
         """
         const bytes = Uint8Array.from(atob(arguments[0]), (sign) => sign.charCodeAt(0));
@@ -184,13 +185,13 @@ def test_a_picture_can_be_pasted(page: Page, pictures: Path, names: dict[int, st
         clipboardData.items.add(new File([bytes], "image.png", {type: "image/png"}));
         document.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
         """,
-        base64.b64encode((pictures / "coffee.png").read_bytes()).decode(),
+        base64.b64encode((image_folder / "coffee.png").read_bytes()).decode(),
     )
     [card] = page.cards("done", 1)
     assert page.labels(card)[0] == names[967]
 
 
-def test_a_picture_can_be_taken_with_the_camera(page: Page) -> None:
+def test_an_image_can_be_taken_with_the_camera(page: Page) -> None:
     page.one("#camera").click()
     eventually(page.one("#camera-take").is_enabled)
     page.one("#camera-take").click()
@@ -213,9 +214,9 @@ def test_a_camera_that_cannot_be_used_says_why(page: Page) -> None:
 
 @pytest.mark.parametrize("name", ["rocket.jpg", 'it\'s "$HOME" `é` 火箭.jpg'])
 def test_the_shown_commands_get_what_the_page_got(
-    page: Page, pictures: Path, tmp_path: Path, names: dict[int, str], name: str
+    page: Page, image_folder: Path, tmp_path: Path, names: dict[int, str], name: str
 ) -> None:
-    shutil.copy(pictures / "rocket.jpg", tmp_path / name)
+    shutil.copy(image_folder / "rocket.jpg", tmp_path / name)
     page.upload(tmp_path / name)
     [card] = page.cards("done", 1)
     page.set_slider(3)
@@ -228,10 +229,10 @@ def test_the_shown_commands_get_what_the_page_got(
         assert entry["label_names"] == page.labels(card) == [names[i] for i in TOP_5["rocket.jpg"][0][:3]]
 
 
-def test_the_shown_commands_can_be_copied(page: Page, pictures: Path) -> None:
+def test_the_shown_commands_can_be_copied(page: Page, image_folder: Path) -> None:
     permissions = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": page.base}
     page.driver.execute_cdp_cmd("Browser.grantPermissions", permissions)
-    page.upload(pictures / "rocket.jpg")
+    page.upload(image_folder / "rocket.jpg")
     [card] = page.cards("done", 1)
     card.find_element(By.CSS_SELECTOR, ".show-request").click()
 
@@ -255,10 +256,10 @@ def test_the_shown_commands_can_be_copied(page: Page, pictures: Path) -> None:
     [("en", "Image classification", "图像分类"), ("zh", "图像分类", "Image classification")],
 )
 def test_the_language_is_the_browsers_until_it_is_switched(
-    server: Running, drivers: dict[str, Chrome], pictures: Path, language: str, title: str, other: str
+    server: Running, drivers: dict[str, Chrome], image_folder: Path, language: str, title: str, other: str
 ) -> None:
     page = Page(drivers[language], server.base).open()
-    page.upload(pictures / "coffee.png")
+    page.upload(image_folder / "coffee.png")
     page.cards("done", 1)
     summaries = {"Image classification": "1 of 1 done", "图像分类": "已完成 1 / 1"}
     for wanted in (title, other):
@@ -273,10 +274,10 @@ def test_the_language_is_the_browsers_until_it_is_switched(
 
 
 def test_no_text_is_left_over_from_the_other_language(
-    server: Running, drivers: dict[str, Chrome], pictures: Path, broken: Path
+    server: Running, drivers: dict[str, Chrome], image_folder: Path, broken: Path
 ) -> None:
     page = Page(drivers["zh"], server.base).open()
-    page.upload(pictures / "coffee.png", broken)
+    page.upload(image_folder / "coffee.png", broken)
     page.cards("failed", 1)
     page.cards("done", 1)
     for selector in (
@@ -294,44 +295,41 @@ def test_no_text_is_left_over_from_the_other_language(
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("width", [320, 375, 768, 1200])
 def test_nothing_is_wider_than_the_window(
-    server: Running, drivers: dict[str, Chrome], pictures: Path, tmp_path: Path, language: str, width: int
+    server: Running, drivers: dict[str, Chrome], image_folder: Path, tmp_path: Path, language: str
 ) -> None:
+    """Without a card, with one of a very long name, and with one that failed."""
     page = Page(drivers[language], server.base).open()
     long_name = tmp_path / f"{'a_very_long_name_' * 12}.jpg"
-    shutil.copy(pictures / "rocket.jpg", long_name)
+    shutil.copy(image_folder / "rocket.jpg", long_name)
     bad = tmp_path / f"{'bad' * 60}.jpg"
     bad.write_bytes(b"no image")
-    page.resize(width)
     try:
-        for files in ((), (long_name,), (bad, pictures / "chelsea.png")):
+        for files in ((), (long_name,), (bad, image_folder / "chelsea.png")):
             if files:
                 page.upload(*files)
                 eventually(lambda: not page.all('[aria-busy="true"]'))
-            wide = page.run(
-                """
-                const inside = (element) => element.closest("pre") !== null;
-                return [...document.body.querySelectorAll("*")]
-                  .filter((element) => !inside(element) && element.checkVisibility())
-                  .filter((element) => element.getBoundingClientRect().right > innerWidth + 0.5)
-                  .map((element) => element.outerHTML.slice(0, 80));
-                """
-            )
-            assert wide == []
-            assert page.run("return document.documentElement.scrollWidth <= innerWidth")
+            for width in (320, 375, 768, 1200):
+                page.resize(width)
+                assert page.run("return innerWidth") == width
+                assert page.run(WIDER_THAN_THE_WINDOW) == []
+                assert page.run("return document.documentElement.scrollWidth <= innerWidth")
         page.all(".show-request")[0].click()
-        dialog = page.one("#request-dialog").rect
-        assert dialog["x"] >= 0
-        assert dialog["x"] + dialog["width"] <= width
+        for width in (320, 375, 768, 1200):
+            page.resize(width)
+            dialog = page.one("#request-dialog").rect
+            assert dialog["x"] >= 0
+            assert dialog["x"] + dialog["width"] <= width
     finally:
         page.resize(1200)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_text_stands_out_from_its_ground(page: Page, pictures: Path, broken: Path, scheme: str) -> None:
+def test_all_text_stands_out_from_its_ground(
+    page: Page, image_folder: Path, broken: Path, scheme: str
+) -> None:
     page.prefer(scheme)
-    page.upload(pictures / "coffee.png", broken)
+    page.upload(image_folder / "coffee.png", broken)
     page.cards("failed", 1)
     page.cards("done", 1)
     page.run("for (const animation of document.getAnimations()) animation.finish()")
@@ -364,8 +362,8 @@ def test_the_colours_follow_the_system_until_they_are_chosen(page: Page) -> None
     assert page.one("#theme").get_attribute("aria-label") == "Colours: dark"
 
 
-def test_the_keyboard_reaches_everything(page: Page, pictures: Path) -> None:
-    page.upload(pictures / "coffee.png")
+def test_the_keyboard_reaches_everything(page: Page, image_folder: Path) -> None:
+    page.upload(image_folder / "coffee.png")
     [card] = page.cards("done", 1)
     reached = []
     for _ in range(9):
@@ -383,8 +381,8 @@ def test_the_keyboard_reaches_everything(page: Page, pictures: Path) -> None:
     assert page.focused() == card.find_element(By.CSS_SELECTOR, ".show-request")
 
 
-def test_every_control_has_a_name(page: Page, pictures: Path, broken: Path) -> None:
-    page.upload(pictures / "coffee.png", broken)
+def test_every_control_has_a_name(page: Page, image_folder: Path, broken: Path) -> None:
+    page.upload(image_folder / "coffee.png", broken)
     page.cards("failed", 1)
     for selector in ("button", "a", "input:not([type=file])", "ol"):
         for element in page.all(selector):
@@ -406,8 +404,8 @@ def test_the_page_tells_what_runs_here(page: Page) -> None:
 # What it must not do
 
 
-def test_all_comes_from_the_server_itself(page: Page, pictures: Path) -> None:
-    page.upload(pictures / "coffee.png")
+def test_all_comes_from_the_server_itself(page: Page, image_folder: Path) -> None:
+    page.upload(image_folder / "coffee.png")
     page.cards("done", 1)
     loaded = page.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert len(loaded) > 8
@@ -423,7 +421,7 @@ def test_all_comes_from_the_server_itself(page: Page, pictures: Path) -> None:
         ("document.body.append(document.createElement('style'))", "style-src-elem"),
         ("document.body.setAttribute('onclick', '0')", "require-trusted-types-for"),
         ("document.body.insertAdjacentHTML('beforeend', '<b>')", "require-trusted-types-for"),
-        ("document.createElement('script').src = 'ui/assets/ui.js'", "require-trusted-types-for"),
+        ("document.createElement('script').src = 'ui/assets/app.js'", "require-trusted-types-for"),
     ],
 )
 def test_what_the_policy_forbids_is_stopped_and_noted(
@@ -448,16 +446,16 @@ def locked(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def test_a_token_is_asked_for_until_it_is_right_and_kept_for_the_tab_only(
-    locked: Running, drivers: dict[str, Chrome], pictures: Path
+    locked: Running, drivers: dict[str, Chrome], image_folder: Path
 ) -> None:
     page = Page(drivers["en"], locked.base).open(ready=False)
     page.give_token("two words")
-    assert page.one("#token-note").text == "A token has no blanks and only ASCII characters."
+    assert page.one("#token-note").text == "A token has only ASCII characters and no spaces."
     page.give_token("some-other-token-0123456789")
     eventually(lambda: page.one("#token-note").text == "The server doesn't accept this token.")
     page.give_token(TOKEN)
     eventually(lambda: page.one("#state").text == "Ready")
-    page.upload(pictures / "coffee.png")
+    page.upload(image_folder / "coffee.png")
     [card] = page.cards("done", 1)
     card.find_element(By.CSS_SELECTOR, ".show-request").click()
     assert all("Bearer TOKEN" in code and TOKEN not in code for code in page.codes())
@@ -477,15 +475,15 @@ def test_a_token_is_asked_for_until_it_is_right_and_kept_for_the_tab_only(
     assert page.run("return sessionStorage.length") == 0
 
 
-def test_without_a_token_pictures_say_so_and_can_be_sent_again_with_one(
-    locked: Running, drivers: dict[str, Chrome], pictures: Path
+def test_without_a_token_images_say_so_and_can_be_sent_again_with_one(
+    locked: Running, drivers: dict[str, Chrome], image_folder: Path
 ) -> None:
     page = Page(drivers["en"], locked.base).open(ready=False)
     eventually(page.one("#token-dialog").is_displayed)
     page.press(Keys.ESCAPE)
     eventually(lambda: page.one("#state").text == "Needs a token")
     for _ in range(2):  # more than are sent at once
-        page.upload(*(pictures / name for name in PHOTOGRAPHS))
+        page.upload(*(image_folder / name for name in PHOTOGRAPHS))
     eventually(page.one("#token-dialog").is_displayed)
     page.press(Keys.ESCAPE)
     page.cards("failed", 6)
@@ -515,13 +513,13 @@ def narrow(tiny_model: Path, tmp_path: Path) -> Callable[..., Any]:
     return start
 
 
-def test_a_picture_that_a_busy_server_refuses_is_sent_again(
-    narrow: Callable[..., Any], drivers: dict[str, Chrome], pictures: Path
+def test_an_image_that_a_busy_server_refuses_is_sent_again(
+    narrow: Callable[..., Any], drivers: dict[str, Chrome], image_folder: Path
 ) -> None:
     with narrow(1) as running:
         page = Page(drivers["en"], running.base).open()
         with running.held() as go_on:
-            page.upload(*(pictures / name for name in PHOTOGRAPHS))
+            page.upload(*(image_folder / name for name in PHOTOGRAPHS))
             page.cards("retrying", 2)
             assert page.texts(".progress-text").count("The server is busy; trying again") == 2
             assert running.metric("clas_requests_total", status="503") >= 2
@@ -531,29 +529,29 @@ def test_a_picture_that_a_busy_server_refuses_is_sent_again(
 
 
 def test_few_requests_are_under_way_at_once_and_what_is_removed_is_not_waited_for(
-    narrow: Callable[..., Any], drivers: dict[str, Chrome], pictures: Path
+    narrow: Callable[..., Any], drivers: dict[str, Chrome], image_folder: Path
 ) -> None:
     with narrow(100) as running:
         page = Page(drivers["en"], running.base).open()
         with running.held():
             for _ in range(3):
-                page.upload(*(pictures / name for name in PHOTOGRAPHS))
+                page.upload(*(image_folder / name for name in PHOTOGRAPHS))
             page.cards("sending", 4)
             assert len(page.all('.card[data-state="waiting"]')) == 5
             eventually(lambda: running.metric("clas_queue_images") == 4)
             page.one("#clear").click()
             eventually(lambda: running.metric("clas_queue_images") == 0)
-            page.upload(pictures / "coffee.png")
+            page.upload(image_folder / "coffee.png")
             page.cards("sending", 1)
         page.cards("done", 1)
 
 
 def test_a_server_that_is_gone_is_told_from_a_bad_file(
-    narrow: Callable[..., Any], drivers: dict[str, Chrome], pictures: Path
+    narrow: Callable[..., Any], drivers: dict[str, Chrome], image_folder: Path
 ) -> None:
     with narrow(100) as running:
         page = Page(drivers["en"], running.base).open()
-    page.upload(pictures / "coffee.png")
+    page.upload(image_folder / "coffee.png")
     page.cards("failed", 1)
     assert page.one(".failure strong").text == "The server can't be reached"
     assert page.one(".detail").text.startswith("Check the network")

@@ -18,23 +18,29 @@ import pytest
 import requests
 
 from clas_client.batches import stacked_body
-from ray_cluster import RayService, Stream, client, ray_service, write_numbered_pictures
+from ray_cluster import RayService, Stream, client, ray_service, write_numbered_images
 from serving_process import eventually
 from tiny_models import numbered_batch
 
+pytestmark = pytest.mark.xdist_group("ray")
 CLIENTS = 4
-PICTURES = 1500
+IMAGES = 1500
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, numbering_model: Path) -> Iterator[RayService]:
-    """Two nodes with one replica each, and a head with none."""
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayService]:
+    """Two nodes with room for one replica each, and a head with none."""
     with ray_service(tmp_path_factory.mktemp("ray")) as running:
         running.add_node()
         running.add_node()
-        running.deploy(numbering_model, num_replicas=2)
-        running.await_replicas(2)
         yield running
+
+
+@pytest.fixture
+def service(cluster: RayService, numbering_model: Path) -> RayService:
+    """Two replicas, whatever other tests have deployed."""
+    cluster.ensure_two_replicas_of(numbering_model)
+    return cluster
 
 
 @pytest.fixture(params=["replica", "node"])
@@ -54,7 +60,7 @@ def kill(request: pytest.FixtureRequest, service: RayService) -> Callable[[], tu
     return kill_replica if request.param == "replica" else replace_node
 
 
-def test_every_picture_is_answered_once_while_parts_of_the_cluster_are_killed(
+def test_every_image_is_answered_once_while_parts_of_the_cluster_are_killed(
     service: RayService, kill: Callable[[], tuple[str, set[str]]], minutes: float | None
 ) -> None:
     deadline = time.monotonic() + 60 * (minutes or 0)
@@ -71,14 +77,14 @@ def test_every_picture_is_answered_once_while_parts_of_the_cluster_are_killed(
             )
             if time.monotonic() > deadline:
                 break
-    print(f"{len(stream.answers)} pictures")
+    print(f"{len(stream.answers)} images")
     stream.check()
 
 
-def test_the_client_has_every_picture_of_a_folder_answered_meanwhile(
+def test_the_client_has_every_image_of_a_folder_answered_meanwhile(
     service: RayService, kill: Callable[[], tuple[str, set[str]]], tmp_path: Path
 ) -> None:
-    folder = write_numbered_pictures(tmp_path / "pictures", PICTURES)
+    folder = write_numbered_images(tmp_path / "images", IMAGES)
     output = tmp_path / "results.jsonl"
     with client(service.url, folder, output) as sending:
         eventually(lambda: output.exists() and output.read_bytes().count(b"\n") >= 100)
@@ -86,11 +92,11 @@ def test_the_client_has_every_picture_of_a_folder_answered_meanwhile(
         assert sending.poll() is None
         recovered_s = service.await_replicas(2, without=victims)
         said = sending.communicate(timeout=300)[1]
-    print(f"{what}, while the client sent {PICTURES} pictures: back after {recovered_s:.1f} s")
+    print(f"{what}, while the client sent {IMAGES} images: back after {recovered_s:.1f} s")
     assert sending.returncode == 0, said
     rows = [json.loads(line) for line in output.read_text().splitlines()]
-    assert [row["file"] for row in rows] == [f"{number:05}.png" for number in range(PICTURES)]
-    assert [row["class_ids"][0] for row in rows] == [number % 1000 for number in range(PICTURES)]
+    assert [row["file"] for row in rows] == [f"{number:05}.png" for number in range(IMAGES)]
+    assert [row["class_ids"][0] for row in rows] == [number % 1000 for number in range(IMAGES)]
 
 
 def test_what_ray_refuses_is_in_the_envelope_and_the_rest_is_answered(
@@ -121,7 +127,7 @@ def test_what_ray_refuses_is_in_the_envelope_and_the_rest_is_answered(
     stream.check()
 
 
-def test_a_new_configuration_takes_over_and_no_picture_is_lost(
+def test_a_new_configuration_takes_over_and_no_image_is_lost(
     service: RayService, numbering_model: Path, tmp_path: Path
 ) -> None:
     other = Path(shutil.copytree(numbering_model, tmp_path / "other_model"))
@@ -146,8 +152,9 @@ def test_a_configuration_that_cant_be_used_changes_nothing(service: RayService, 
     model = service.root()["model"]
     with Stream(service.url, CLIENTS) as stream:
         stream.goes_on()
+        before = service.log().count("the one before stays")
         service.deploy(tmp_path / "nothing_there", num_replicas=2)
-        eventually(lambda: service.log().count("the one before goes on") == 2)
+        eventually(lambda: service.log().count("the one before stays") == before + 2)
         service.await_replicas(2)
         stream.goes_on(100)
     stream.check()

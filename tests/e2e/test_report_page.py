@@ -12,19 +12,20 @@ from selenium.webdriver.support.ui import Select
 
 import test_hubserving
 from browser import browser
-from clas.output.topk import Prediction
-from clas_client.outcome import Outcome, Picture
-from clas_client.report_page import ReportPage
+from clas.output.base import Prediction
+from clas_client.html_report import HtmlReport
+from clas_client.sink import Outcome, Pending
 from serving_process import clas_serving, tiny_config
 
+pytestmark = pytest.mark.xdist_group("report page")
 COLOURS = {"red": (0, 0, 255), "green": (0, 255, 0), "soft red": (40, 40, 255)}  # blue, green, red
 
 
 @pytest.fixture(scope="module")
 def page(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a few pictures of one colour and a file that is none."""
+    """Of a few images of one colour and a file that is none."""
     directory = tmp_path_factory.mktemp("report")
-    folder = directory / "<b>pictures"
+    folder = directory / "<b>images"
     folder.mkdir()
     for name, colour in COLOURS.items():
         image = np.full((48, 64, 3), colour, np.uint8)
@@ -46,7 +47,7 @@ def driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def names(driver: Chrome) -> list[str]:
-    return [element.text for element in driver.find_elements(By.CSS_SELECTOR, "#pictures > li h2")]
+    return [element.text for element in driver.find_elements(By.CSS_SELECTOR, "#images > li h2")]
 
 
 def enter(driver: Chrome, field: str, value: str) -> None:
@@ -55,12 +56,12 @@ def enter(driver: Chrome, field: str, value: str) -> None:
     element.send_keys(value)
 
 
-def test_pictures_are_shown_sorted_and_filtered(driver: Chrome, page: Path) -> None:
+def test_images_are_shown_sorted_and_filtered(driver: Chrome, page: Path) -> None:
     driver.get(page.as_uri())
     is_chinese = driver.execute_script("return navigator.language").startswith("zh")
     assert names(driver) == ["broken.png", "green.png", "red.png", "soft red.png"]
-    assert driver.find_element(By.ID, "count").text == ("4 / 4 张图片" if is_chinese else "4 of 4 pictures")
-    assert driver.find_element(By.TAG_NAME, "h1").text == "<b>pictures"
+    assert driver.find_element(By.ID, "count").text == ("4 / 4 张图片" if is_chinese else "4 of 4 images")
+    assert driver.find_element(By.TAG_NAME, "h1").text == "<b>images"
     loaded = "return [...document.images].map((image) => image.naturalWidth)"
     assert driver.execute_script(loaded) == [64, 64, 64]
 
@@ -69,7 +70,7 @@ def test_pictures_are_shown_sorted_and_filtered(driver: Chrome, page: Path) -> N
     assert names(driver)[0] == "broken.png"  # no score is the least
     sort.select_by_value("high")
     scores = driver.execute_script(
-        "return [...document.querySelectorAll('#pictures > li')].map((item) => Number(item.dataset.score))"
+        "return [...document.querySelectorAll('#images > li')].map((item) => Number(item.dataset.score))"
     )
     assert scores == sorted(scores, reverse=True)
     assert names(driver)[-1] == "broken.png"
@@ -100,11 +101,11 @@ def test_pictures_are_shown_sorted_and_filtered(driver: Chrome, page: Path) -> N
     assert problems == []
 
 
-def test_thousands_of_pictures_stay_quick(driver: Chrome, tmp_path: Path) -> None:
+def test_thousands_of_images_stay_quick(driver: Chrome, tmp_path: Path) -> None:
     """Neither decoded nor laid out while out of sight; sorted and filtered within a second."""
     noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
     thumbnail = cv2.imencode(".jpg", noise, [cv2.IMWRITE_JPEG_QUALITY, 60])[1].tobytes()
-    page = ReportPage(tmp_path / "page.html", "many")
+    page = HtmlReport(tmp_path / "page.html", "many")
     for number in range(4000):
         scores = [round(number % 997 / 997, 5), *[0.0] * 4]
         entry: Prediction = {
@@ -112,18 +113,18 @@ def test_thousands_of_pictures_stay_quick(driver: Chrome, tmp_path: Path) -> Non
             "scores": scores,
             "label_names": ["label"] * 5,
         }
-        page.add([Outcome(Picture(f"{number}.jpg", Path(), thumbnail), entry)])
+        page.add([Outcome(Pending(f"{number}.jpg", thumbnail), entry)])
     page.close([])
     driver.set_page_load_timeout(60)
     driver.get((tmp_path / "page.html").as_uri())
-    assert len(driver.find_elements(By.CSS_SELECTOR, "#pictures > li")) == 4000
+    assert len(driver.find_elements(By.CSS_SELECTOR, "#images > li")) == 4000
     took_ms = driver.execute_script(
         "const start = performance.now(); const sort = document.getElementById('sort'); sort.value = 'high';"
         "sort.dispatchEvent(new Event('input', {bubbles: true})); document.body.offsetHeight;"
         "return performance.now() - start"
     )
     assert took_ms < 5000  # 100 or so here; the bound is for a machine that is busy
-    best = driver.find_element(By.CSS_SELECTOR, "#pictures > li")
+    best = driver.find_element(By.CSS_SELECTOR, "#images > li")
     assert best.get_attribute("data-score") == "0.999"
 
 

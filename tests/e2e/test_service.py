@@ -18,20 +18,20 @@ import psutil
 import pytest
 import requests
 
-from clas.image.transforms import DecodeImage, create_transforms
+from clas.preprocess import DecodeImage, create_transforms
+from faces import FACES, HUB_FACES, STANDALONE_FACES, on, on_each
 from gates import PATIENCE_S
 from known_answers import PHOTOGRAPHS, TOP_5, assert_right
 from scripted_service import Reply, envelope, scripted_service
+from serving_process import clas_serving
 from wire import encode
 
-ONLY_HUB = pytest.mark.parametrize("service", ["PaddleHub", "PaddleHub with workers"], indirect=True)
-ONLY_STANDALONE = pytest.mark.parametrize("service", ["standalone", "standalone with workers"], indirect=True)
+ONLY_HUB = pytest.mark.parametrize("service", on_each(HUB_FACES), indirect=True)
+ONLY_STANDALONE = pytest.mark.parametrize("service", on_each(STANDALONE_FACES), indirect=True)
 
 OPERATIONS = ["normalize", "to_chw"]
-NUM_PICTURES = 32
+NUM_IMAGES = 32
 BROKEN = "14.jpg"
-
-ANSWERS: dict[str, Any] = {}
 
 
 class Service(Protocol):
@@ -51,16 +51,16 @@ def post(service: Service, body: Any) -> Any:
     return answer
 
 
-def tensor(pictures: Path, *names: str, left: Sequence[str] = ()) -> dict[str, Any]:
+def tensor(image_folder: Path, *names: str, left: Sequence[str] = ()) -> dict[str, Any]:
     """A request in tensor form, that leaves some operations to the server."""
     decode = DecodeImage()
     transforms = create_transforms(normalize="normalize" not in left, to_chw="to_chw" not in left)
-    fields = encode(np.stack([transforms(decode((pictures / name).read_bytes())) for name in names]))
+    fields = encode(np.stack([transforms(decode((image_folder / name).read_bytes())) for name in names]))
     return {**fields, "preprocess": list(left)} if left else fields
 
 
-def encoded(pictures: Path, *names: str) -> list[str]:
-    return [base64.b64encode((pictures / name).read_bytes()).decode() for name in names]
+def encoded(image_folder: Path, *names: str) -> list[str]:
+    return [base64.b64encode((image_folder / name).read_bytes()).decode() for name in names]
 
 
 def run_client(url: str, repository: Path, *flags: str) -> subprocess.CompletedProcess[str]:
@@ -98,11 +98,16 @@ def assert_same(entries: Iterable[Any], others: Iterable[Any], tolerance: float)
         assert entry["scores"] == pytest.approx(other["scores"], abs=tolerance)
 
 
-@pytest.mark.parametrize("batch_size", ["1", "2", "3"])
+@pytest.mark.parametrize(
+    ("service", "batch_size"),
+    [*(on(face, "2") for face in FACES), on("standalone", "1"), on("standalone", "3")],
+    indirect=["service"],
+    scope="session",
+)
 def test_the_client_prints_the_right_top_5(
-    service: Service, repository: Path, pictures: Path, batch_size: str
+    service: Service, repository: Path, image_folder: Path, batch_size: str
 ) -> None:
-    done = run_client(service.url, repository, "--image_file", str(pictures), "--batch_size", batch_size)
+    done = run_client(service.url, repository, "--image_file", str(image_folder), "--batch_size", batch_size)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     results = printed(done)
@@ -114,9 +119,9 @@ def test_the_client_prints_the_right_top_5(
     assert lines[5] == "The average top-1 score: 0.556"
 
 
-def test_both_forms_give_the_same_results(service: Service, pictures: Path) -> None:
-    as_tensor = post(service, tensor(pictures, *PHOTOGRAPHS))
-    as_images = post(service, {"images": encoded(pictures, *PHOTOGRAPHS)})
+def test_both_forms_give_the_same_results(service: Service, image_folder: Path) -> None:
+    as_tensor = post(service, tensor(image_folder, *PHOTOGRAPHS))
+    as_images = post(service, {"images": encoded(image_folder, *PHOTOGRAPHS)})
     for answer in (as_tensor, as_images):
         assert (answer["status"], answer["msg"]) == ("000", "")
         assert sorted(answer["results"]) == ["elapse", "prediction"]
@@ -129,10 +134,10 @@ def test_both_forms_give_the_same_results(service: Service, pictures: Path) -> N
 
 @pytest.mark.parametrize("left", [OPERATIONS, ["to_chw"]])
 def test_what_preprocess_leaves_to_the_server_is_done_there(
-    service: Service, pictures: Path, left: list[str]
+    service: Service, image_folder: Path, left: list[str]
 ) -> None:
-    complete = post(service, tensor(pictures, *PHOTOGRAPHS))["results"]["prediction"]
-    request = tensor(pictures, *PHOTOGRAPHS, left=left)
+    complete = post(service, tensor(image_folder, *PHOTOGRAPHS))["results"]["prediction"]
+    request = tensor(image_folder, *PHOTOGRAPHS, left=left)
     assert request["revert_params"]["shape"] == [3, 224, 224, 3]
     answer = post(service, request)
     assert (answer["status"], answer["msg"]) == ("000", "")
@@ -140,15 +145,26 @@ def test_what_preprocess_leaves_to_the_server_is_done_there(
     assert_same(answer["results"]["prediction"], complete, 1.1e-5)
 
 
-def test_both_servers_give_the_same_results(service: Service, pictures: Path) -> None:
-    """PaddleHub's answers come first, and are kept; scores may differ by a unit in the last place."""
-    answer = post(service, {"images": encoded(pictures, *PHOTOGRAPHS), "top_k": 20})
-    prediction = answer["results"]["prediction"]
-    assert_same(prediction, ANSWERS.setdefault("first", prediction), 2e-5)
+@pytest.mark.parametrize(
+    ("service", "workers"),
+    [on("PaddleHub", []), on("PaddleHub with workers", ["--use_multiprocess", "--workers", "2"])],
+    indirect=["service"],
+    scope="session",
+)
+def test_both_servers_give_the_same_results(
+    service: Service, image_folder: Path, tmp_path: Path, workers: list[str]
+) -> None:
+    """Scores may differ by a unit in the last place."""
+    body = {"images": encoded(image_folder, *PHOTOGRAPHS), "top_k": 20}
+    of_hub = post(service, body)["results"]["prediction"]
+    with clas_serving(tmp_path, "-m", "clas_system", "--predictors", "1", *workers) as standalone:
+        answer = requests.post(standalone.url, json=body, timeout=60).json()
+    assert [len(entry["class_ids"]) for entry in of_hub] == [20, 20, 20]
+    assert_same(answer["results"]["prediction"], of_hub, 2e-5)
 
 
-def test_one_bad_image_does_not_fail_the_others(service: Service, pictures: Path) -> None:
-    images = encoded(pictures, "coffee.png", "rocket.jpg")
+def test_one_bad_image_does_not_fail_the_others(service: Service, image_folder: Path) -> None:
+    images = encoded(image_folder, "coffee.png", "rocket.jpg")
     answer = post(service, {"images": [images[0], "AAAA", images[1]], "top_k": 5})
     first, bad, last = answer["results"]["prediction"]
     assert_right([first, last], ["coffee.png", "rocket.jpg"])
@@ -156,15 +172,19 @@ def test_one_bad_image_does_not_fail_the_others(service: Service, pictures: Path
     assert "can't be decoded" in bad["error"]
 
 
-def test_a_requests_top_k_is_heeded(service: Service, pictures: Path) -> None:
-    answer = post(service, {**tensor(pictures, "coffee.png"), "top_k": 2})
+def test_a_requests_top_k_is_heeded(service: Service, image_folder: Path) -> None:
+    answer = post(service, {**tensor(image_folder, "coffee.png"), "top_k": 2})
     assert answer["results"]["prediction"][0]["class_ids"] == [967, 968]
 
 
-def test_many_concurrent_clients_get_their_own_answers(service: Service, pictures: Path) -> None:
+def test_many_concurrent_clients_get_their_own_answers(service: Service, image_folder: Path) -> None:
+    ask_concurrently(service, image_folder, 120)
+
+
+def ask_concurrently(service: Service, image_folder: Path, count: int) -> None:
     batches = [(name,) for name in PHOTOGRAPHS] + [PHOTOGRAPHS, PHOTOGRAPHS[::-1], PHOTOGRAPHS[:2]]
-    bodies = [tensor(pictures, *names) for names in batches]
-    bodies += [{"images": encoded(pictures, *names)} for names in batches]
+    bodies = [tensor(image_folder, *names) for names in batches]
+    bodies += [{"images": encoded(image_folder, *names)} for names in batches]
 
     def classify(number: int) -> None:
         names = batches[number % len(batches)]
@@ -172,12 +192,13 @@ def test_many_concurrent_clients_get_their_own_answers(service: Service, picture
         assert_right(answer["results"]["prediction"], names)
 
     with ThreadPoolExecutor(16) as clients:
-        list(clients.map(classify, range(120)))
+        list(clients.map(classify, range(count)))
 
 
 @ONLY_HUB
-def test_each_forked_worker_opened_a_model_of_its_own_once(service: Service) -> None:
-    """After the concurrent clients, both have had work; a single process opens none anew."""
+def test_each_forked_worker_opened_a_model_of_its_own_once(service: Service, image_folder: Path) -> None:
+    """After concurrent clients, both have had work; a single process opens none anew."""
+    ask_concurrently(service, image_folder, 40)
     opened = re.findall(r"model loaded in forked worker (\d+), threads: 1", service.log.read_text())
     workers = {str(child.pid) for child in psutil.Process(service.pid).children()}
     assert len(opened) == len(set(opened))
@@ -205,7 +226,7 @@ def huge_png() -> str:
 
 
 def pixels(*preprocess: str) -> dict[str, Any]:
-    """A black picture, and what is to be done to it."""
+    """A black image, and what is to be done to it."""
     return {**encode(np.zeros((1, 224, 224, 3), np.uint8)), "preprocess": list(preprocess)}
 
 
@@ -223,63 +244,63 @@ def zeros(*shape: int) -> dict[str, Any]:
     return dict(encode(np.zeros(shape, np.float32)))
 
 
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ({}, "images is missing; it takes"),
-        ({**one_float(), "images": "?"}, "images is not base64"),
-        (one_float(shape=[2]), "images holds 4 bytes; revert_params.shape [2] of float32 takes 8"),
-        (one_float(dtype="object"), "revert_params.dtype is 'object'; it takes a number type"),
-        (one_float(), "revert_params.shape is [1]; the model takes [N, 3, 224, 224]"),
-        (one_float(shape=[0]), "revert_params.shape is [0]; it takes 1 to 8 numbers from 1 to 2147483647"),
-        (zeros(1, 3, 192, 192), "[1, 3, 192, 192]; the model takes [N, 3, 224, 224]: use --resize_short"),
-        (zeros(1, 1, 224, 224), "the model takes [N, 3, 224, 224]"),
-        (nan_batch(), "images holds NaN or infinity"),
-        ({"images": []}, "images is an empty list"),
-        ({"images": ["AAAA"], "top_k": 0}, "top_k is 0; it takes a whole number from 1 to 1000"),
-        ({"images": ["AAAA"], "top_k": 1001}, "top_k is 1001; it takes a whole number from 1 to 1000"),
-        ({"images": ["AAAA"], "topk": 1}, "unknown field 'topk'"),
-        ({"images": ["AAAA"], "use_gpu": True}, "use_gpu"),
-        (
-            pixels("to_chw", "normalize"),
-            "preprocess is ['to_chw', 'normalize']; it takes a list of normalize",
-        ),
-        (
-            pixels("normalize", "normalize", "to_chw"),
-            "preprocess is ['normalize', 'normalize', 'to_chw']; it",
-        ),
-        (pixels("normalize", "flip"), "preprocess is ['normalize', 'flip']; it takes a list of normalize"),
-        ({**pixels(), "preprocess": "normalize"}, "preprocess is 'normalize'; it takes a list of normalize"),
-        ({"images": ["AAAA"], "preprocess": OPERATIONS}, "preprocess goes with a tensor in images"),
-        (
-            {**zeros(1, 3, 224, 224), "preprocess": OPERATIONS},
-            "revert_params.shape is [1, 3, 224, 224]; preprocess takes a batch [N, H, W, 3]",
-        ),
-    ],
+BAD_REQUESTS: tuple[tuple[dict[str, Any], str], ...] = (
+    ({}, "images is missing; it takes"),
+    ({**one_float(), "images": "?"}, "images is not base64"),
+    (one_float(shape=[2]), "images holds 4 bytes; revert_params.shape [2] of float32 takes 8"),
+    (one_float(dtype="object"), "revert_params.dtype is 'object'; it takes a number type"),
+    (one_float(), "revert_params.shape is [1]; the model takes [N, 3, 224, 224]"),
+    (one_float(shape=[0]), "revert_params.shape is [0]; it takes 1 to 8 numbers from 1 to 2147483647"),
+    (zeros(1, 3, 192, 192), "[1, 3, 192, 192]; the model takes [N, 3, 224, 224]: use --resize_short"),
+    (zeros(1, 1, 224, 224), "the model takes [N, 3, 224, 224]"),
+    (nan_batch(), "images holds NaN or infinity"),
+    ({"images": []}, "images is an empty list"),
+    ({"images": ["AAAA"], "top_k": 0}, "top_k is 0; it takes a whole number from 1 to 1000"),
+    ({"images": ["AAAA"], "top_k": 1001}, "top_k is 1001; it takes a whole number from 1 to 1000"),
+    ({"images": ["AAAA"], "topk": 1}, "unknown field 'topk'"),
+    ({"images": ["AAAA"], "use_gpu": True}, "use_gpu"),
+    (
+        pixels("to_chw", "normalize"),
+        "preprocess is ['to_chw', 'normalize']; it takes a list of normalize",
+    ),
+    (
+        pixels("normalize", "normalize", "to_chw"),
+        "preprocess is ['normalize', 'normalize', 'to_chw']; it",
+    ),
+    (pixels("normalize", "flip"), "preprocess is ['normalize', 'flip']; it takes a list of normalize"),
+    ({**pixels(), "preprocess": "normalize"}, "preprocess is 'normalize'; it takes a list of normalize"),
+    ({"images": ["AAAA"], "preprocess": OPERATIONS}, "preprocess goes with a tensor in images"),
+    (
+        {**zeros(1, 3, 224, 224), "preprocess": OPERATIONS},
+        "revert_params.shape is [1, 3, 224, 224]; preprocess takes a batch [N, H, W, 3]",
+    ),
 )
+
+
 def test_bad_input_is_refused_and_the_next_good_request_answered(
-    service: Service, pictures: Path, body: dict[str, Any], message: str
+    service: Service, image_folder: Path
 ) -> None:
-    answer = post(service, body)
-    assert answer.keys() == {"status", "msg", "results"}
-    assert answer["status"] == "101"
-    assert message in answer["msg"]
-    assert answer["results"] == ""
-    assert "Traceback" not in answer["msg"]
-    good = post(service, tensor(pictures, "coffee.png"))
-    assert_right(good["results"]["prediction"], ["coffee.png"])
+    good = tensor(image_folder, "coffee.png")
+    for body, message in BAD_REQUESTS:
+        answer = post(service, body)
+        assert answer.keys() == {"status", "msg", "results"}
+        assert answer["status"] == "101"
+        assert message in answer["msg"]
+        assert answer["results"] == ""
+        assert "Traceback" not in answer["msg"]
+        assert_right(post(service, good)["results"]["prediction"], ["coffee.png"])
 
 
-def test_a_huge_picture_is_refused_by_its_header_within_bounded_memory(
-    service: Service, pictures: Path
+def test_a_huge_image_is_refused_by_its_header_within_bounded_memory(
+    service: Service, image_folder: Path
 ) -> None:
     def memory() -> int:
         server = psutil.Process(service.pid)
         return sum(process.memory_info().rss for process in (server, *server.children(recursive=True)))
 
-    post(service, {"images": encoded(pictures, "coffee.png")})
+    post(service, {"images": encoded(image_folder, "coffee.png")})
     before = memory()
-    answer = post(service, {"images": [huge_png(), *encoded(pictures, "coffee.png")]})
+    answer = post(service, {"images": [huge_png(), *encoded(image_folder, "coffee.png")]})
     bad, good = answer["results"]["prediction"]
     assert "max_image_pixels" in bad["error"]
     assert_right([good], ["coffee.png"])
@@ -289,22 +310,22 @@ def test_a_huge_picture_is_refused_by_its_header_within_bounded_memory(
 @ONLY_HUB
 @pytest.mark.parametrize("body", ["[1]", '"text"', "{", ""])
 def test_what_is_no_json_object_is_refused_by_paddlehub_and_harms_nothing(
-    service: Service, pictures: Path, body: str
+    service: Service, image_folder: Path, body: str
 ) -> None:
     headers = {"Content-Type": "application/json"}
     response = requests.post(service.url, data=body, headers=headers, timeout=60)
     assert response.status_code in (400, 415, 500)
-    good = post(service, tensor(pictures, "rocket.jpg"))
+    good = post(service, tensor(image_folder, "rocket.jpg"))
     assert_right(good["results"]["prediction"], ["rocket.jpg"])
 
 
 def test_all_three_forms_of_the_wire_give_the_same_classes(
-    service: Service, repository: Path, pictures: Path
+    service: Service, repository: Path, image_folder: Path
 ) -> None:
     """Scores are printed with five decimals, so that to 1e-5 means one unit in the last of them."""
     results = {}
     for wire in ("float32", "uint8", "encoded"):
-        flags = ["--image_file", str(pictures), "--batch_size", "2", "--concurrency", "3", "--wire", wire]
+        flags = ["--image_file", str(image_folder), "--batch_size", "2", "--concurrency", "3", "--wire", wire]
         done = run_client(service.url, repository, *flags)
         assert done.returncode == 0, done.stderr
         results[wire] = printed(done)
@@ -315,7 +336,7 @@ def test_all_three_forms_of_the_wire_give_the_same_classes(
     assert_same(results["encoded"].values(), results["float32"].values(), 1e-4)
 
 
-@pytest.mark.parametrize("service", ["standalone"], indirect=True)
+@pytest.mark.parametrize("service", on_each(["standalone"]), indirect=True)
 @pytest.mark.parametrize(
     ("flags", "described", "more"),
     [
@@ -328,63 +349,67 @@ def test_all_three_forms_of_the_wire_give_the_same_classes(
 def test_the_tensor_forms_of_the_wire_are_what_the_server_gets(
     service: Service,
     repository: Path,
-    pictures: Path,
+    image_folder: Path,
     flags: list[str],
     described: tuple[list[int], str],
     more: dict[str, Any],
 ) -> None:
-    sent = request_of_the_client(service, repository, pictures, *flags)
+    sent = request_of_the_client(service, repository, image_folder, *flags)
     assert isinstance(sent.pop("images"), str)
     assert sent == {"revert_params": {"shape": described[0], "dtype": described[1]}, **more}
 
 
-@pytest.mark.parametrize("service", ["standalone"], indirect=True)
+@pytest.mark.parametrize("service", on_each(["standalone"]), indirect=True)
 def test_the_encoded_form_of_the_wire_is_the_files_as_they_are(
-    service: Service, repository: Path, pictures: Path
+    service: Service, repository: Path, image_folder: Path
 ) -> None:
-    sent = request_of_the_client(service, repository, pictures, "--wire", "encoded")
-    assert sent == {"images": encoded(pictures, *PHOTOGRAPHS)}
+    sent = request_of_the_client(service, repository, image_folder, "--wire", "encoded")
+    assert sent == {"images": encoded(image_folder, *PHOTOGRAPHS)}
 
 
-def request_of_the_client(service: Service, repository: Path, pictures: Path, *flags: str) -> dict[str, Any]:
+def request_of_the_client(
+    service: Service, repository: Path, image_folder: Path, *flags: str
+) -> dict[str, Any]:
     """What the client sends, looked at on its way to the server."""
     with scripted_service(lambda request: Reply(post(service, request))) as between:
-        done = run_client(between.url, repository, "--image_file", str(pictures), "--batch_size", "3", *flags)
+        done = run_client(
+            between.url, repository, "--image_file", str(image_folder), "--batch_size", "3", *flags
+        )
     assert (done.returncode, len(printed(done))) == (0, 3), done.stderr
     [sent] = between.requests
     return sent
 
 
 @pytest.fixture(scope="session")
-def many_pictures(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with as many different pictures, cut out of three photographs; but one is no picture."""
-    directory = tmp_path_factory.mktemp("many_pictures")
+def many_images(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with as many different images, cut out of three photographs; but one is no image."""
+    directory = tmp_path_factory.mktemp("many_images")
     images = [cv2.imread(str(photographs / name)) for name in PHOTOGRAPHS]
-    for number in range(NUM_PICTURES):
+    for number in range(NUM_IMAGES):
         image, left = images[number % len(images)], 5 * (number // len(images))
         assert image is not None
         assert cv2.imwrite(str(directory / f"{number:02}.jpg"), image[:, left : left + 350])
-    (directory / BROKEN).write_text("no picture")
+    (directory / BROKEN).write_text("no image")
     return directory
 
 
 @ONLY_STANDALONE
 @pytest.mark.parametrize("wire", ["float32", "encoded"])
 def test_concurrent_requests_are_printed_as_those_in_turn_are(
-    service: Service, repository: Path, many_pictures: Path, wire: str
+    service: Service, repository: Path, many_images: Path, wire: str
 ) -> None:
     """With float32 the client finds the broken file; with encoded the server does, among good ones."""
-    flags = ["--image_file", str(many_pictures), "--batch_size", "3", "--wire", wire]
+    flags = ["--image_file", str(many_images), "--batch_size", "3", "--wire", wire]
     in_turn, at_once = (
         run_client(service.url, repository, *flags, "--concurrency", number) for number in ("1", "4")
     )
-    names = sorted(path.name for path in many_pictures.iterdir() if path.name != BROKEN)
+    names = sorted(path.name for path in many_images.iterdir() if path.name != BROKEN)
     for done in (in_turn, at_once):
         assert done.returncode == 1
         assert re.fullmatch(rf"ERROR: {BROKEN}: the image can't be decoded: .+\n", done.stderr), done.stderr
         results = printed(done)
         assert list(results) == names
-        assert len({str(entry["scores"]) for entry in results.values()}) == NUM_PICTURES - 1
+        assert len({str(entry["scores"]) for entry in results.values()}) == NUM_IMAGES - 1
     *lines, _, _, top_1 = at_once.stdout.splitlines()
     assert lines == in_turn.stdout.splitlines()[:-3]
     assert top_1 == in_turn.stdout.splitlines()[-1]
@@ -424,9 +449,9 @@ def test_a_late_answer_keeps_its_place_among_four_requests_at_once(repository: P
 
 
 def test_the_client_says_in_one_line_what_the_server_refuses(
-    service: Service, repository: Path, pictures: Path
+    service: Service, repository: Path, image_folder: Path
 ) -> None:
-    flags = ["--image_file", str(pictures), "--batch_size", "3", "--crop_size", "192"]
+    flags = ["--image_file", str(image_folder), "--batch_size", "3", "--crop_size", "192"]
     done = run_client(service.url, repository, *flags)
     assert done.returncode == 1
     assert done.stdout == ""
@@ -437,8 +462,10 @@ def test_the_client_says_in_one_line_what_the_server_refuses(
 
 
 @ONLY_HUB
-def test_the_client_reads_another_modules_refusal(service: Service, repository: Path, pictures: Path) -> None:
+def test_the_client_reads_another_modules_refusal(
+    service: Service, repository: Path, image_folder: Path
+) -> None:
     url = service.url.replace("clas_system", "other")
-    done = run_client(url, repository, "--image_file", str(pictures / "coffee.png"))
+    done = run_client(url, repository, "--image_file", str(image_folder / "coffee.png"))
     assert done.returncode == 1
     assert "the server refused (status 111): Module other is not available." in done.stderr

@@ -12,13 +12,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import requests
 
 from known_answers import PHOTOGRAPHS
 from server_process import free_port, is_listening
-from serving_process import Running, clas_serving, eventually, run, server_env, tiny_config
+from serving_process import Running, clas_serving, eventually, is_gone, run, server_env, tiny_config
 from tiny_models import write_model
 
 
@@ -114,16 +113,12 @@ def test_stop_ends_the_server_from_another_shell(
         children = running.process.children(recursive=True)
         other_home = run(tmp_path / "..", "stop", "-p", str(running.port), XDG_STATE_HOME=str(tmp_path / "x"))
         assert other_home.returncode == 1
-        assert f"no server of clas_system is known at port {running.port}" in other_home.stdout
+        assert f"no server of clas_system was started at port {running.port}" in other_home.stdout
         done = run(tmp_path, "stop", "-p", str(running.port))
         assert (done.returncode, done.stdout) == (0, f"the server at port {running.port} has stopped\n")
         assert not is_listening(running.port)
         eventually(lambda: all(is_gone(child) for child in children))
         assert run(tmp_path, "stop", "-p", str(running.port)).returncode == 1
-
-
-def is_gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.parametrize("workers", [{}, {"use_multiprocess": True, "workers": 2}])
@@ -141,7 +136,7 @@ def test_nothing_is_left_of_a_server_that_was_killed(
         eventually(lambda: not is_listening(running.port))
         done = run(tmp_path, "stop", "-p", str(running.port))
         assert done.returncode == 0
-        assert "was gone already; what it left is cleaned up" in done.stdout
+        assert "was gone already; its files are cleaned up" in done.stdout
         assert not Path(scratch).exists()
         assert not list((tmp_path / "clas_system").iterdir())
 
@@ -182,7 +177,7 @@ def test_paddlehub_is_not_needed(repository: Path) -> None:
 
 
 def test_tokens_are_wanted_and_may_be_replaced(
-    repository: Path, tiny_model: Path, tmp_path: Path, pictures: Path
+    repository: Path, tiny_model: Path, tmp_path: Path, image_folder: Path
 ) -> None:
     tokens = ["first-token-0123456789", "second-token-0123456789"]
     (tmp_path / "tokens").write_text("# two, while one is being replaced\n" + "\n".join(tokens))
@@ -200,7 +195,7 @@ def test_tokens_are_wanted_and_may_be_replaced(
             "--server_url",
             running.url,
             "--image_file",
-            str(pictures),
+            str(image_folder),
         ]
         client += ["--resize_short", "32", "--crop_size", "32"]
         results = [
@@ -249,9 +244,8 @@ def test_it_speaks_tls(tiny_model: Path, tmp_path: Path) -> None:
 
 def test_the_log_can_be_json_in_a_file_that_logrotate_moves(tiny_model: Path, tmp_path: Path) -> None:
     file = tmp_path / "clas.log"
-    with clas_serving(
-        tmp_path, "--log_format", "json", "--log_file", str(file), config=tiny_config(tiny_model)
-    ) as running:
+    flags = ["--log_format", "json", "--log_file", str(file)]
+    with clas_serving(tmp_path, *flags, config=tiny_config(tiny_model), log=file) as running:
         post(running, "the-first")
         eventually(lambda: "the-first" in file.read_text())  # it is logged when the answer is on its way
         file.rename(tmp_path / "clas.log.1")

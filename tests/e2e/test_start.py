@@ -1,6 +1,7 @@
 """Installing, starting by configuration file, and everything that ends a start."""
 
 import base64
+import importlib
 import json
 import re
 import shutil
@@ -12,10 +13,14 @@ from pathlib import Path
 import pytest
 import requests
 
+from clas import errors
+from faces import USES_HUB
 from hub_server import hub_serving, run_hub
 from known_answers import PHOTOGRAPHS, assert_right
 from server_process import free_port, is_listening
 from serving_process import eventually
+
+pytestmark = USES_HUB
 
 
 def write_config(
@@ -29,49 +34,64 @@ def write_config(
 
 
 @pytest.fixture
-def failed_start(installed: dict[str, str], tmp_path: Path) -> Callable[..., str]:
-    """Start by a configuration that can't work; gives the last line on the screen."""
+def failed_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logger_as_it_was: None
+) -> Callable[..., str]:
+    """Open the module as `hub serving start` does, with init_args that can't work; gives the error's text.
 
-    def start(env: dict[str, str] | None = None, config: Path | None = None, **init_args: object) -> str:
-        port = free_port()
-        config = config or write_config(tmp_path / "config.json", port, predict_args=None, **init_args)
-        done = run_hub(["serving", "start", "-c", str(config)], {**installed, **(env or {})}, tmp_path)
-        assert done.returncode != 0
-        assert not is_listening(port)
-        return done.stdout.splitlines()[-1]
+    In this process, since PaddleHub takes seconds to import.
+    """
+    assert logger_as_it_was is None
+    module = importlib.import_module("clas.module")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def start(error: type[errors.StartupError], **init_args: object) -> str:
+        with pytest.raises(error) as raised:
+            module.ClasSystem(**init_args)
+        return str(raised.value)
 
     return start
 
 
-def test_show_list_and_uninstall_work(hub_env: dict[str, str], repository: Path, tmp_path: Path) -> None:
-    env = {**hub_env, "HUB_HOME": str(tmp_path)}
-    assert run_hub(["install", "clas/"], env, repository).returncode == 0
+def test_show_list_and_uninstall_work(installed: dict[str, str], tmp_path: Path) -> None:
+    home = shutil.copytree(installed["HUB_HOME"], tmp_path / "hub_home")
+    env = {**installed, "HUB_HOME": str(home)}
     listed = run_hub(["list"], env)
     assert re.search(r"\|\s*clas_system\s*\|", listed.stdout), listed.stdout
     shown = run_hub(["show", "clas_system"], env)
     assert re.search(r"clas_system .*\|\n.*\n.*1\.0\.0 ", shown.stdout), shown.stdout
     removed = run_hub(["uninstall", "clas_system"], env)
     assert "Successfully uninstalled clas_system" in removed.stdout
-    assert not (tmp_path / "modules" / "clas_system").exists()
+    assert not (home / "modules" / "clas_system").exists()
 
 
 def test_the_shipped_configuration_wants_a_gpu_and_says_how_to_name_it(
-    failed_start: Callable[..., str], repository: Path
+    installed: dict[str, str], repository: Path, tmp_path: Path
 ) -> None:
-    last_line = failed_start(config=repository / "config.json")
+    """By the command itself: no server is left, and the error is the last line on the screen."""
+    config = {**json.loads((repository / "config.json").read_text()), "port": free_port()}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    done = run_hub(["serving", "start", "-c", "config.json"], installed, tmp_path)
+    assert done.returncode != 0
+    assert not is_listening(config["port"])
     remedy = "export CUDA_VISIBLE_DEVICES=0, or set use_gpu to false on a machine without a GPU"
+    last_line = done.stdout.splitlines()[-1]
     assert last_line.endswith(f"DeviceError: use_gpu needs CUDA_VISIBLE_DEVICES: {remedy}")
 
 
-def test_a_paddle_without_cuda_ends_the_start(failed_start: Callable[..., str]) -> None:
-    last_line = failed_start({"CUDA_VISIBLE_DEVICES": "0"}, use_gpu=True)
-    assert "DeviceError: use_gpu needs a Paddle with CUDA: install paddlepaddle-gpu" in last_line
+def test_a_paddle_without_cuda_ends_the_start(
+    failed_start: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    text = failed_start(errors.DeviceError, use_gpu=True)
+    assert text.startswith("use_gpu needs a Paddle with CUDA: install paddlepaddle-gpu")
 
 
 def test_a_missing_model_ends_the_start(failed_start: Callable[..., str], tmp_path: Path) -> None:
-    last_line = failed_start(inference_model_dir="nowhere")
-    assert "ModelNotFoundError: there is no model: inference_model_dir is 'nowhere', tried" in last_line
-    assert str(tmp_path / "nowhere") in last_line
+    text = failed_start(errors.ModelNotFoundError, inference_model_dir="nowhere")
+    assert text.startswith("there is no model: inference_model_dir is 'nowhere', tried")
+    assert str(tmp_path / "nowhere") in text
 
 
 def test_a_damaged_model_ends_the_start(
@@ -83,28 +103,29 @@ def test_a_damaged_model_ends_the_start(
     (model / "inference.pdiparams").write_bytes(
         (default_model_dir / "inference.pdiparams").read_bytes()[:1_000_000]
     )
-    last_line = failed_start(inference_model_dir="model")
-    assert f"ModelLoadError: {model}/inference.pdiparams is cut off" in last_line
+    text = failed_start(errors.ModelLoadError, inference_model_dir="model")
+    assert text.startswith(f"{model}/inference.pdiparams is cut off")
 
 
 def test_a_malformed_label_file_ends_the_start(failed_start: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("goldfish\n")
-    last_line = failed_start(class_id_map_file="labels.txt")
-    assert "LabelFileError: the label file" in last_line
-    assert "malformed in line 1: 'goldfish'" in last_line
+    text = failed_start(errors.LabelFileError, class_id_map_file="labels.txt")
+    assert text.startswith("the label file")
+    assert "malformed in line 1: 'goldfish'" in text
 
 
 def test_an_unknown_init_arg_ends_the_start(failed_start: Callable[..., str]) -> None:
-    last_line = failed_start(enable_mkldn=True)
-    assert last_line.endswith(
-        "SettingsError: init_args has an unknown name 'enable_mkldn'; did you mean 'enable_mkldnn'?"
-    )
+    text = failed_start(errors.SettingsError, enable_mkldn=True)
+    assert text == "init_args has an unknown name 'enable_mkldn'; did you mean 'enable_mkldnn'?"
 
 
 def test_the_repository_works_as_deploy_hubserving_of_paddleclas(
     hub_env: dict[str, str], repository: Path, default_model_dir: Path, photographs: Path, tmp_path: Path
 ) -> None:
-    """With the commands started in PaddleClas/deploy, and the model in PaddleClas/inference."""
+    """With the commands started in PaddleClas/deploy, and the model in PaddleClas/inference.
+
+    From `hub install` to `hub serving stop`.
+    """
     deploy = tmp_path / "PaddleClas" / "deploy"
     placed = deploy / "hubserving"
     without_model = shutil.ignore_patterns("inference", "__pycache__")
@@ -119,7 +140,7 @@ def test_the_repository_works_as_deploy_hubserving_of_paddleclas(
     write_config(config, port, predict_args={"top_k": 3}, use_gpu=False, enable_mkldnn=False)
     url = f"http://127.0.0.1:{port}/predict/clas_system"
     log = tmp_path / "log"
-    with hub_serving(["-c", "hubserving/clas/config.json"], port, log, env, deploy):
+    with hub_serving(["-c", "hubserving/clas/config.json"], port, log, env, deploy) as server:
         client = subprocess.run(
             [
                 *(sys.executable, "hubserving/test_hubserving.py", "--server_url", url),
@@ -132,6 +153,9 @@ def test_the_repository_works_as_deploy_hubserving_of_paddleclas(
         )
         of_predict_args = classify_coffee(url, photographs)
         of_the_request = classify_coffee(url, photographs, top_k=1)
+        run_hub(["serving", "stop", "-p", str(port)], env)  # exits with 1 even when it worked
+        server.wait(30)
+        assert not is_listening(port)
     assert client.returncode == 0, client.stderr
     assert "class_ids: [967, 968, 925], label_names: ['espresso', 'cup', 'consomme']" in client.stdout
     assert of_predict_args == [967, 968, 925]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from faces import USES_HUB
 from hub_server import run_hub
 from known_answers import PHOTOGRAPHS, TOP_5, assert_right
 
@@ -20,7 +21,7 @@ TIMEOUT_S = 120
 
 @pytest.fixture
 def many(photographs: Path, tmp_path: Path) -> Path:
-    """More pictures than a pipe has room for results, and than are classified in a moment."""
+    """More images than a pipe has room for results, and than are classified in a moment."""
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(3000):
@@ -76,23 +77,25 @@ def errors(text: str) -> list[str]:
     return [line for line in text.splitlines() if not line.startswith("libpng warning")]
 
 
-def test_pictures_are_classified_from_any_folder(env: dict[str, str], pictures: Path, tmp_path: Path) -> None:
-    done = run_clas(env, tmp_path, str(pictures), "--format", "json")
+def test_images_are_classified_from_any_folder(
+    env: dict[str, str], image_folder: Path, tmp_path: Path
+) -> None:
+    done = run_clas(env, tmp_path, str(image_folder), "--format", "json")
     assert done.returncode == 0, done.stderr
     assert errors(done.stderr) == []
     entries = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [entry["file"] for entry in entries] == [str(pictures / name) for name in PHOTOGRAPHS]
+    assert [entry["file"] for entry in entries] == [str(image_folder / name) for name in PHOTOGRAPHS]
     assert_right(entries, PHOTOGRAPHS)
     assert entries[1]["label_names"][0] == "espresso"
 
 
 def test_the_package_runs_under_the_name_that_paddlehub_gives_it(
-    repository: Path, pictures: Path, tmp_path: Path
+    repository: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     """And in a folder of its own: nothing beside it is needed."""
     shutil.copytree(repository / "clas", tmp_path / "clas_system")
     done = subprocess.run(
-        [sys.executable, "-m", "clas_system", "--top_k", "1", str(pictures / "coffee.png")],
+        [sys.executable, "-m", "clas_system", "--top_k", "1", str(image_folder / "coffee.png")],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -103,10 +106,10 @@ def test_the_package_runs_under_the_name_that_paddlehub_gives_it(
     assert done.stdout.splitlines()[1].split()[1:] == ["967", "espresso"]
 
 
-def test_paddlehub_is_not_imported(repository: Path, pictures: Path) -> None:
+def test_paddlehub_is_not_imported(repository: Path, image_folder: Path) -> None:
     code = (
         "import sys; from clas.__main__ import main\n"
-        f"sys.argv = ['clas', {str(pictures / 'rocket.jpg')!r}]\n"
+        f"sys.argv = ['clas', {str(image_folder / 'rocket.jpg')!r}]\n"
         "assert main() == 0\n"
         "print('paddle' in sys.modules, 'paddlehub' in sys.modules, 'starlette' in sys.modules)"
     )
@@ -138,12 +141,12 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(running: "subprocess.Pope
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
-def test_a_full_disk_is_told_in_one_line(env: dict[str, str], pictures: Path) -> None:
+def test_a_full_disk_is_told_in_one_line(env: dict[str, str], image_folder: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "clas", str(pictures / "rocket.jpg")],
+            [sys.executable, "-m", "clas", str(image_folder / "rocket.jpg")],
             env=env,
-            cwd=pictures,
+            cwd=image_folder,
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -154,14 +157,15 @@ def test_a_full_disk_is_told_in_one_line(env: dict[str, str], pictures: Path) ->
     assert errors(done.stderr) == ["CRITICAL: the results can't be written: No space left on device"]
 
 
+@USES_HUB
 def test_hub_run_classifies_a_folder_and_tells_a_broken_file(
-    installed: dict[str, str], pictures: Path, tmp_path: Path
+    installed: dict[str, str], image_folder: Path, tmp_path: Path
 ) -> None:
-    folder = shutil.copytree(pictures, tmp_path / "some")
+    folder = shutil.copytree(image_folder, tmp_path / "some")
     done = run_hub(["run", "clas_system", "--input_path", str(folder), "--top_k", "3"], installed, tmp_path)
     assert done.returncode == 0, done.stdout
     lines = done.stdout.splitlines()
-    assert lines[-1] == "pictures classified: 3"
+    assert lines[-1] == "images classified: 3"
     for name in PHOTOGRAPHS:
         start = lines.index(f"{folder / name}:") + 1
         found = [line.split()[:2] for line in lines[start : start + 3]]
@@ -175,15 +179,16 @@ def test_hub_run_classifies_a_folder_and_tells_a_broken_file(
     assert "Traceback" not in done.stdout
 
 
+@USES_HUB
 def test_the_installed_module_classifies_images_and_files_from_python(
-    installed: dict[str, str], pictures: Path, tmp_path: Path
+    installed: dict[str, str], image_folder: Path, tmp_path: Path
 ) -> None:
     code = f"""
 import json, cv2, paddlehub as hub
 module = hub.Module(name="clas_system")
 entries = module.classification(
-    images=[cv2.imread({str(pictures / "coffee.png")!r})],
-    paths=[{str(pictures / "rocket.jpg")!r}, "nowhere.jpg"], batch_size=8, top_k=5)
+    images=[cv2.imread({str(image_folder / "coffee.png")!r})],
+    paths=[{str(image_folder / "rocket.jpg")!r}, "nowhere.jpg"], batch_size=8, top_k=5)
 print(json.dumps(entries))
 """
     done = run_python(installed, tmp_path, "-W", "ignore", "-c", code)

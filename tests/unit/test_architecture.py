@@ -1,99 +1,261 @@
 """Holds the design: which way imports run, who imports the heavy packages, and what must be equal."""
 
 import ast
+import configparser
+import importlib.metadata
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from clas.serving import VERSION
+from clas.protocol import MODULE_NAME, PREDICT_PATH, VERSION
 
-FOLDERS = ["image", "model", "engine", "output", "commandline", "serving"]
+Rows = list[list[set[str]]]
+
+CLAS: Rows = [
+    [{"errors", "fields", "settings", "protocol", "allocator", "params"}],
+    [{"image"}],
+    [{"model"}, {"preprocess"}],
+    [{"engine"}, {"output"}],
+    [{"pipeline"}],
+    [{"classifier"}],
+    [{"commandline"}],
+    [{"module"}, {"serving"}, {"__main__"}],
+]
+"""The rooms of clas/, the lowest first: each imports from itself and from earlier rows only."""
+SERVING: Rows = [
+    [{"options", "log", "metrics", "fast_logging"}],
+    [{"batching"}],
+    [{"http"}, {"launch"}],
+    [{"service"}],
+    [{"process"}, {"on_ray"}],
+    [{"cli"}, {"ray_app"}],
+    [{"__main__"}],
+]
+"""The same of clas/serving/."""
+CLIENTS: set[str] = {
+    "errors",
+    "fields",
+    "settings",
+    "protocol",
+    "allocator",
+    "image",
+    "output",
+    "commandline",
+}
+"""What the client shares with the server."""
+
+RUNTIMES = {"paddle", "openvino", "onnxruntime"}
+SERVERS = {"flask", "fastapi", "starlette", "uvicorn", "gunicorn", "uvicorn_worker", "ray"}
+WITHOUT_EITHER = ("image", "model", "output", "protocol", "preprocess")
 
 
-def modules_of(directory: Path) -> dict[str, ast.Module]:
-    return {
-        str(file.relative_to(directory).with_suffix("")): ast.parse(file.read_text())
-        for file in sorted(directory.rglob("*.py"))
-    }
+def modules_of(repository: Path, package: str) -> dict[str, ast.Module]:
+    """Dotted name of each module of a package -> its tree; a package has the name of its folder."""
+    trees: dict[str, ast.Module] = {}
+    for file in sorted((repository / package).rglob("*.py")):
+        parts = file.relative_to(repository).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        trees[name] = ast.parse(file.read_text(encoding="utf-8"))
+    return trees
 
 
 def imported(tree: ast.Module) -> set[str]:
-    """Names of the packages (with a leading dot: of the siblings) that are imported anywhere in a module."""
-    names = set()
+    """The top-level names of the packages that are imported by name anywhere in a module."""
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            name = (node.module or "").partition(".")[0]
-            names.add("." + name if node.level else name)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add((node.module or "").partition(".")[0])
     return names
 
 
-def test_every_folder_of_the_package_is_known(repository: Path) -> None:
-    folders = {file.parent.name for file in (repository / "clas").glob("*/__init__.py")}
-    assert folders == set(FOLDERS)
+def targets(name: str, trees: dict[str, ast.Module], repository: Path) -> Iterator[str]:
+    """The modules among `trees` that module `name` imports."""
+    is_package = (repository / Path(*name.split(".")) / "__init__.py").is_file()
+    package = name.split(".") if is_package else name.split(".")[:-1]
+    for node in ast.walk(trees[name]):
+        found: list[str] = []
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            # `from . import x` imports the module x, if there is one.
+            found = [
+                inner if (inner := f"{source}.{alias.name}") in trees else source for alias in node.names
+            ]
+        yield from (target for target in found if target in trees and target != name)
 
 
-def test_the_server_is_the_topmost_layer_and_knows_neither_paddle_nor_paddlehub(repository: Path) -> None:
-    for name, tree in modules_of(repository / "clas" / "serving").items():
-        assert not imported(tree) & {"paddle", "paddlehub", "clas", "clas_system", ".module"}, name
-    below = modules_of(repository / "clas").items()
-    assert not any(".serving" in imported(tree) for name, tree in below if not name.startswith("serving"))
+def room_of(name: str, root: str) -> str:
+    """The first part of a module's name below `root`; empty for the package itself."""
+    return name.removeprefix(root).lstrip(".").partition(".")[0]
 
 
-@pytest.mark.parametrize("name", ["clas.module", "clas.serving.cli", "clas.serving.process.supervisor"])
-def test_only_the_app_for_ray_imports_ray(repository: Path, name: str) -> None:
-    """As on a machine that has none."""
-    code = f"import sys; sys.modules['ray'] = None; import {name}"
+@pytest.mark.parametrize(("root", "rows"), [("clas", CLAS), ("clas.serving", SERVING)])
+def test_imports_run_one_way(repository: Path, root: str, rows: Rows) -> None:
+    trees = modules_of(repository, "clas")
+    inside = {name for name in trees if name.startswith(f"{root}.")}
+    rooms = {room_of(name, root) for name in inside} - {"inference"}
+    assert rooms == set().union(*(room for row in rows for room in row)), (
+        "a room without its place, or the reverse"
+    )
+    for number, row in enumerate(rows):
+        earlier: set[str] = set().union(*(room for earlier_row in rows[:number] for room in earlier_row))
+        for room in row:
+            for name in inside:
+                if room_of(name, root) in room:
+                    used = {
+                        room_of(target, root)
+                        for target in targets(name, trees, repository)
+                        if target in inside
+                    }
+                    assert used <= earlier | room, name
+
+
+@pytest.mark.parametrize("package", ["clas", "clas_client"])
+def test_no_module_imports_itself_by_a_detour(repository: Path, package: str) -> None:
+    trees = modules_of(repository, package)
+    left = {name: set(targets(name, trees, repository)) for name in trees}
+    while free := {name for name, wanted in left.items() if not wanted & left.keys()}:
+        left = {name: wanted for name, wanted in left.items() if name not in free}
+    assert not left
+
+
+def test_the_server_is_used_by_nothing_below_it(repository: Path) -> None:
+    trees = modules_of(repository, "clas")
+    for name in trees:
+        if not name.startswith("clas.serving"):
+            assert not any(t.startswith("clas.serving") for t in targets(name, trees, repository)), name
+
+
+def test_the_client_shares_the_vocabulary_and_what_belongs_to_images(repository: Path) -> None:
+    trees = {**modules_of(repository, "clas"), **modules_of(repository, "clas_client")}
+    for name in trees:
+        used = {room_of(t, "clas") for t in targets(name, trees, repository) if t.startswith("clas.")}
+        if name.startswith("clas_client"):
+            assert used <= CLIENTS, name
+        else:
+            assert not any(t.startswith("clas_client") for t in targets(name, trees, repository)), name
+
+
+def test_each_runtime_and_paddlehub_have_their_place(repository: Path) -> None:
+    for name, tree in modules_of(repository, "clas").items():
+        assert not imported(tree) & RUNTIMES or name.startswith("clas.engine."), name
+        assert "paddlehub" not in imported(tree) or name == "clas.module", name
+        assert "ray" not in imported(tree) or name.startswith("clas.serving.on_ray."), name
+        assert not imported(tree) & SERVERS or name.startswith("clas.serving."), name
+        assert not imported(tree) & {"http", "requests", "urllib"}, name
+    for name, tree in modules_of(repository, "clas_client").items():
+        assert not imported(tree) & {*RUNTIMES, *SERVERS, "paddlehub"}, name
+
+
+def run_without(libraries: set[str], statement: str, repository: Path) -> str:
+    """Run a statement as on a machine that lacks these libraries; return what it prints."""
+    block = "".join(f"sys.modules[{name!r}] = None; " for name in sorted(libraries))
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
+        [sys.executable, "-W", "ignore", "-c", f"import sys; {block}{statement}"],
         cwd=repository,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    trees = modules_of(repository / "clas" / "serving")
-    assert {name for name, tree in trees.items() if "ray" in imported(tree)} == {
-        "on_ray/app",
-        "on_ray/metrics",
-    }
+    return done.stdout
 
 
-def test_both_faces_have_the_same_version(repository: Path) -> None:
-    assert f'version="{VERSION}"' in (repository / "clas" / "module.py").read_text()
+def test_what_client_and_server_share_runs_without_runtime_paddlehub_and_server(repository: Path) -> None:
+    names = [
+        name
+        for name in modules_of(repository, "clas")
+        if room_of(name, "clas") in WITHOUT_EITHER or name == "clas.engine.base"
+    ]
+    assert len(names) > 10
+    run_without({*RUNTIMES, *SERVERS, "paddlehub"}, f"import {', '.join(names)}", repository)
 
 
-def test_paddle_and_paddlehub_are_imported_where_they_are_used(repository: Path) -> None:
-    trees = modules_of(repository / "clas")
-    paddle = {name for name, tree in trees.items() if "paddle" in imported(tree)}
-    assert paddle == {"engine/paddle", "engine/paddle_config", "model/inspection"}
-    assert {name for name, tree in trees.items() if "paddlehub" in imported(tree)} == {"module"}
+@pytest.mark.parametrize(
+    "name", ["clas.serving.cli", "clas.serving.process.supervisor", "clas.classifier", "clas.commandline.cli"]
+)
+def test_a_runtime_is_imported_when_it_is_used(repository: Path, name: str) -> None:
+    run_without({*RUNTIMES, "paddlehub", "ray"}, f"import {name}", repository)
 
 
-def test_no_module_imports_an_http_library(repository: Path) -> None:
-    for name, tree in modules_of(repository / "clas").items():
-        if name.startswith("serving"):
-            continue
-        assert not imported(tree) & {"http", "requests", "flask", "urllib", "fastapi", "starlette"}, name
+def test_the_module_needs_neither_ray_nor_a_server_of_ours(repository: Path) -> None:
+    run_without({"ray", "gunicorn", "msgspec", "prometheus_client"}, "import clas.module", repository)
 
 
 def test_the_client_imports_neither_paddle_nor_paddlehub(repository: Path) -> None:
-    code = "import sys, test_hubserving; print(sorted(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
-    )
-    loaded = {name.partition(".")[0] for name in ast.literal_eval(done.stdout)}
+    shown = run_without(set(), "import test_hubserving; print(sorted(sys.modules))", repository)
+    loaded = {name.partition(".")[0] for name in ast.literal_eval(shown)}
     assert {"clas", "clas_client", "requests", "tqdm"} <= loaded
-    assert not loaded & {"paddle", "paddlehub", "PIL", "joblib", "flask"}
+    assert not loaded & {*RUNTIMES, *SERVERS, "paddlehub", "PIL", "joblib"}
 
 
 def test_imports_inside_the_package_are_relative(repository: Path) -> None:
-    for name, tree in modules_of(repository / "clas").items():
+    """Installed by PaddleHub, it is called clas_system."""
+    for name, tree in modules_of(repository, "clas").items():
         assert not imported(tree) & {"clas", "clas_system"}, name
+
+
+def test_no_folder_or_module_bears_the_name_of_a_library(repository: Path) -> None:
+    """`python clas/module.py` has clas/ first on its path."""
+    libraries = {*importlib.metadata.packages_distributions(), *sys.stdlib_module_names}
+    names = {path.stem for path in (repository / "clas").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert not {name for name in names if not name.startswith("_")} & libraries
+
+
+@pytest.mark.parametrize("package", ["clas", "clas_client"])
+def test_the_unit_tests_mirror_the_tree(repository: Path, package: str) -> None:
+    unit = repository / "tests" / "unit"
+    for file in (unit / package).rglob("test_*.py"):
+        tested = repository / file.relative_to(unit).with_name(file.name.removeprefix("test_"))
+        assert tested.is_file(), file
+
+
+def texts(tree: ast.Module) -> Iterator[str]:
+    """All texts of a module, also parts of f-strings, but no docstrings."""
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+def test_the_address_of_predictions_is_said_once(repository: Path) -> None:
+    assert PREDICT_PATH == f"/predict/{MODULE_NAME}" == "/predict/clas_system"
+    trees = {**modules_of(repository, "clas"), **modules_of(repository, "clas_client")}
+    trees["test_hubserving"] = ast.parse((repository / "test_hubserving.py").read_text(encoding="utf-8"))
+    said = {
+        name
+        for name, tree in trees.items()
+        if any("/predict/" in text and " " not in text for text in texts(tree))  # not the prose of messages
+    }
+    assert said == {"clas.protocol"}
+
+
+def test_the_version_is_the_same_everywhere(repository: Path) -> None:
+    assert f'version="{VERSION}"' in (repository / "clas" / "module.py").read_text(encoding="utf-8")
+    setup = configparser.ConfigParser()
+    setup.read(repository / "setup.cfg")
+    assert setup["metadata"]["version"] == "attr: clas.protocol.VERSION"
+    config = json.loads((repository / "config.json").read_text(encoding="utf-8"))
+    assert config["modules_info"][MODULE_NAME]["init_args"]["version"] == VERSION
+    trees = modules_of(repository, "clas")
+    assert {name for name, tree in trees.items() if VERSION in texts(tree)} == {
+        "clas.protocol",
+        "clas.module",
+    }
 
 
 def test_paddlehub_can_read_the_module_facts(repository: Path) -> None:
@@ -111,7 +273,7 @@ def test_paddlehub_can_read_the_module_facts(repository: Path) -> None:
     assert isinstance(call.func, ast.Name)
     assert call.func.id == "moduleinfo"
     facts = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
-    assert (facts["name"], facts["version"]) == ("clas_system", "1.0.0")
+    assert (facts["name"], facts["version"]) == (MODULE_NAME, VERSION)
 
 
 def test_the_package_file_is_empty(repository: Path) -> None:
@@ -136,11 +298,11 @@ def test_both_configurations_are_equal_and_hold_the_originals_values(repository:
 
 @pytest.mark.parametrize("directory", ["clas", "clas_client"])
 def test_no_user_input_is_checked_by_assert(repository: Path, directory: str) -> None:
-    for name, tree in modules_of(repository / directory).items():
+    for name, tree in modules_of(repository, directory).items():
         assert not any(isinstance(node, ast.Assert) for node in ast.walk(tree)), name
 
 
-@pytest.mark.parametrize("set_name", ["hub", "client", "dev", "hub-gpu-2.6", "serving", "ray"])
+@pytest.mark.parametrize("set_name", ["hub", "client", "dev", "hub-gpu-2.6", "serving", "ray", "docs"])
 def test_a_pinned_set_pins_everything_and_names_its_command(repository: Path, set_name: str) -> None:
     text = (repository / "constraints" / f"{set_name}.txt").read_text()
     assert "uv pip compile --" in text

@@ -1,5 +1,6 @@
-"""The manifests and the configuration for clusters: they fit their schemas, and what they name exists."""
+"""What users copy or apply to deploy the server is valid, and what it names exists."""
 
+import configparser
 import dataclasses
 import json
 import re
@@ -14,8 +15,9 @@ import yaml
 from ray.serve.schema import ServeDeploySchema
 
 from clas.model.files import find_model
-from clas.serving import VERSION, cli, ray_app
-from clas.serving.launch import plan_of_names
+from clas.protocol import VERSION
+from clas.serving import cli, ray_app
+from clas.serving.launch import plan_in_process
 from clas.serving.metrics import Metrics
 from clas.serving.options import ServerOptions
 
@@ -46,9 +48,7 @@ def serve_config(repository: Path) -> Any:
 
 def paths(repository: Path) -> set[str]:
     """Where the application has a route."""
-    return set(
-        re.findall(r'Route\("(/[\w/.]*)"', (repository / "clas" / "serving" / "http" / "app.py").read_text())
-    )
+    return set(re.findall(r'Route\("(/[\w/.]*)"', (repository / "clas/serving/http/app.py").read_text()))
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "Service", "HorizontalPodAutoscaler"])
@@ -116,8 +116,8 @@ def test_rays_configuration_fits_its_schema_and_names_what_exists(serve_config: 
 
 
 def test_rays_configuration_holds_the_services_own_defaults(serve_config: Any) -> None:
-    plan = plan_of_names(serve_config["applications"][0]["deployments"][0]["user_config"], "user_config")
-    nothing = plan_of_names({}, "user_config")
+    plan = plan_in_process(serve_config["applications"][0]["deployments"][0]["user_config"], "user_config")
+    nothing = plan_in_process({}, "user_config")
     assert plan.options == nothing.options
     assert plan.settings == dataclasses.replace(nothing.settings, overridden=plan.settings.overridden)
     assert plan.settings.overridden <= {"use_gpu"}  # else, it would beat a model's inference.yml
@@ -128,7 +128,7 @@ def test_rays_configuration_finds_the_model_beside_the_code_from_any_directory(
     serve_config: Any, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    plan = plan_of_names(serve_config["applications"][0]["deployments"][0]["user_config"], "user_config")
+    plan = plan_in_process(serve_config["applications"][0]["deployments"][0]["user_config"], "user_config")
     code = tmp_path / "clas"
     shutil.copytree(tiny_model, code / "inference")
     assert find_model(plan.settings, code).program.parent == code / "inference"
@@ -166,12 +166,12 @@ def test_every_metric_has_a_name_that_ray_takes() -> None:
     assert all(re.fullmatch(r"[a-zA-Z_]\w*", name) for name in names)
 
 
-@pytest.mark.parametrize("name", ["scale.md", "scale_zh.md"])
-def test_the_documents_table_holds_the_medians_of_what_was_measured(repository: Path, name: str) -> None:
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_table_on_ray_holds_the_medians_of_what_was_measured(repository: Path, language: str) -> None:
     rows = json.loads((repository / "benchmarks" / "ray_serve.json").read_text())
     lines = [
         [cell.strip() for cell in line.split("|")]
-        for line in (repository / "docs" / name).read_text().splitlines()
+        for line in (repository / "docs" / language / "ray.md").read_text(encoding="utf-8").splitlines()
         if re.match(r"\| [^|]+ \| (float32|uint8|encoded) \|", line)
     ]
     servers = list(dict.fromkeys(row["name"] for row in rows))
@@ -180,3 +180,27 @@ def test_the_documents_table_holds_the_medians_of_what_was_measured(repository: 
         same = [row for row in rows if (row["name"], row["form"]) == (servers[number // 3], form)]
         assert cells[0] == f"{statistics.median(row['images_per_s'] for row in same):.1f}"
         assert cells[5] == f"{statistics.median(row['proxy_cpu_ms'] for row in same):.2f}"
+
+
+def test_the_systemd_unit_starts_the_server_with_its_file_and_lets_it_stop_in_time(repository: Path) -> None:
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(repository / "deploy" / "systemd" / "clas-serving.service")
+    service = unit["Service"]
+    program, *arguments = service["ExecStart"].split()
+    assert Path(program).name == "clas-serving"
+    args = cli._parser().parse_args(arguments)
+    assert (repository / "deploy" / Path(args.config).name).is_file()
+    assert Path(args.config).parent == Path(service["WorkingDirectory"])
+    options = json.loads((repository / "deploy" / Path(args.config).name).read_text())
+    wait_s = options.get("graceful_timeout_s", ServerOptions.graceful_timeout_s)
+    assert int(service["TimeoutStopSec"]) > wait_s
+
+
+def test_the_dockerfile_copies_what_the_build_gets(repository: Path) -> None:
+    kept = (repository / ".dockerignore").read_text().splitlines()
+    sources = re.findall(r"^COPY (\S+)", (repository / "Dockerfile").read_text(), re.MULTILINE)
+    assert sources
+    for source in sources:
+        assert (repository / source).exists(), source
+        assert f"!{source}" in kept

@@ -17,15 +17,15 @@ import pytest
 import test_hubserving
 from clas.protocol import decode
 from clas.settings import PREPROCESS_NAMES, Settings
-from clas_client.rows import FORMATS
+from clas_client.results_file import FORMATS, encode_line
 from scripted_service import Reply, answer_rightly, envelope, peak_memory, scripted_service
 
 ENDINGS = tuple(FORMATS)
 RAW = ("--normalize", "False", "--resize_short", "8", "--crop_size", "8")
 
 
-def write_pictures(folder: Path, count: int) -> Path:
-    """Pictures of one grey each, called by its number."""
+def write_images(folder: Path, count: int) -> Path:
+    """Images of one grey each, called by its number."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         image = np.full((10, 12, 3), number, np.uint8)
@@ -34,7 +34,7 @@ def write_pictures(folder: Path, count: int) -> Path:
 
 
 def answer_greys(request: dict[str, Any]) -> Reply:
-    """The class of a picture is its grey, four further ones follow."""
+    """The class of an image is its grey, four further ones follow."""
     tensor = np.asarray(decode(request["images"], request["revert_params"]))
     greys = [int(image.flat[0]) for image in tensor]
     entries = [
@@ -78,23 +78,23 @@ def output(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    return write_pictures(tmp_path / "pictures", 20)
+def images(tmp_path: Path) -> Path:
+    return write_images(tmp_path / "images", 20)
 
 
 @pytest.mark.parametrize("flags", [(), ("--batch_size", "3"), ("--batch_size", "3", "--concurrency", "4")])
-def test_every_picture_has_its_row_in_the_order_of_the_folder(
-    pictures: Path, output: Path, flags: tuple[str, ...]
+def test_every_image_has_its_row_in_the_order_of_the_folder(
+    images: Path, output: Path, flags: tuple[str, ...]
 ) -> None:
     with scripted_service(answer_greys) as service:
-        assert run(service.url, pictures, "--output", output, *flags) == 0
+        assert run(service.url, images, "--output", output, *flags) == 0
     assert rows(output) == greys(range(20))
 
 
-def test_failed_pictures_have_an_error_and_only_they_are_sent_again(
-    pictures: Path, output: Path, capsys: pytest.CaptureFixture[str]
+def test_failed_images_have_an_error_and_only_they_are_sent_again(
+    images: Path, output: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (pictures / "005.png").write_text("no image")
+    (images / "005.png").write_text("no image")
     refused = [7]
 
     def answer(request: dict[str, Any]) -> Reply:
@@ -103,16 +103,16 @@ def test_failed_pictures_have_an_error_and_only_they_are_sent_again(
         return Reply(envelope(status="101", msg="no\nmore")) if grey in refused else reply
 
     with scripted_service(answer) as service:
-        assert run(service.url, pictures, "--output", output) == 1
+        assert run(service.url, images, "--output", output) == 1
         failed = {name: error for name, _, error in rows(output) if error}
         assert failed.keys() == {"005.png", "007.png"}
         assert failed["005.png"].startswith("the image can't be decoded")
         assert failed["007.png"] == "the server refused (status 101): no more"
-        write_pictures(pictures, 20)
+        write_images(images, 20)
         refused.clear()
         service.requests.clear()
         capsys.readouterr()
-        assert run(service.url, pictures, "--output", output, "--resume") == 0
+        assert run(service.url, images, "--output", output, "--resume") == 0
         assert [int(tensor.flat[0]) for tensor in service.tensors()] == [5, 7]
     assert sorted(rows(output)) == greys(range(20))
     out = capsys.readouterr().out
@@ -121,8 +121,8 @@ def test_failed_pictures_have_an_error_and_only_they_are_sent_again(
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
-def test_after_a_kill_resuming_sends_the_rest_and_every_picture_has_one_row(
-    pictures: Path, output: Path, repository: Path, concurrency: int
+def test_after_a_kill_resuming_sends_the_rest_and_every_image_has_one_row(
+    images: Path, output: Path, repository: Path, concurrency: int
 ) -> None:
     has_killed = threading.Event()
 
@@ -137,26 +137,25 @@ def test_after_a_kill_resuming_sends_the_rest_and_every_picture_has_one_row(
 
     flags = ("--output", output, "--batch_size", "2", "--concurrency", concurrency)
     with scripted_service(answer_or_kill) as service:
-        command = [sys.executable, "test_hubserving.py", *arguments(service.url, pictures, *flags)]
+        command = [sys.executable, "test_hubserving.py", *arguments(service.url, images, *flags)]
         client = subprocess.Popen(command, cwd=repository, stdout=subprocess.DEVNULL)
         assert client.wait(60) == -signal.SIGKILL
         kept = rows(output)
         assert kept == greys(range(len(kept)))
         with output.open("ab") as file:  # what a kill within a write leaves
-            file.write(
-                FORMATS[output.suffix].write(
-                    "012.png", {"class_ids": [9], "scores": [1], "label_names": [""]}
-                )[:-9]
+            row = FORMATS[output.suffix].write(
+                "012.png", {"class_ids": [9], "scores": [1], "label_names": [""]}
             )
+            file.write(encode_line(row)[:-9])
         service.requests.clear()
-        assert run(service.url, pictures, *flags, "--resume") == 0
+        assert run(service.url, images, *flags, "--resume") == 0
         sent = [int(image.flat[0]) for tensor in service.tensors() for image in tensor]
     assert sorted(sent) == list(range(len(kept), 20))
     assert rows(output) == greys(range(20))
 
 
 def test_an_interrupt_keeps_what_was_answered_and_ends_the_page(
-    pictures: Path, output: Path, repository: Path, tmp_path: Path
+    images: Path, output: Path, repository: Path, tmp_path: Path
 ) -> None:
     def answer_or_interrupt(request: dict[str, Any]) -> Reply:
         if len(service.requests) > 4:
@@ -166,7 +165,7 @@ def test_an_interrupt_keeps_what_was_answered_and_ends_the_page(
 
     page = tmp_path / "page.html"
     with scripted_service(answer_or_interrupt) as service:
-        flags = arguments(service.url, pictures, "--output", output, "--report", page)
+        flags = arguments(service.url, images, "--output", output, "--report", page)
         client = subprocess.Popen(
             # Where the tests run in the background of a shell, an interrupt would be ignored.
             [sys.executable, "-c", INTERRUPTIBLE, *flags],
@@ -185,19 +184,19 @@ INTERRUPTIBLE = (
 
 
 def test_a_run_with_nothing_left_to_do_is_a_success(
-    pictures: Path, output: Path, caplog: pytest.LogCaptureFixture
+    images: Path, output: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with scripted_service(answer_greys) as service:
-        assert run(service.url, pictures, "--output", output, "--resume") == 0  # there is none yet
+        assert run(service.url, images, "--output", output, "--resume") == 0  # there is none yet
         service.requests.clear()
-        assert run(service.url, pictures, "--output", output, "--resume") == 0
+        assert run(service.url, images, "--output", output, "--resume") == 0
         assert not service.requests
     assert not caplog.records
     assert rows(output) == greys(range(20))
 
 
 def test_strange_names_are_resumed(tmp_path: Path, output: Path) -> None:
-    folder = write_pictures(tmp_path / "pictures", 1)
+    folder = write_images(tmp_path / "images", 1)
     for name in (
         "a,b.png",
         "two\nlines.png",
@@ -219,7 +218,7 @@ def test_strange_names_are_resumed(tmp_path: Path, output: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--output", "results.csv"], "is there already: go on with it by --resume"),
+        (["--output", "results.csv"], "already exists: resume it with --resume"),
         (
             ["--output", "results.csv", "--resume", "--wire", "uint8"],
             "another wire (float32; now it is uint8)",
@@ -227,12 +226,12 @@ def test_strange_names_are_resumed(tmp_path: Path, output: Path) -> None:
         (["--output", "results.csv", "--resume", "--top_k", "3"], "another top_k (None; now it is 3)"),
         (["--output", "nowhere/results.csv"], "can't be written: No such file or directory"),
         (["--report", "nowhere/page.html"], "page.html can't be written: No such file or directory"),
-        (["--report", "pictures.html"], "can't be written: Is a directory"),
+        (["--report", "images.html"], "can't be written: Is a directory"),
         (["--label_file", "empty.txt"], "the label file empty.txt is empty"),
     ],
 )
 def test_what_can_not_be_kept_is_one_line_before_anything_is_sent(
-    pictures: Path,
+    images: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -240,13 +239,13 @@ def test_what_can_not_be_kept_is_one_line_before_anything_is_sent(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("pictures.html").mkdir()
+    Path("images.html").mkdir()
     Path("empty.txt").touch()
     with scripted_service(answer_greys) as service:
-        assert run(service.url, pictures, "--output", "results.csv") == 0
+        assert run(service.url, images, "--output", "results.csv") == 0
         content = Path("results.csv").read_bytes()
         service.requests.clear()
-        assert run(service.url, pictures, *flags) == 2
+        assert run(service.url, images, *flags) == 2
         assert not service.requests
     assert len(caplog.messages) == 1
     assert message in caplog.messages[0]
@@ -258,65 +257,70 @@ def test_what_can_not_be_kept_is_one_line_before_anything_is_sent(
     [
         (["--output", "results.txt"], "'results.txt' doesn't end in .csv or .jsonl"),
         (["--report", "page.csv"], "'page.csv' doesn't end in .html"),
-        (["--resume"], "--resume goes on with the file of --output"),
+        (["--resume"], "--resume needs --output, the file to resume"),
         (["--label_file", "nowhere.txt"], "there is no file or folder 'nowhere.txt'"),
-        (["--top_k", "0"], "'0' is no whole number from 1"),
+        (["--top_k", "0"], "'0' is not a whole number of at least 1"),
     ],
 )
 def test_wrong_flags_end_with_status_2(
-    pictures: Path, flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    images: Path, flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
-        run("http://127.0.0.1:1/", pictures, *flags)
+        run("http://127.0.0.1:1/", images, *flags)
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
 
 
 def test_a_refusal_of_one_file_leaves_the_others_as_they_were(
-    pictures: Path, output: Path, tmp_path: Path
+    images: Path, output: Path, tmp_path: Path
 ) -> None:
     page = tmp_path / "page.html"
     with scripted_service(answer_greys) as service:
-        assert run(service.url, pictures, "--output", output, "--report", tmp_path / "no" / "page.html") == 2
-        assert run(service.url, pictures, "--output", output, "--report", page) == 0
+        assert run(service.url, images, "--output", output, "--report", tmp_path / "no" / "page.html") == 2
+        assert run(service.url, images, "--output", output, "--report", page) == 0
         content = page.read_bytes()
-        assert run(service.url, pictures, "--output", output, "--report", page) == 2
+        assert run(service.url, images, "--output", output, "--report", page) == 2
     assert page.read_bytes() == content
     assert content.count(b"<h2>") == 20
 
 
-def test_the_page_of_a_resumed_run_has_all_pictures(pictures: Path, output: Path, tmp_path: Path) -> None:
+def test_the_page_of_a_resumed_run_has_all_images(images: Path, output: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    (pictures / "019.png").rename(tmp_path / "later.png")
+    (images / "019.png").rename(tmp_path / "later.png")
     with scripted_service(answer_greys) as service:
-        assert run(service.url, pictures, "--output", output) == 0
-        (tmp_path / "later.png").rename(pictures / "019.png")
-        assert run(service.url, pictures, "--output", output, "--resume", "--report", page) == 0
+        assert run(service.url, images, "--output", output) == 0
+        (tmp_path / "later.png").rename(images / "019.png")
+        assert run(service.url, images, "--output", output, "--resume", "--report", page) == 0
         assert len(service.requests) == 20
     text = page.read_text(encoding="utf-8")
     assert [f"{number:03}.png" in text for number in range(20)] == [True] * 20
     assert text.count("data:image/jpeg;base64,") == 20
 
 
-def test_another_model_is_refused(pictures: Path, output: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_another_model_is_refused(images: Path, output: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name, status in (("tiny", 0), ("large", 2)):
         with scripted_service(answer_greys, Reply({"model": {"name": name}})) as service:
-            assert run(service.url, pictures, "--output", output, "--resume") == status
+            assert run(service.url, images, "--output", output, "--resume") == status
     assert "another model's name (tiny; now it is large)" in caplog.text
 
 
 def test_a_server_that_still_loads_another_model_gets_nothing(
-    pictures: Path, output: Path, caplog: pytest.LogCaptureFixture
+    images: Path, output: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told, loading = Reply({"model": {"name": "tiny"}}), Reply({"model": None})
-    for front, status in ((told, 0), (loading, 2), (Reply({"model": {"name": "large"}}), 2), (told, 0)):
+    described, loading = Reply({"model": {"name": "tiny"}}), Reply({"model": None})
+    for front, status in (
+        (described, 0),
+        (loading, 2),
+        (Reply({"model": {"name": "large"}}), 2),
+        (described, 0),
+    ):
         with scripted_service(answer_greys, front) as service:
-            assert run(service.url, pictures, "--output", output, "--resume") == status
-            assert len(service.requests) == (20 if front is told and not caplog.records else 0)
-    assert ["tells nothing now" in caplog.text, "now it is large" in caplog.text] == [True, True]
+            assert run(service.url, images, "--output", output, "--resume") == status
+            assert len(service.requests) == (20 if front is described and not caplog.records else 0)
+    assert ["doesn't describe now" in caplog.text, "now it is large" in caplog.text] == [True, True]
 
 
-def test_results_may_go_into_a_pipe(pictures: Path, tmp_path: Path, repository: Path) -> None:
+def test_results_may_go_into_a_pipe(images: Path, tmp_path: Path, repository: Path) -> None:
     pipe, labels = tmp_path / "pipe.jsonl", tmp_path / "labels.txt"
     os.mkfifo(pipe)
     labels.write_text("000.png 0\n")
@@ -324,20 +328,20 @@ def test_results_may_go_into_a_pipe(pictures: Path, tmp_path: Path, repository: 
     reader = threading.Thread(target=lambda: read.extend(pipe.read_text().splitlines()), daemon=True)
     reader.start()
     with scripted_service(answer_greys) as service:
-        flags = arguments(service.url, pictures, "--output", pipe, "--label_file", labels)
+        flags = arguments(service.url, images, "--output", pipe, "--label_file", labels)
         subprocess.run([sys.executable, "test_hubserving.py", *flags], cwd=repository, check=True, timeout=60)
     reader.join(10)
     assert len(read) == 20
 
 
 def test_preprocessing_that_another_side_says_is_refused(
-    pictures: Path, output: Path, caplog: pytest.LogCaptureFixture
+    images: Path, output: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told = json.loads(
+    described = json.loads(
         json.dumps({name: getattr(Settings, name) for name in PREPROCESS_NAMES} | {"resize_size": []})
     )
-    with scripted_service(answer_greys, Reply({"model": {"preprocess": told}})) as service:
-        flags = ["--server_url", service.url, "--image_file", str(pictures), "--normalize", "False"]
+    with scripted_service(answer_greys, Reply({"model": {"preprocess": described}})) as service:
+        flags = ["--server_url", service.url, "--image_file", str(images), "--normalize", "False"]
         flags += ["--output", str(output), "--resume"]
         assert test_hubserving.main(flags) == 0
         assert test_hubserving.main([*flags, "--preprocess", "server"]) == 2
@@ -355,7 +359,7 @@ def test_a_disk_that_is_full_while_sending_is_one_line_and_status_1(
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard)); status = test_hubserving.main(); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard)); sys.exit(status)"  # coverage writes, too
     )
-    big = write_pictures(tmp_path / "big", 200)
+    big = write_images(tmp_path / "big", 200)
     with scripted_service(answer_greys) as service:
         done = subprocess.run(
             [sys.executable, "-c", limited, *arguments(service.url, big, flag, file)],
@@ -373,16 +377,16 @@ def test_a_disk_that_is_full_while_sending_is_one_line_and_status_1(
 
 
 def test_accuracy_comes_after_the_averages_and_covers_earlier_runs(
-    pictures: Path, output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labels = tmp_path / "labels.txt"
     truth = [number if number < 10 else number + (3 if number < 15 else 40) for number in range(20)]
-    labels.write_text("".join(f"pictures/{number:03}.png {each}\n" for number, each in enumerate(truth)))
-    moved = [pictures / f"{number:03}.png" for number in range(8, 20)]
+    labels.write_text("".join(f"images/{number:03}.png {each}\n" for number, each in enumerate(truth)))
+    moved = [images / f"{number:03}.png" for number in range(8, 20)]
     for file in moved:
         file.rename(file.with_suffix(".hidden"))
     with scripted_service(answer_greys) as service:
-        assert run(service.url, pictures, "--output", output, "--label_file", labels) == 0
+        assert run(service.url, images, "--output", output, "--label_file", labels) == 0
         lines = capsys.readouterr().out.splitlines()[-3:]
         assert lines[0] == "The average top-1 score: 0.500"
         assert lines[1:] == [
@@ -391,7 +395,7 @@ def test_accuracy_comes_after_the_averages_and_covers_earlier_runs(
         ]
         for file in moved:
             file.with_suffix(".hidden").rename(file)
-        assert run(service.url, pictures, "--output", output, "--label_file", labels, "--resume") == 0
+        assert run(service.url, images, "--output", output, "--label_file", labels, "--resume") == 0
     assert capsys.readouterr().out.splitlines()[-2:] == [
         "The top-1 accuracy: 0.500 (10 of 20 images)",
         "The top-5 accuracy: 0.750 (15 of 20 images)",
@@ -399,29 +403,29 @@ def test_accuracy_comes_after_the_averages_and_covers_earlier_runs(
 
 
 @pytest.mark.parametrize("wire", ["float32", "uint8"])
-def test_top_k_is_sent_only_if_it_is_asked_for(pictures: Path, wire: str) -> None:
+def test_top_k_is_sent_only_if_it_is_asked_for(images: Path, wire: str) -> None:
     with scripted_service() as service:
-        assert run(service.url, pictures / "001.png", "--wire", wire) == 0
-        assert run(service.url, pictures / "001.png", "--wire", wire, "--top_k", "7") == 0
+        assert run(service.url, images / "001.png", "--wire", wire) == 0
+        assert run(service.url, images / "001.png", "--wire", wire, "--top_k", "7") == 0
         first, second = service.requests
     assert "top_k" not in first
     assert second == {**first, "top_k": 7}
 
 
-def test_top_k_goes_with_encoded_images(pictures: Path) -> None:
+def test_top_k_goes_with_encoded_images(images: Path) -> None:
     def answer(request: dict[str, Any]) -> Reply:
         assert request.keys() == {"images", "top_k"}
         return answer_rightly({"revert_params": {"shape": [len(request["images"])]}})
 
     with scripted_service(answer) as service:
-        flags = ["--server_url", service.url, "--image_file", str(pictures), "--wire", "encoded"]
+        flags = ["--server_url", service.url, "--image_file", str(images), "--wire", "encoded"]
         assert test_hubserving.main([*flags, "--top_k", "7", "--batch_size", "20"]) == 0
         assert service.requests[0]["top_k"] == 7
 
 
 def test_memory_does_not_grow_with_what_is_kept(tmp_path: Path) -> None:
-    """Neither page nor file nor accuracy hold pictures; the list of true classes is there from the start."""
-    folder = tmp_path / "pictures"
+    """Neither page nor file nor accuracy hold images; the list of true classes is there from the start."""
+    folder = tmp_path / "images"
     folder.mkdir()
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
     (folder / "x.png").write_bytes(cv2.imencode(".png", noise)[1].tobytes())

@@ -14,7 +14,7 @@ import test_hubserving
 from scripted_service import Reply, answer_rightly, envelope, peak_memory, predictions, scripted_service
 
 
-def write_picture(file: Path, value: int = 0) -> Path:
+def write_image(file: Path, value: int = 0) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(cv2.imencode(".png", np.full((300, 400, 3), value, np.uint8))[1].tobytes())
     return file
@@ -50,15 +50,15 @@ def run_program(
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     for name in ("a.png", "b.png", "sub/c.PNG"):
-        write_picture(tmp_path / "pictures" / name)
-    return tmp_path / "pictures"
+        write_image(tmp_path / "images" / name)
+    return tmp_path / "images"
 
 
 def test_an_image_is_printed_with_the_averages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with scripted_service() as service:
-        assert run(service.url, write_picture(tmp_path / "cat.png")) == 0
+        assert run(service.url, write_image(tmp_path / "cat.png")) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == (
         "File:cat.png, The result(s): "
@@ -71,16 +71,16 @@ def test_an_image_is_printed_with_the_averages(tmp_path: Path, capsys: pytest.Ca
 
 def test_image_path_is_an_alias(tmp_path: Path) -> None:
     with scripted_service() as service:
-        flags = ["--server_url", service.url, "--image_path", str(write_picture(tmp_path / "cat.png"))]
+        flags = ["--server_url", service.url, "--image_path", str(write_image(tmp_path / "cat.png"))]
         assert test_hubserving.main(flags) == 0
 
 
 def test_a_bad_file_costs_neither_its_neighbours_nor_the_last_batch(
-    pictures: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    images: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    (pictures / "aa.jpg").write_text("no image")
+    (images / "aa.jpg").write_text("no image")
     with scripted_service() as service:
-        assert run(service.url, pictures, "--batch_size", "2") == 1
+        assert run(service.url, images, "--batch_size", "2") == 1
         assert [tensor.shape for tensor in service.tensors()] == [(2, 3, 224, 224), (1, 3, 224, 224)]
     out = capsys.readouterr().out
     assert [line.partition(",")[0] for line in out.splitlines()[:3]] == [
@@ -92,22 +92,22 @@ def test_a_bad_file_costs_neither_its_neighbours_nor_the_last_batch(
 
 
 def test_a_refused_batch_does_not_stop_the_others(
-    pictures: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    images: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     replies = [Reply(envelope(predictions(1))), Reply(envelope(status="101", msg="no")), Reply(b"x", 500)]
     with scripted_service(lambda _: replies.pop()) as service:
-        assert run(service.url, pictures, "--retries", "0") == 1
+        assert run(service.url, images, "--retries", "0") == 1
     assert "File:sub/c.PNG" in capsys.readouterr().out
     assert "a.png: the server answered HTTP 500" in caplog.text
     assert "b.png: the server refused (status 101): no" in caplog.text
 
 
 def test_a_server_that_is_not_there_gives_one_line_per_batch_and_status_1(
-    pictures: Path, caplog: pytest.LogCaptureFixture
+    images: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with scripted_service() as service:
         url = service.url
-    assert run(url, pictures, "--batch_size", "3", "--retries", "0") == 1
+    assert run(url, images, "--batch_size", "3", "--retries", "0") == 1
     assert "a.png ... sub/c.PNG (3 images): " in caplog.text
     assert "can't be reached: Failed to establish a new connection: [Errno 111]" in caplog.text
 
@@ -128,65 +128,66 @@ def test_a_folder_without_images_is_a_failure(tmp_path: Path, caplog: pytest.Log
         (["--normalize", "TRUE", "--to_chw", "no"], [1, 224, 224, 3], "float32"),
     ],
 )
-def test_the_flags_shape_what_is_sent(pictures: Path, flags: list[str], shape: list[int], dtype: str) -> None:
+def test_the_flags_shape_what_is_sent(images: Path, flags: list[str], shape: list[int], dtype: str) -> None:
     with scripted_service() as service:
-        assert run(service.url, pictures / "a.png", *flags) == 0
+        assert run(service.url, images / "a.png", *flags) == 0
         assert service.requests[0]["revert_params"] == {"shape": shape, "dtype": dtype}
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--normalize", "maybe"], "'maybe' is neither True nor False"),
-        (["--batch_size", "0"], "'0' is no whole number from 1"),
-        (["--batch_size", "x"], "'x' is no whole number from 1"),
-        (["--retries", "-1"], "'-1' is no whole number from 0"),
-        (["--timeout", "0"], "'0' is no number of seconds"),
-        (["--timeout", "x"], "'x' is no number of seconds"),
+        (["--normalize", "maybe"], "'maybe' is neither true nor false"),
+        (["--batch_size", "0"], "'0' is not a whole number of at least 1"),
+        (["--batch_size", "x"], "'x' is not a whole number of at least 1"),
+        (["--retries", "-1"], "'-1' is not a whole number of at least 0"),
+        (["--timeout", "0"], "'0' is not a number of seconds from 0.001 to 1000000"),
+        (["--timeout", "1e9"], "'1e9' is not a number of seconds"),
+        (["--timeout", "x"], "'x' is not a number of seconds"),
         (["--crop_size", "300"], "--resize_short must not be smaller than --crop_size"),
         (["--image_file", "nowhere.png"], "there is no file or folder 'nowhere.png'"),
         (["--image_file", ""], "there is no file or folder ''"),
-        (["--server_url", "127.0.0.1:8866"], "is no address such as http://"),
+        (["--server_url", "127.0.0.1:8866"], "is not a URL such as http://"),
         (["--unknown"], "unrecognized arguments"),
     ],
 )
 def test_wrong_arguments_end_with_status_2(
-    pictures: Path, flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    images: Path, flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
-        run("http://127.0.0.1:1/", pictures, *flags)
+        run("http://127.0.0.1:1/", images, *flags)
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
 
 
 def test_the_progress_bar_counts_all_images_on_a_terminal(
-    pictures: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    images: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     with scripted_service() as service:
-        run(service.url, pictures)
+        run(service.url, images)
     captured = capsys.readouterr()
     assert "3/3" in captured.err
     assert "3/3" not in captured.out
 
 
-def test_memory_does_not_grow_with_the_number_of_images(pictures: Path) -> None:
-    def peak(images: int) -> int:
-        for number in range(len(list(pictures.iterdir())), images):
-            (pictures / f"x{number}.png").hardlink_to(pictures / "a.png")
-        return peak_memory(answer_rightly, lambda url: run(url, pictures))
+def test_memory_does_not_grow_with_the_number_of_images(images: Path) -> None:
+    def peak(count: int) -> int:
+        for number in range(len(list(images.iterdir())), count):
+            (images / f"x{number}.png").hardlink_to(images / "a.png")
+        return peak_memory(answer_rightly, lambda url: run(url, images))
 
     peak(3)  # imports and caches
     few = peak(5)
     assert peak(60) < few + 1_000_000  # one preprocessed image takes 0.6 MB, its body 0.8
 
 
-def test_a_reader_that_has_seen_enough_ends_the_client_quietly(pictures: Path, repository: Path) -> None:
+def test_a_reader_that_has_seen_enough_ends_the_client_quietly(images: Path, repository: Path) -> None:
     for number in range(200):
-        (pictures / f"x{number}.png").hardlink_to(pictures / "a.png")
+        (images / f"x{number}.png").hardlink_to(images / "a.png")
     with scripted_service() as service:
         client = subprocess.Popen(
-            program(service.url, pictures),
+            program(service.url, images),
             cwd=repository,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -200,29 +201,29 @@ def test_a_reader_that_has_seen_enough_ends_the_client_quietly(pictures: Path, r
         client.stderr.close()
 
 
-def test_the_client_runs_without_paddle(pictures: Path, repository: Path, tmp_path: Path) -> None:
+def test_the_client_runs_without_paddle(images: Path, repository: Path, tmp_path: Path) -> None:
     """With only the packages of constraints/client.txt to be had, whatever else is installed."""
     for name in ("paddle", "paddlehub", "PIL", "joblib", "flask"):
         (tmp_path / "blocked" / name).mkdir(parents=True)
         (tmp_path / "blocked" / name / "__init__.py").write_text(f"raise ImportError('{name} is blocked')")
     with scripted_service() as service:
-        done = run_program(repository, service.url, pictures, PYTHONPATH=str(tmp_path / "blocked"))
+        done = run_program(repository, service.url, images, PYTHONPATH=str(tmp_path / "blocked"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("File:") == 3
     assert done.stderr == ""
 
 
-def test_a_changed_preprocessing_reaches_the_wire(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_preprocessing_reaches_the_wire(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(test_hubserving, "make_preprocess", lambda _: lambda image: image[:5, :6])
     with scripted_service() as service:
-        assert run(service.url, pictures / "a.png") == 0
+        assert run(service.url, images / "a.png") == 0
         assert service.requests[0]["revert_params"]["shape"] == [1, 5, 6, 3]
 
 
-def test_a_dead_server_with_retries_is_still_one_line(pictures: Path, repository: Path) -> None:
+def test_a_dead_server_with_retries_is_still_one_line(images: Path, repository: Path) -> None:
     with scripted_service() as service:
         url = service.url
-    done = run_program(repository, url, pictures / "a.png", "--retries", "2")
+    done = run_program(repository, url, images / "a.png", "--retries", "2")
     reason = "Failed to establish a new connection: [Errno 111] Connection refused"
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
@@ -231,30 +232,30 @@ def test_a_dead_server_with_retries_is_still_one_line(pictures: Path, repository
     ]
 
 
-def test_the_timeout_is_heeded(pictures: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_timeout_is_heeded(images: Path, caplog: pytest.LogCaptureFixture) -> None:
     with scripted_service(lambda _: time.sleep(0.5)) as service:
-        assert run(service.url, pictures / "a.png", "--timeout", "0.1") == 1
-    assert "gave no answer within 0.1 s" in caplog.text
+        assert run(service.url, images / "a.png", "--timeout", "0.1") == 1
+    assert "didn't answer within 0.1 s" in caplog.text
 
 
-def test_names_that_the_output_can_not_show_cost_no_results(pictures: Path, repository: Path) -> None:
+def test_names_that_the_output_can_not_show_cost_no_results(images: Path, repository: Path) -> None:
     for name in ("图片.png", os.fsdecode(b"caf\xe9.png")):
-        (pictures / name).hardlink_to(pictures / "a.png")
+        (images / name).hardlink_to(images / "a.png")
     with scripted_service() as service:
-        done = run_program(repository, service.url, pictures, PYTHONIOENCODING="cp1252")
+        done = run_program(repository, service.url, images, PYTHONIOENCODING="cp1252")
     assert done.returncode == 0, done.stderr
     assert "File:\\u56fe\\u7247.png, " in done.stdout
     assert done.stdout.count("File:") == 5
 
 
-def test_a_full_disk_is_one_clear_line(pictures: Path, repository: Path) -> None:
+def test_a_full_disk_is_one_clear_line(images: Path, repository: Path) -> None:
     with scripted_service() as service, Path("/dev/full").open("w") as full:
-        done = run_program(repository, service.url, pictures, stdout=full)
+        done = run_program(repository, service.url, images, stdout=full)
     assert done.returncode == 1
     assert done.stderr == "ERROR: the results can't be written: No space left on device\n"
 
 
-def test_an_interrupt_ends_with_the_averages(pictures: Path, repository: Path) -> None:
+def test_an_interrupt_ends_with_the_averages(images: Path, repository: Path) -> None:
     def answer_once(_: object) -> Reply:
         if len(service.requests) > 1:
             client.send_signal(signal.SIGINT)
@@ -263,7 +264,7 @@ def test_an_interrupt_ends_with_the_averages(pictures: Path, repository: Path) -
 
     with scripted_service(answer_once) as service:
         client = subprocess.Popen(
-            program(service.url, pictures),
+            program(service.url, images),
             cwd=repository,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -275,7 +276,7 @@ def test_an_interrupt_ends_with_the_averages(pictures: Path, repository: Path) -
     assert err == ""
 
 
-TOLD: dict[str, object] = {
+DESCRIBED: dict[str, object] = {
     "resize_short": 48,
     "crop_size": 32,
     "resize_size": [],
@@ -288,14 +289,14 @@ TOLD: dict[str, object] = {
 
 
 @pytest.mark.parametrize(
-    ("told", "shape"),
+    ("described", "shape"),
     [({}, (1, 3, 32, 32)), ({"resize_size": [40, 24], "resize_backend": "pil"}, (1, 3, 24, 40))],
 )
 def test_the_preprocessing_can_be_the_servers(
-    pictures: Path, told: dict[str, object], shape: tuple[int, ...]
+    images: Path, described: dict[str, object], shape: tuple[int, ...]
 ) -> None:
-    front = Reply({"model": {"preprocess": {**TOLD, **told}}})
-    image = write_picture(pictures / "value.png", 50)
+    front = Reply({"model": {"preprocess": {**DESCRIBED, **described}}})
+    image = write_image(images / "value.png", 50)
     with scripted_service(front=front) as service:
         assert run(service.url, image, "--preprocess", "server") == 0
         assert run(service.url, image, "--preprocess", "server", "--wire", "uint8") == 0
@@ -307,18 +308,18 @@ def test_the_preprocessing_can_be_the_servers(
 
 
 def test_a_server_that_does_not_tell_its_preprocessing_gets_nothing(
-    pictures: Path, caplog: pytest.LogCaptureFixture
+    images: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with scripted_service() as service:
-        assert run(service.url, pictures, "--preprocess", "server") == 1
+        assert run(service.url, images, "--preprocess", "server") == 1
         assert service.requests == []
-        assert run(service.url, pictures / "a.png", "--preprocess", "server", "--reduced_decode", "True") == 1
-    assert "it doesn't tell its preprocessing, as PaddleHub's server never does" in caplog.text
+        assert run(service.url, images / "a.png", "--preprocess", "server", "--reduced_decode", "True") == 1
+    assert "it doesn't describe its preprocessing, as PaddleHub's server never does" in caplog.text
 
 
 def test_sizes_do_not_go_with_the_servers_preprocessing(
-    pictures: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        run("http://127.0.0.1:1/", pictures, "--preprocess", "server", "--crop_size", "32")
-    assert "takes the sizes from the server: not with --crop_size" in capsys.readouterr().err
+        run("http://127.0.0.1:1/", images, "--preprocess", "server", "--crop_size", "32")
+    assert "takes the sizes from the server: remove it, or --crop_size" in capsys.readouterr().err

@@ -29,11 +29,11 @@ class Api(litserve.LitAPI):  # type: ignore[misc]  # LitServe is in another envi
 
     def setup(self, device: str) -> None:  # noqa: ARG002  # LitServe's signature
         """Load the model, once in each worker."""
-        self.classifier = served.load_classifier(self.args.model_dir, self.args.threads)
+        self.loaded = served.load_model(self.args.model_dir, self.args.threads)
 
     def decode_request(self, request: Annotated[bytes, Depends(read_body)]) -> Prepared:
         """Make one request what the model takes."""
-        return served.prepare(self.classifier.preparation, request)
+        return served.prepare(self.loaded.input, request)
 
     def batch(self, inputs: list[Prepared]) -> list[Prepared]:
         """Nothing to do: `served.classify` joins the tensors."""
@@ -41,7 +41,7 @@ class Api(litserve.LitAPI):  # type: ignore[misc]  # LitServe is in another envi
 
     def predict(self, x: list[Prepared]) -> list[served.Answer]:
         """Classify the requests that LitServe gathered."""
-        return served.classify(self.classifier, x)
+        return served.classify(self.loaded, x)
 
     def unbatch(self, output: list[served.Answer]) -> list[served.Answer]:
         """Nothing to do either."""

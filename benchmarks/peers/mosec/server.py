@@ -12,7 +12,7 @@ import orjson
 from mosec import Server, Worker
 from peers import served
 
-from clas.engine.paddle_config import available_cores
+from clas.engine.devices import available_cores
 from clas.image.model_input import Prepared
 
 _THREADS = 1
@@ -24,7 +24,7 @@ class Prepare(Worker):  # type: ignore[misc]  # mosec is in another environment
 
     def __init__(self) -> None:
         super().__init__()
-        self.preparation = served.load_preparation()
+        self.input = served.load_input()
 
     def deserialize(self, data: bytearray) -> bytearray:
         """The body as it is; the default would take it for JSON."""
@@ -32,7 +32,7 @@ class Prepare(Worker):  # type: ignore[misc]  # mosec is in another environment
 
     def forward(self, data: bytearray) -> Prepared:
         """Make one request what the model takes; what is returned goes to the next stage pickled."""
-        return served.prepare(self.preparation, data)
+        return served.prepare(self.input, data)
 
 
 class Predict(Worker):  # type: ignore[misc]
@@ -41,11 +41,11 @@ class Predict(Worker):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         args = arguments()
-        self.classifier = served.load_classifier(args.model_dir, args.threads)
+        self.model = served.load_model(args.model_dir, args.threads)
 
     def forward(self, data: list[Prepared]) -> list[served.Answer]:
         """Classify the requests that mosec gathered."""
-        return served.classify(self.classifier, data)
+        return served.classify(self.model, data)
 
     def serialize(self, data: served.Answer) -> bytes:
         """Much faster than the default, which is the standard library's json with indentation."""

@@ -1,17 +1,17 @@
-"""ONNX Runtime as the engine, served by mosec: the same server as ../mosec, with another predictor in it."""
+"""ONNX Runtime as the engine, served by mosec: the same server as ../mosec, with another engine in it."""
 
 from peers import served
 from peers.mosec import server
-from peers.onnxruntime.engine import OnnxPredictor
+from peers.onnxruntime.engine import OnnxEngine
 
 
 class Predict(server.Predict):
     """Second stage, with ONNX Runtime."""
 
     def __init__(self) -> None:
-        super(server.Predict, self).__init__()  # past that which loads Paddle's predictor
+        super(server.Predict, self).__init__()  # past that which loads Paddle's engine
         args = server.arguments()
-        self.classifier = served.load_classifier(args.model_dir, args.threads, OnnxPredictor)
+        self.model = served.load_model(args.model_dir, args.threads, OnnxEngine)
 
 
 if __name__ == "__main__":

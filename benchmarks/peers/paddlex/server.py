@@ -6,10 +6,10 @@ default, PADDLE_PDX_SERVING_SERIAL_PIPELINE_CALLS).
 
 As released, 3.7.2 answers every request to /image-classification with 500:
 
-1. With `visualize` true, the default, it draws the label on the picture with a font that it downloads. The
+1. With `visualize` true, the default, it draws the label on the image with a font that it downloads. The
    pipeline configuration of `peers.py` says `visualize: false`; that is configuration, no repair.
 2. The post-processing `Topk` returns the class ids as one array [images, k]. `BasePredictor.apply` hands out
-   lists by image, but anything else whole, so `class_ids` of a picture is [[657, ...]] instead of [657, ...],
+   lists by image, but anything else whole, so `class_ids` of an image is [[657, ...]] instead of [657, ...],
    and the answer fails its own validation ("categories.0.id: Input should be a valid integer"). This is
    repaired below, by making it a list of arrays; nothing else is changed.
 """

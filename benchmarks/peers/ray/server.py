@@ -17,7 +17,7 @@ from ray.serve.config import HTTPOptions
 from starlette.requests import Request
 from starlette.responses import Response
 
-from clas.engine.paddle_config import available_cores
+from clas.engine.devices import available_cores
 from clas.image.model_input import Prepared
 
 _OBJECT_STORE_BYTES = 200 * 2**20
@@ -35,7 +35,7 @@ class Replica:
     """
 
     def __init__(self, args: served.Arguments) -> None:
-        self.classifier = served.load_classifier(args.model_dir, args.threads)
+        self.model = served.load_model(args.model_dir, args.threads)
         self.classify.set_batch_wait_timeout_s(  # type: ignore[attr-defined,unused-ignore]
             args.wait_ms / 1000
         )
@@ -43,12 +43,12 @@ class Replica:
     @serve.batch(max_batch_size=served.MAX_BATCH_SIZE)  # type: ignore[untyped-decorator,unused-ignore]
     async def classify(self, requests: list[Prepared]) -> list[served.Answer]:
         """Classify the requests that Ray gathered; in a thread, so that others are received meanwhile."""
-        return await asyncio.to_thread(served.classify, self.classifier, requests)
+        return await asyncio.to_thread(served.classify, self.model, requests)
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request; decoding is done in a thread, where OpenCV lets others run."""
         body = await request.body()
-        prepared = await asyncio.to_thread(served.prepare, self.classifier.preparation, body)
+        prepared = await asyncio.to_thread(served.prepare, self.model.input, body)
         return Response(orjson.dumps(await self.classify(prepared)), media_type="application/json")
 
 

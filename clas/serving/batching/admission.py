@@ -1,4 +1,4 @@
-"""Back-pressure: how much may be in the server at once."""
+"""Admission control: bounds the images and bytes in the server at once."""
 
 import contextlib
 import threading
@@ -8,11 +8,11 @@ from ...errors import TooLargeError, UnavailableError
 
 
 class Admission:
-    """Counts the images and bytes of all requests between their first byte and their answer.
+    """Counts the images and bytes of all requests from their first byte to their response.
 
     Args:
-        max_images: Bound on the images; every request whose body has come counts as one at least.
-        max_bytes: Bound on the bytes of the bodies.
+        max_images: Limit of images; a request whose body is complete counts as one at least.
+        max_bytes: Limit of body bytes.
         on_change: Called with the number of images whenever it changes.
     """
 
@@ -26,9 +26,9 @@ class Admission:
 
     @contextlib.contextmanager
     def admit(self, num_bytes: int) -> Iterator["Ticket"]:
-        """Let a request in, for the time of a block.
+        """Admit a request for the duration of a block.
 
-        It takes up nothing yet: a client that merely announces a body must not keep others out.
+        It takes no room yet: a client that merely announces a body must not keep others out.
 
         Args:
             num_bytes: Length of its body, as far as it is known; there must be room for it now.
@@ -42,13 +42,13 @@ class Admission:
         try:
             yield ticket
         finally:
-            ticket.give_back()
+            ticket.release()
 
     def change(self, images: int, num_bytes: int) -> None:
-        """Add to both counts, or take away from them; for `Ticket`.
+        """Add to both counts; called by `Ticket`.
 
         Raises:
-            UnavailableError: A count would pass its bound; nothing is added then.
+            UnavailableError: A count would exceed its limit; nothing is added then.
         """
         with self._lock:
             self._check_room(images, num_bytes)
@@ -64,10 +64,10 @@ class Admission:
 
 
 class Ticket:
-    """What one request takes up; given back when it is answered.
+    """The room that one request takes, until it is released.
 
-    The thread that decodes a request may still be at it when the client has gone, or the time is over. What
-    it asks for then is refused, since nobody would give it back.
+    The thread that decodes a request may still run when the client has gone or the deadline is over. Room
+    that it asks for then is refused, since nobody would release it.
     """
 
     def __init__(self, admission: Admission) -> None:
@@ -78,7 +78,7 @@ class Ticket:
         self._lock = threading.Lock()
 
     def grow(self, *, images: int = 0, num_bytes: int = 0) -> None:
-        """Take more, once it is known how much.
+        """Take more room.
 
         Raises:
             UnavailableError: The server is full, or the request is over.
@@ -91,10 +91,10 @@ class Ticket:
             self._bytes += num_bytes
 
     def set_images(self, images: int) -> None:
-        """Take up what this many images do.
+        """Take the room of this many images.
 
         Raises:
-            TooLargeError: No server of these bounds takes as many at once.
+            TooLargeError: They exceed the limit by themselves.
             UnavailableError: The server is full, or the request is over.
         """
         if images > self._admission.max_images:
@@ -107,11 +107,11 @@ class Ticket:
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody waits for this request any more."""
+        """Whether the request was answered or given up."""
         return self._is_over
 
-    def give_back(self) -> None:
-        """Take up nothing any more."""
+    def release(self) -> None:
+        """Release all room."""
         with self._lock:
             self._is_over = True
             self._admission.change(-self._images, -self._bytes)

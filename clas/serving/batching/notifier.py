@@ -1,4 +1,8 @@
-"""From the threads that finish something to the event loop that waits for it."""
+"""Wakes the event loop once per batch.
+
+`asyncio.wrap_future` wakes it for each request of a batch. With the other shortcuts of this server it buys,
+all together, 1.94 -> 1.33 ms of CPU time for a float32 request (benchmarks/README.md, the log).
+"""
 
 import asyncio
 from collections import deque
@@ -10,26 +14,22 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-class Mailbox:
-    """Lets an event loop wait for futures of other threads.
-
-    What is finished in one go, as the requests of a batch are, wakes the loop once; asyncio.wrap_future would
-    wake it for each.
-    """
+class Notifier:
+    """Lets tasks of an event loop await futures that other threads finish."""
 
     def __init__(self) -> None:
-        self._arrived: deque[asyncio.Future[None]] = deque()
-        self._is_loop_told = False
+        self._finished: deque[asyncio.Future[None]] = deque()
+        self._is_scheduled = False
 
     async def wait(self, future: "Future[_Result]") -> _Result:
-        """Wait until a future is done; cancel it if this is cancelled.
+        """Await a future; cancels it if the task is cancelled.
 
         Returns:
             Its result; raises its exception.
         """
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
-        future.add_done_callback(lambda _: self._put(loop, waiter))
+        future.add_done_callback(lambda _: self._notify(loop, waiter))
         try:
             await waiter
         except asyncio.CancelledError:
@@ -37,19 +37,19 @@ class Mailbox:
             raise
         return future.result()
 
-    def _put(self, loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[None]") -> None:
+    def _notify(self, loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[None]") -> None:
         """Called in any thread.
 
-        The order matters: while the loop is told, but hasn't begun to hand out, it will find this one, too.
+        The order matters: a callback that is scheduled, but hasn't reset the flag yet, finds this one, too.
         """
-        self._arrived.append(waiter)
-        if not self._is_loop_told and not loop.is_closed():
-            self._is_loop_told = True
-            loop.call_soon_threadsafe(self._hand_out)
+        self._finished.append(waiter)
+        if not self._is_scheduled and not loop.is_closed():
+            self._is_scheduled = True
+            loop.call_soon_threadsafe(self._wake_all)
 
-    def _hand_out(self) -> None:
-        self._is_loop_told = False
-        while self._arrived:
-            waiter = self._arrived.popleft()
+    def _wake_all(self) -> None:
+        self._is_scheduled = False
+        while self._finished:
+            waiter = self._finished.popleft()
             if not waiter.done():
                 waiter.set_result(None)

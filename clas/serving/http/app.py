@@ -1,4 +1,4 @@
-"""The ASGI application: which path answers what."""
+"""The ASGI application: routes and lifespan."""
 
 import asyncio
 import contextlib
@@ -16,51 +16,53 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
 from swagger_ui_bundle import swagger_ui_path
 
 from ...allocator import keep_freed_memory
-from ...engine.paddle_config import available_cores
+from ...engine.devices import available_cores
 from ...errors import ClasError, MethodError, NotFoundError, UnavailableError
-from ...protocol import VERSION
-from ..batching.pool import Engine
+from ...protocol import MODULE_NAME, PREDICT_PATH, VERSION
+from ..batching.pool import Pool
 from ..metrics import Metrics
 from ..options import ServerOptions
-from ..process.server import DECODER
 from .auth import Tokens
-from .middleware import PREDICT_PATH, Conduct
+from .fast_path import FastPath
+from .middleware import RequestMiddleware
 from .openapi import DOCS_PAGE, describe_api
 from .predict import Predict
-from .responses import JsonResponse, refusal
+from .responses import JsonResponse, failure
 from .web_ui import ASSETS_PATH, UI_PATH, Assets, page
+
+DECODER: Final = "decoder"
+"""Prefix of the names of the threads that decode requests."""
 
 _TICK_S: Final = 1.0
 _KEPT_BLOCK: Final = 32 * 2**20
 """Bytes of the largest block of memory that is kept when it is freed; a decoded photograph has millions."""
 _KEPT: Final = 64 * 2**20
-"""Bytes that each thread keeps; what the C library comes to by itself once such a block was freed."""
+"""Bytes that each thread keeps; what glibc arrives at by itself once such a block was freed."""
 
 
 def create_app(
-    options: ServerOptions, engine: Engine, metrics: Metrics, tokens: Tokens | None, workers: int
+    options: ServerOptions, pool: Pool, metrics: Metrics, tokens: Tokens | None, workers: int
 ) -> Starlette:
-    """Build the application of one process.
+    """Create the application of one process.
 
     Args:
         options: The limits.
-        engine: The model; begins to load when the application starts, if it hasn't before.
+        pool: The predictors; they are loaded when the application starts, if they weren't before.
         metrics: Where requests are counted.
-        tokens: Who may ask; None for everybody.
-        workers: How many processes there are, to be shown.
+        tokens: The valid tokens; None for no authentication.
+        workers: The number of processes, to be shown.
     """
     executor = ThreadPoolExecutor(available_cores(), DECODER)
-    endpoints = _Endpoints(options, engine, metrics, workers)
+    endpoints = _Endpoints(options, pool, metrics, workers)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        engine.start()
+        pool.start()
         keep_freed_memory(_KEPT_BLOCK, _KEPT)
-        cv2.setNumThreads(1)  # the decoders are as many as there are cores already
+        cv2.setNumThreads(1)  # there is a decoder per core already
         gc.collect()
         gc.freeze()  # what is there now stays: later collections needn't look at it
         ticker = asyncio.create_task(_tick(metrics))
@@ -68,7 +70,7 @@ def create_app(
         ticker.cancel()
         executor.shutdown(wait=False, cancel_futures=True)
 
-    predict = Predict(engine, options, metrics, executor)
+    predict = Predict(pool, options, metrics, executor)
     return Starlette(
         routes=[
             Route(PREDICT_PATH, predict.respond, methods=["POST"]),
@@ -83,52 +85,37 @@ def create_app(
             Mount(ASSETS_PATH, Assets()),
         ],
         middleware=[
-            Middleware(Conduct, metrics=metrics, tokens=tokens),
-            Middleware(_Shortcut, predict=predict),
+            Middleware(RequestMiddleware, metrics=metrics, tokens=tokens),
+            Middleware(FastPath, predict=predict),
         ],
         exception_handlers={HTTPException: _refuse_path},
         lifespan=lifespan,
     )
 
 
-class _Shortcut:
-    """ASGI middleware: predictions go past the router and what is around it, which take their time."""
-
-    def __init__(self, app: ASGIApp, predict: Predict) -> None:
-        self._app = app
-        self._predict = predict
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == PREDICT_PATH and scope["method"] == "POST":
-            response = await self._predict.respond(Request(scope, receive))
-            await response(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
-
-
 class _Endpoints:
-    """Everything but the predictions."""
+    """All endpoints but predictions."""
 
-    def __init__(self, options: ServerOptions, engine: Engine, metrics: Metrics, workers: int) -> None:
+    def __init__(self, options: ServerOptions, pool: Pool, metrics: Metrics, workers: int) -> None:
         self._options = options
-        self._engine = engine
+        self._pool = pool
         self._metrics = metrics
         self._workers = workers
 
     async def root(self, _: Request) -> Response:
         """What runs here."""
-        options, classifier = self._options, self._engine.classifier
+        options, pipeline = self._options, self._pool.pipeline
         limits = {
             name: getattr(options, name)
             for name in ("max_request_bytes", "max_queue_images", "max_queue_bytes", "timeout_s")
         }
-        serving, wanted = self._engine.predictors
+        serving, wanted = self._pool.predictors
         return JsonResponse(
             {
-                "name": "clas_system",
+                "name": MODULE_NAME,
                 "version": VERSION,
-                "state": "loading" if self._engine.is_loading else "ready",
-                "model": classifier.describe() if classifier else None,
+                "state": "loading" if self._pool.is_loading else "ready",
+                "model": pipeline.describe() if pipeline else None,
                 "workers": self._workers,
                 "predictors": {"serving": serving, "wanted": wanted},
                 "limits": limits,
@@ -139,51 +126,51 @@ class _Endpoints:
         )
 
     async def live(self, _: Request) -> Response:
-        """Whether this process is well: its event loop, and the predictor's owner."""
-        self._engine.batcher.check_pace(self._options.timeout_s)
+        """Whether this process is well: its event loop and its predictors."""
+        self._pool.check_health(self._options.timeout_s)
         return JsonResponse({"status": "live"})
 
     async def ready(self, _: Request) -> Response:
         """Whether requests are answered."""
-        self._engine.usable()
-        if self._engine.is_loading:
+        self._pool.ready_pipeline()
+        if self._pool.is_loading:
             raise UnavailableError("the model is being loaded again")
         return JsonResponse({"status": "ready"})
 
     async def metrics(self, _: Request) -> Response:
-        """For Prometheus."""
+        """Metrics for Prometheus."""
         text = await asyncio.get_running_loop().run_in_executor(None, self._metrics.exposition)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     async def openapi(self, _: Request) -> Response:
-        """The schema of the interface."""
+        """The OpenAPI document."""
         return JsonResponse(describe_api(self._options))
 
     async def docs(self, _: Request) -> Response:
-        """The same for people."""
+        """The OpenAPI document as a page."""
         return HTMLResponse(DOCS_PAGE)
 
 
 def _refuse_path(request: Request, exc: Exception) -> Response:
-    """Put Starlette's own refusals into our envelope."""
+    """Put Starlette's own error responses into our envelope."""
     if not isinstance(exc, HTTPException):
         raise exc
     path = request.url.path[:80]
     error: ClasError
     if exc.status_code == MethodError.http_status:
-        error = MethodError(f"{request.method} is not for {path}")
+        error = MethodError(f"{request.method} is not allowed for {path}")
     else:
         error = NotFoundError(f"there is nothing at {path}; predictions are at {PREDICT_PATH}")
-    response = refusal(error)
+    response = failure(error)
     response.headers.update(exc.headers or {})
     return response
 
 
 async def _tick(metrics: Metrics) -> None:
-    """Tell the memory in use; and free what a failed request has left.
+    """Update the memory gauge, and break reference cycles.
 
-    An exception's traceback is a ring of objects with the request's images in it. Python frees rings when
-    there are many objects, however large they are: a few large requests would take all memory before that.
+    A traceback is a cycle that keeps a failed request's images. Python collects cycles by the number of
+    objects, however large they are: a few large requests would take all memory before that.
     """
     while True:
         metrics.update_memory()

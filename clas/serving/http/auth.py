@@ -1,4 +1,4 @@
-"""Bearer tokens from a file."""
+"""Bearer authentication."""
 
 import hashlib
 import hmac
@@ -12,36 +12,36 @@ _MIN_CHARACTERS: Final = 16
 
 
 class Tokens:
-    """Decides who may ask; compares in a time that tells nothing about the tokens.
+    """Checks tokens in constant time.
 
     Args:
-        tokens: Those that are valid.
+        tokens: The valid ones.
     """
 
     def __init__(self, tokens: list[str]) -> None:
         self._digests = [_digest(token) for token in tokens]
 
     def check(self, authorization: str) -> None:
-        """Let the owner of a valid token pass.
+        """Check the Authorization header.
 
         Args:
-            authorization: The header of this name; empty if it is missing.
+            authorization: Its value; empty if it is missing.
 
         Raises:
             UnauthorizedError: It holds no valid token.
         """
         scheme, _, token = authorization.strip().partition(" ")
-        came = _digest(token.strip())
-        matches = [hmac.compare_digest(came, digest) for digest in self._digests]  # all of them, always
+        digest = _digest(token.strip())
+        matches = [hmac.compare_digest(digest, valid) for valid in self._digests]  # all of them, always
         if scheme.lower() != _SCHEME or not any(matches):
             raise UnauthorizedError("a valid token is needed: send the header 'Authorization: Bearer TOKEN'")
 
 
 def load_tokens(path: Path) -> Tokens:
-    """Read a token a line; blank lines, and those that begin with #, don't count.
+    """Read a token per line; blank lines and those that begin with # are ignored.
 
     Raises:
-        SettingsError: The file can't be read, holds none, or one that is too short or has odd characters.
+        SettingsError: The file can't be read, holds no token, or an invalid one.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -56,15 +56,15 @@ def load_tokens(path: Path) -> Tokens:
             continue
         if len(token) < _MIN_CHARACTERS or not token.isascii() or len(token.split()) > 1:
             raise SettingsError(
-                f"token_file {path} has no good token in line {number}: it takes {_MIN_CHARACTERS} or more "
-                "characters of ASCII without blanks, such as `openssl rand -hex 32` makes"
+                f"token_file {path} has an invalid token in line {number}: a token has {_MIN_CHARACTERS} "
+                "or more characters of ASCII without blanks, such as `openssl rand -hex 32` makes"
             )
         tokens.append(token)
     if not tokens:
-        raise SettingsError(f"token_file {path} holds no token; write one a line")
+        raise SettingsError(f"token_file {path} holds no token; write one per line")
     return Tokens(tokens)
 
 
 def _digest(token: str) -> bytes:
-    """Of one length for all, so that the comparison doesn't tell the token's."""
+    """Hash a token, so that the comparison doesn't reveal its length."""
     return hashlib.sha256(token.encode("utf-8", errors="surrogateescape")).digest()

@@ -1,4 +1,4 @@
-"""How long a request is worked on: until its time is over, or until its client has gone."""
+"""The time limit of a request, which also ends when its client disconnects."""
 
 import asyncio
 import time
@@ -11,35 +11,34 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Patience:
-    """Breaks off what a block waits for, in the task that runs it.
+class Deadline:
+    """Cancels the enclosing task at the deadline or when the client disconnects.
 
-    asyncio.timeout, but with the error that is wanted, and with an eye on the client. One task less for each
-    request than asyncio.wait_for and asyncio.wait take.
+    Like asyncio.timeout, but it raises the error of choice, and watches the client. It costs a task less per
+    request than asyncio.wait_for and asyncio.wait.
 
     Args:
-        deadline: Time of `time.monotonic`.
-        over: Raised by the block when that has come; may be exchanged meanwhile.
+        at: Time of `time.monotonic`.
+        error: Raised by the block at that time; may be replaced meanwhile.
     """
 
-    def __init__(self, deadline: float, over: Exception) -> None:
-        self.over = over
-        self._deadline = deadline
+    def __init__(self, at: float, error: Exception) -> None:
+        self.error = error
+        self._at = at
         self._reason: BaseException | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Self":
-        loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
-        self._timer = loop.call_later(
-            max(0.0, self._deadline - time.monotonic()), lambda: self._break_off(self.over)
+        self._timer = asyncio.get_running_loop().call_later(
+            max(0.0, self._at - time.monotonic()), lambda: self._cancel(self.error)
         )
         return self
 
     def watch(self, request: Request) -> None:
-        """From now on, don't wait for a client that has hung up; its whole body has been received."""
+        """Cancel the task when the client disconnects; call it once the whole body is received."""
         self._watcher = asyncio.create_task(_disconnected(request))
-        self._watcher.add_done_callback(self._stop_watching)
+        self._watcher.add_done_callback(self._on_disconnect)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, _: TracebackType | None
@@ -51,17 +50,17 @@ class Patience:
             reason, self._reason = self._reason, None
             raise reason from exc
 
-    def _stop_watching(self, watcher: "asyncio.Task[None]") -> None:
+    def _on_disconnect(self, watcher: "asyncio.Task[None]") -> None:
         if not watcher.cancelled():
-            self._break_off(watcher.exception() or ClientDisconnect())
+            self._cancel(watcher.exception() or ClientDisconnect())
 
-    def _break_off(self, reason: BaseException) -> None:
+    def _cancel(self, reason: BaseException) -> None:
         if self._reason is None and self._task is not None:
             self._reason = reason
             self._task.cancel()
 
 
 async def _disconnected(request: Request) -> None:
-    """Return when the client has hung up."""
+    """Return when the client has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

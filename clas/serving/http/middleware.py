@@ -1,4 +1,4 @@
-"""What happens around every request: its id, the token, the envelope of a failure, log and counts."""
+"""ASGI middleware: request ID, authentication, error responses, access log, metrics."""
 
 import asyncio
 import logging
@@ -12,32 +12,32 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...errors import ClasError, PredictionError, UnavailableError
+from ...protocol import PREDICT_PATH
 from ..log import REQUEST_ID
 from ..metrics import Metrics
 from .auth import Tokens
-from .responses import refusal
+from .responses import failure
 from .web_ui import UI_PATH
 
-PREDICT_PATH: Final = "/predict/clas_system"
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 
 _LOGGER: Final = logging.getLogger("clas_system")
-_OPEN: Final = ("/health/live", "/health/ready", "/docs", "/openapi.json", UI_PATH)  # need no token
+_OPEN: Final = ("/health/live", "/health/ready", "/docs", "/openapi.json", UI_PATH)  # without a token
 _OPEN_BELOW: Final = ("/docs/", f"{UI_PATH}/")
 _COUNTED: Final = (PREDICT_PATH, "/", "/metrics", *_OPEN)
-_GONE: Final = 499  # what nginx logs for a client that hung up
+_GONE: Final = 499  # nginx' code for a client that disconnected
 _SHOWN_CHARACTERS: Final = 500
 _LINGER_S: Final = 10.0
-_GOOD_ID: Final = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_VALID_ID: Final = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 
-class Conduct:
-    """ASGI middleware; the outermost of ours.
+class RequestMiddleware:
+    """The outermost middleware.
 
     Args:
-        app: What answers.
+        app: Answers the requests.
         metrics: Where requests are counted.
-        tokens: Who may ask; None for everybody.
+        tokens: The valid tokens; None for no authentication.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, tokens: Tokens | None) -> None:
@@ -46,13 +46,13 @@ class Conduct:
         self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, whatever happens."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         start = time.perf_counter()
-        came = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        request_id = came if _GOOD_ID.fullmatch(came) else os.urandom(16).hex()
+        sent_id = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        request_id = sent_id if _VALID_ID.fullmatch(sent_id) else os.urandom(16).hex()
         reset = REQUEST_ID.set(request_id)
         exchange = _Exchange(scope, receive, send, request_id)
         try:
@@ -75,17 +75,17 @@ class Conduct:
         except ClasError as exc:
             if isinstance(exc, PredictionError):
                 _LOGGER.exception("the model failed")
-            await exchange.refuse(exc)
-        except asyncio.CancelledError:  # by uvicorn, when graceful_timeout_s is over
-            await exchange.refuse(UnavailableError("the server is stopping"))
+            await exchange.fail(exc)
+        except asyncio.CancelledError:  # by uvicorn, after graceful_timeout_s
+            await exchange.fail(UnavailableError("the server is stopping"))
         except ClientDisconnect:
             raise
         except Exception:
             _LOGGER.exception("this request failed for an unknown reason")
             unknown = "the server failed; its log has the reason, under this request's X-Request-ID"
-            await exchange.refuse(ClasError(unknown))
-            if not exchange.is_whole:
-                raise  # too late for another answer: uvicorn breaks this one off
+            await exchange.fail(ClasError(unknown))
+            if not exchange.is_complete:
+                raise  # too late for another response: uvicorn cuts this one off
 
     def _check_token(self, scope: Scope) -> None:
         is_open = scope["path"] in _OPEN or scope["path"].startswith(_OPEN_BELOW)
@@ -100,22 +100,22 @@ class Conduct:
 
 
 def _in_one_line(text: str) -> str:
-    """What a client has sent, as it can stand in a log."""
+    """Escape a text of the client for the log."""
     return text[:_SHOWN_CHARACTERS].encode("unicode_escape").decode()
 
 
 class _Exchange:
-    """One request and its answer.
+    """One request and its response.
 
-    A client that is still sending doesn't read an answer that comes early, and loses it if the connection is
-    closed then. So the answer is sent at once, and what still comes is thrown away for a while.
+    A client that is still sending doesn't read an early response, and loses it if the connection is closed
+    then. So the response is sent at once, and the rest of the body is discarded for a while.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         headers = Headers(scope=scope)
         self.status = _GONE
         self._scope = scope
-        self.is_whole = False
+        self.is_complete = False
         self.reason = ""
         self._has_started = False
         self._receive = receive
@@ -124,14 +124,14 @@ class _Exchange:
         self._has_body_left = headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
 
     async def receive(self) -> Message:
-        """The next part of the request."""
+        """Receive the next part of the request."""
         message = await self._receive()
         if message["type"] == "http.disconnect" or not message.get("more_body", False):
             self._has_body_left = False
         return message
 
     async def send(self, message: Message) -> None:
-        """The next part of the answer."""
+        """Send the next part of the response."""
         if message["type"] == "http.response.start":
             self._has_started = True
             self.status = message["status"]
@@ -144,13 +144,13 @@ class _Exchange:
             await self._discard()
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)
-        self.is_whole = message["type"] == "http.response.body" and not message.get("more_body", False)
+        self.is_complete = message["type"] == "http.response.body" and not message.get("more_body", False)
 
-    async def refuse(self, exc: ClasError) -> None:
-        """Answer with the envelope of a failure, unless another answer has begun."""
+    async def fail(self, exc: ClasError) -> None:
+        """Send an error response, unless another response has begun."""
         if not self._has_started:
             self.reason = f": {_in_one_line(str(exc))}"
-            await refusal(exc)(self._scope, self.receive, self.send)
+            await failure(exc)(self._scope, self.receive, self.send)
 
     async def _discard(self) -> None:
         deadline = time.monotonic() + _LINGER_S

@@ -1,16 +1,14 @@
-"""The OpenAPI description of the server, and the page that shows it."""
+"""The OpenAPI document, and the page that shows it."""
 
-from typing import Any, Final
+from typing import Final
 
-from ...protocol import OPERATIONS, VERSION
-from ...settings import PREPROCESS_NAMES
+from ...protocol import PREDICT_PATH, VERSION
 from ..options import ServerOptions
-from .middleware import PREDICT_PATH, REQUEST_ID_HEADER
-from .request_body import JSON, MULTIPART
+from .form import MULTIPART
+from .middleware import REQUEST_ID_HEADER
+from .openapi_schemas import REF, TOP_K, Schema, component_schemas
+from .request_body import JSON
 
-Schema = dict[str, Any]
-
-_REF: Final = "#/components/schemas/"
 _RESULT: Final = {
     "class_ids": [657, 744],
     "scores": [0.32658, 0.18189],
@@ -22,33 +20,26 @@ _FAILED: Final = {
     "label_names": [],
     "error": "the image can't be decoded: it is none of JPEG, PNG, BMP, WEBP",
 }
-_TOP_K: Final = {
-    "description": "Results per image; null or nothing for the service's setting",
-    "type": "integer",
-    "minimum": 1,
-    "nullable": True,
-    "example": 2,
-}
-_REFUSALS: Final = {
+_FAILURES: Final = {
     "400": (
-        "The request is unfit; `msg` names the field",
+        "The request is invalid; `msg` names the field",
         "top_k is 0; it takes a whole number from 1 to 1000",
     ),
     "401": (
-        "There is no valid token",
+        "The token is missing or invalid",
         "a valid token is needed: send the header 'Authorization: Bearer TOKEN'",
     ),
     "408": ("The body didn't come in time", "the body didn't come within 30 s (timeout_s)"),
     "413": (
-        "The request is larger than the server takes",
+        "The request is too large",
         "the body has 200000000 bytes or more; max_request_bytes is 134217728",
     ),
     "415": (
-        "The body is of a type that isn't read",
+        "The content type or encoding isn't supported",
         "Content-Type is text/plain; send application/json, multipart/form-data, or an image as image/jpeg",
     ),
     "500": ("The model failed", "the model's scores for this batch hold NaN or infinity"),
-    "503": ("Not now; `Retry-After` says when to ask again", "the queue is full: 512 of 512 images"),
+    "503": ("Not now; `Retry-After` says when to retry", "the queue is full: 512 of 512 images"),
 }
 
 DOCS_PAGE: Final = """<!DOCTYPE html>
@@ -69,7 +60,7 @@ DOCS_PAGE: Final = """<!DOCTYPE html>
 
 
 def describe_api(options: ServerOptions) -> Schema:
-    """The OpenAPI 3.0 document of a server with these options."""
+    """Return the OpenAPI 3.0 document of a server with these options."""
     description = (
         "Image classification with a model exported by PaddleClas. "
         f"A request takes up to {options.max_request_bytes} bytes and {options.timeout_s:g} s."
@@ -84,7 +75,7 @@ def describe_api(options: ServerOptions) -> Schema:
             "/health/ready": {"get": _get("Whether requests are answered", "State", unavailable=True)},
             "/metrics": {"get": _metrics()},
         },
-        "components": {"schemas": _schemas()},
+        "components": {"schemas": component_schemas()},
     }
     if options.token_file:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -98,10 +89,10 @@ def _predict() -> Schema:
         "type": "object",
         "required": ["images"],
         "additionalProperties": False,
-        "properties": {"images": {"type": "array", "minItems": 1, "items": image}, "top_k": _TOP_K},
+        "properties": {"images": {"type": "array", "minItems": 1, "items": image}, "top_k": TOP_K},
     }
     json_form = {
-        "schema": {"oneOf": [{"$ref": f"{_REF}TensorRequest"}, {"$ref": f"{_REF}ImagesRequest"}]},
+        "schema": {"oneOf": [{"$ref": f"{REF}TensorRequest"}, {"$ref": f"{REF}ImagesRequest"}]},
         "examples": {
             "tensor": {
                 "summary": "Tensor form: one preprocessed batch (here 1 x 3 x 1 x 1)",
@@ -118,7 +109,7 @@ def _predict() -> Schema:
     }
     answers: Schema = {
         "200": {
-            "description": "There are results; an image that can't be decoded has an `error` instead",
+            "description": "Results; an image that can't be decoded has an `error` instead",
             "headers": {
                 REQUEST_ID_HEADER: {"schema": {"type": "string"}},
                 "Server-Timing": {
@@ -129,7 +120,7 @@ def _predict() -> Schema:
             },
             "content": {
                 JSON: {
-                    "schema": {"$ref": f"{_REF}Answer"},
+                    "schema": {"$ref": f"{REF}Answer"},
                     "example": {
                         "status": "000",
                         "msg": "",
@@ -138,13 +129,13 @@ def _predict() -> Schema:
                 }
             },
         },
-        **{code: _refusal(code) for code in _REFUSALS},
+        **{code: _failure_response(code) for code in _FAILURES},
     }
     images = {kind: {"schema": image} for kind in ("image/jpeg", "image/png", "image/bmp", "image/webp")}
     return {
         "summary": "Classify images",
         "operationId": "predict",
-        "parameters": [{"name": "top_k", "in": "query", "schema": {**_TOP_K, "nullable": False}}],
+        "parameters": [{"name": "top_k", "in": "query", "schema": {**TOP_K, "nullable": False}}],
         "requestBody": {
             "required": True,
             "content": {JSON: json_form, MULTIPART: {"schema": form}, **images},
@@ -155,13 +146,13 @@ def _predict() -> Schema:
 
 def _get(summary: str, schema: str, *, unavailable: bool = False, with_token: bool = False) -> Schema:
     answers: Schema = {
-        "200": {"description": summary, "content": {JSON: {"schema": {"$ref": f"{_REF}{schema}"}}}}
+        "200": {"description": summary, "content": {JSON: {"schema": {"$ref": f"{REF}{schema}"}}}}
     }
     if unavailable:
-        answers["503"] = _refusal("503")
+        answers["503"] = _failure_response("503")
     operation: Schema = {"summary": summary, "responses": answers}
     if with_token:
-        answers["401"] = _refusal("401")
+        answers["401"] = _failure_response("401")
     else:
         operation["security"] = []
     return operation
@@ -170,109 +161,18 @@ def _get(summary: str, schema: str, *, unavailable: bool = False, with_token: bo
 def _metrics() -> Schema:
     text = {"text/plain": {"schema": {"type": "string"}}}
     return {
-        "summary": "Counts for Prometheus",
+        "summary": "Metrics for Prometheus",
         "responses": {
             "200": {"description": "Prometheus' text format", "content": text},
-            "401": _refusal("401"),
+            "401": _failure_response("401"),
         },
     }
 
 
-def _refusal(code: str) -> Schema:
-    description, example = _REFUSALS[code]
+def _failure_response(code: str) -> Schema:
+    description, example = _FAILURES[code]
     content = {"status": "101", "msg": example, "results": ""}
     return {
         "description": description,
-        "content": {JSON: {"schema": {"$ref": f"{_REF}Refusal"}, "example": content}},
-    }
-
-
-def _schemas() -> Schema:
-    text, number, count = {"type": "string"}, {"type": "number"}, {"type": "integer", "minimum": 0}
-    shape = {"type": "array", "minItems": 1, "maxItems": 8, "items": {"type": "integer", "minimum": 1}}
-    return {
-        "TensorRequest": _object(
-            {
-                "images": {**text, "format": "byte", "description": "Base64 of the C-order bytes of a batch"},
-                "revert_params": _object({"shape": shape, "dtype": {**text, "example": "float32"}}),
-                "preprocess": {
-                    "type": "array",
-                    "items": {"type": "string", "enum": list(OPERATIONS)},
-                    "description": "What the server is to do to the images, in this order, by what / tells.",
-                },
-                "top_k": _TOP_K,
-            },
-            optional=["preprocess", "top_k"],
-        ),
-        "ImagesRequest": _object(
-            {
-                "images": {
-                    "type": "array",
-                    "minItems": 1,
-                    "items": {
-                        "description": "Base64 of a JPEG, PNG, BMP or WebP file; anything else fails alone",
-                        "example": "/9j/4AAQSkZJRgAB...",
-                    },
-                },
-                "top_k": _TOP_K,
-            },
-            optional=["top_k"],
-        ),
-        "Prediction": _object(
-            {
-                "class_ids": {"type": "array", "items": count},
-                "scores": {"type": "array", "items": number},
-                "label_names": {"type": "array", "items": text},
-                "error": text,
-            },
-            optional=["error"],
-        ),
-        "Answer": _object(
-            {
-                "status": {**text, "enum": ["000"]},
-                "msg": {**text, "enum": [""]},
-                "results": _object(
-                    {
-                        "prediction": {"type": "array", "items": {"$ref": f"{_REF}Prediction"}},
-                        "elapse": {**number, "description": "Seconds spent predicting this request"},
-                    }
-                ),
-            }
-        ),
-        "Refusal": _object(
-            {"status": {**text, "enum": ["101"]}, "msg": text, "results": {**text, "enum": [""]}}
-        ),
-        "State": _object({"status": text}),
-        "Service": {
-            "type": "object",
-            "properties": {
-                "model": {
-                    "type": "object",
-                    "nullable": True,  # while it is being loaded
-                    "required": ["input_shape", "classes", "preprocess", "inference_yml"],
-                    "properties": {
-                        "preprocess": {
-                            "type": "object",
-                            "description": "How images become the model's input, by the names of params.py",
-                            "required": list(PREPROCESS_NAMES),
-                        },
-                        "inference_yml": {
-                            "type": "boolean",
-                            "description": "Whether an inference.yml beside the model was read",
-                        },
-                    },
-                }
-            },
-            "required": ["name", "version", "state", "model", "workers", "predictors", "limits"],
-        },
-    }
-
-
-def _object(properties: Schema, optional: list[str] | None = None) -> Schema:
-    required = [name for name in properties if name not in (optional or [])]
-    return {
-        "type": "object",
-        "required": required,
-        "properties": properties,
-        "additionalProperties": False,
+        "content": {JSON: {"schema": {"$ref": f"{REF}Refusal"}, "example": content}},
     }

@@ -1,51 +1,58 @@
-"""The endpoint that classifies: receive, prepare (mostly in a thread), go through the model, answer."""
+"""The prediction endpoint: receive, decode, run the model, respond."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ...classifier import Classifier
 from ...errors import ImageError, SlowRequestError, TooLargeError, UnavailableError
 from ...image.model_input import Prepared
+from ...pipeline import Pipeline
 from ..batching.admission import Admission, Ticket
-from ..batching.notifier import Mailbox
-from ..batching.pool import Engine
+from ..batching.notifier import Notifier
+from ..batching.pool import Pool
 from ..metrics import Metrics
 from ..options import ServerOptions
-from .deadline import Patience
+from .deadline import Deadline
 from .request_body import JSON, Inputs, check_media_type, read_inputs, read_query
-from .responses import answer
+from .responses import success
 
 _SMALL_BYTES: Final = 2**20
-"""Of JSON that is read in the event loop: about 1 ms for a float32 image of 224 pixels."""
-_SHORT_IMAGES: Final = 8
-"""Whose best classes are looked up there: 0.1 ms, with 1000 classes."""
+"""Largest JSON that is read in the event loop: about 1 ms for a float32 image of 224 pixels."""
+_FEW_IMAGES: Final = 8
+"""The most images whose best classes are found there: 0.1 ms, with 1000 classes."""
 
 _Result = TypeVar("_Result")
+
+
+class _PreparedRequest(NamedTuple):
+    """The images of one request, and the results per image that it asks for."""
+
+    prepared: Prepared
+    top_k: int
 
 
 class Predict:
     """Answers POST /predict/clas_system.
 
     Args:
-        engine: The model.
+        pool: The predictors.
         options: The limits.
-        metrics: Where images and waiting times are counted.
-        executor: Where JSON and images are decoded; its size bounds how many at once.
+        metrics: Where images and queue times are counted.
+        executor: Decodes JSON and images; its size bounds how many at once.
     """
 
-    def __init__(self, engine: Engine, options: ServerOptions, metrics: Metrics, executor: Executor) -> None:
-        self._engine = engine
+    def __init__(self, pool: Pool, options: ServerOptions, metrics: Metrics, executor: Executor) -> None:
+        self._pool = pool
         self._options = options
         self._metrics = metrics
         self._executor = executor
-        self._finished = Mailbox()
+        self._notifier = Notifier()
         self._admission = Admission(
             options.max_queue_images, options.max_queue_bytes, metrics.queue_images.set
         )
@@ -54,13 +61,13 @@ class Predict:
         """Answer one request.
 
         Raises:
-            RequestError: It is unfit.
-            UnavailableError: The model is being loaded, there is too much to do, or the time is over.
+            RequestError: It is invalid.
+            UnavailableError: The model is being loaded, the server is full, or the deadline is over.
             PredictionError: The model failed.
-            ClientDisconnect: Nobody waits for an answer any more.
+            ClientDisconnect: The client has disconnected.
         """
         deadline = time.monotonic() + self._options.timeout_s
-        classifier = self._engine.usable()
+        pipeline = self._pool.ready_pipeline()
         headers = request.headers
         content_type = headers.get("Content-Type", "")
         check_media_type(content_type, headers.get("Content-Encoding", ""))
@@ -69,15 +76,15 @@ class Predict:
         self._check_length(length)
         slow = SlowRequestError(f"the body didn't come within {self._options.timeout_s:g} s (timeout_s)")
         with self._admission.admit(length) as ticket:
-            async with Patience(deadline, slow) as patience:
+            async with Deadline(deadline, slow) as limit:
                 body = await self._receive(request, ticket)
                 ticket.grow(images=1)
-                patience.over = self._too_late()
-                patience.watch(request)
+                limit.error = self._too_late()
+                limit.watch(request)
                 read = partial(read_inputs, content_type, body, top_k, self._options.max_queue_images)
                 is_small = content_type == JSON and len(body) <= _SMALL_BYTES
-                preparing = self._prepare(classifier, read, ticket, deadline, is_small=is_small)
-                return await self._classify(classifier, preparing, deadline)
+                preparing = self._prepare(pipeline, read, ticket, deadline, is_small=is_small)
+                return await self._classify(pipeline, preparing, deadline)
 
     def _check_length(self, length: int) -> None:
         if length > self._options.max_request_bytes:
@@ -86,7 +93,7 @@ class Predict:
             )
 
     async def _receive(self, request: Request, ticket: Ticket) -> bytes:
-        """Take in the body, as long as it stays within its bound."""
+        """Receive the body, within its limit."""
         parts: list[bytes] = []
         size = 0
         async for part in request.stream():
@@ -98,44 +105,45 @@ class Predict:
         return b"".join(parts)
 
     async def _classify(
-        self, classifier: Classifier, preparing: Awaitable[Prepared], deadline: float
+        self, pipeline: Pipeline, preparing: Awaitable[_PreparedRequest], deadline: float
     ) -> Response:
         start = time.perf_counter()
-        prepared = await preparing
+        prepared, top_k = await preparing
         elapse_s = time.perf_counter() - start
         timing = f"prepare;dur={elapse_s * 1000:.1f}"
         scores = None
         if len(prepared.tensor):
-            job = self._engine.batcher.submit(prepared.tensor, deadline)
-            scores = await self._finished.wait(job.scores)
+            job = self._pool.submit(prepared.tensor, deadline)
+            scores = await self._notifier.wait(job.scores)
             self._metrics.queue_time.observe(job.queued_s)
             elapse_s += job.compute_s
             timing += f", queue;dur={job.queued_s * 1000:.1f}, predict;dur={job.compute_s * 1000:.1f}"
-        self._metrics.images.inc(len(prepared.failures))
-        name = partial(classifier.results, prepared, scores)
-        is_short = len(prepared.failures) <= _SHORT_IMAGES
-        return answer(name() if is_short else await self._in_thread(name), elapse_s, timing)
+        num_images = len(prepared.failures)
+        self._metrics.images.inc(num_images)
+        merge = partial(pipeline.output.merge, scores, prepared.failures, top_k)
+        results = merge() if num_images <= _FEW_IMAGES else await self._in_thread(merge)
+        return success(results, elapse_s, timing)
 
     async def _prepare(
         self,
-        classifier: Classifier,
+        pipeline: Pipeline,
         read: Callable[[], Inputs],
         ticket: Ticket,
         deadline: float,
         *,
         is_small: bool,
-    ) -> Prepared:
-        """A small tensor is made ready here, faster than a thread could be told to; all else in a thread."""
+    ) -> _PreparedRequest:
+        """Decode a small tensor here, which is faster than to hand it to a thread; all else in a thread."""
         inputs = read() if is_small else None
         if inputs is not None and not isinstance(inputs.images, list):
-            return _prepare(classifier, inputs, ticket)
+            return _prepare(pipeline, inputs, ticket)
 
-        def prepare() -> Prepared:
+        def decode() -> _PreparedRequest:
             if time.monotonic() > deadline:
                 raise self._too_late()
-            return _prepare(classifier, read() if inputs is None else inputs, ticket)
+            return _prepare(pipeline, read() if inputs is None else inputs, ticket)
 
-        return await self._in_thread(prepare)
+        return await self._in_thread(decode)
 
     async def _in_thread(self, function: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._executor, function)
@@ -144,17 +152,18 @@ class Predict:
         return UnavailableError(f"there was no time for this request within {self._options.timeout_s:g} s")
 
 
-def _prepare(classifier: Classifier, inputs: Inputs, ticket: Ticket) -> Prepared:
-    """Decode, once there is room for the images."""
+def _prepare(pipeline: Pipeline, inputs: Inputs, ticket: Ticket) -> _PreparedRequest:
+    """Make the images of a request the model's input, once there is room for them."""
+    top_k = pipeline.output.check(inputs.top_k)
     if not isinstance(inputs.images, list):
-        prepared = classifier.preparation.of_batch(
-            inputs.images, inputs.top_k, field="revert_params.shape", operations=inputs.operations
+        prepared = pipeline.input.of_batch(
+            inputs.images, field="revert_params.shape", operations=inputs.operations
         )
         ticket.set_images(len(prepared.tensor))
-        return prepared
+        return _PreparedRequest(prepared, top_k)
     ticket.set_images(len(inputs.images))
-    prepared = classifier.preparation.of_images(inputs.images, inputs.top_k, lambda: not ticket.is_over)
+    prepared = pipeline.input.of_images(inputs.images, lambda: not ticket.is_over)
     failure = prepared.failures[0]
     if inputs.is_alone and failure:
-        raise ImageError(failure["error"])
-    return prepared
+        raise ImageError(failure)
+    return _PreparedRequest(prepared, top_k)

@@ -1,4 +1,4 @@
-"""The web page for people: its files in ui/, and what a browser is told about them."""
+"""The web page: the files in ui/, and their security headers."""
 
 import mimetypes
 from pathlib import Path
@@ -13,7 +13,7 @@ UI_PATH: Final = "/ui"
 ASSETS_PATH: Final = "/ui/assets"
 
 _DIRECTORY: Final = Path(__file__).parent / "ui"
-# blob: is a picture of the visitor's, which is still in the browser.
+# blob: is an image of the visitor's that is still in the browser.
 _CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
@@ -24,15 +24,15 @@ _HEADERS: Final = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
-    "Cache-Control": "no-cache",  # asked for again each time, by ETag: a new version shows at once
+    "Cache-Control": "no-cache",  # revalidated by ETag each time: a new version shows at once
 }
 
-# The registry of Windows may say text/plain, which no browser runs.
+# The registry of Windows may say text/plain, which browsers don't run.
 mimetypes.add_type("text/javascript", ".js")
 
 
 async def page(_: Request) -> Response:
-    """The page itself; its addresses are relative, so that it works below any prefix of a proxy."""
+    """The page; its addresses are relative, so that it works below any prefix of a proxy."""
     return FileResponse(_DIRECTORY / "index.html", headers=_HEADERS)
 
 
@@ -43,10 +43,10 @@ class Assets(StaticFiles):
         super().__init__(directory=_DIRECTORY)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """One of the files.
+        """Return one of the files.
 
         Raises:
-            HTTPException: There is no such file, or the method isn't for files.
+            HTTPException: There is no such file, or the method isn't allowed.
         """
         response = await super().get_response(path, scope)
         response.headers.update(_HEADERS)

@@ -1,4 +1,4 @@
-"""Our metrics among Ray's, which Prometheus reads from each node, with the replica's name on them."""
+"""Mirrors our metrics to Ray, whose nodes export them to Prometheus with the replica's name."""
 
 import asyncio
 from typing import Any, Final
@@ -7,13 +7,13 @@ from prometheus_client import CollectorRegistry
 from ray.serve.metrics import Gauge
 
 _TICK_S: Final = 2.0
-_LEFT_OUT: Final = "_created"  # when a counter began
+_LEFT_OUT: Final = "_created"  # the start time of a counter
 
 
 class Mirror:
-    """Copies each sample of a registry into Ray's metrics, where it is called ray_ and its name.
+    """Copies each sample of a registry to a Ray metric of the same name, to which Ray adds the prefix ray_.
 
-    A counter is a gauge there, since Ray has no way to set a counter; rate() is right with it all the same.
+    A counter becomes a gauge, since a Ray counter can't be set; rate() works on it all the same.
 
     Args:
         registry: Ours.
@@ -25,12 +25,12 @@ class Mirror:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin, unless it has begun."""
+        """Start copying, once."""
         if self._task is None:
             self._task = asyncio.create_task(self._run())
 
     def stop(self) -> None:
-        """End it."""
+        """Stop copying."""
         if self._task is not None:
             self._task.cancel()
 

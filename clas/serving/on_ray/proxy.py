@@ -1,4 +1,4 @@
-"""What Ray's own proxy refuses, in our envelope."""
+"""ASGI middleware around Ray's proxy: its error responses in our envelope."""
 
 from collections.abc import MutableMapping
 from typing import Any, Final
@@ -7,20 +7,20 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...errors import ClasError, NotFoundError, UnavailableError
-from ..http.middleware import PREDICT_PATH
-from ..http.responses import refusal
+from ...protocol import PREDICT_PATH
+from ..http.responses import failure
 
-_OWN_PATHS: Final = "/-/"  # of the proxy: whether it is well, and where it routes to
+_OWN_PATHS: Final = "/-/"  # of the proxy itself: health and routes
 _BUSY: Final = (408, 429, 503)
 _SHOWN_CHARACTERS: Final = 200
 
 
-class Envelope:
-    """ASGI middleware around Ray's proxy.
+class EnvelopeMiddleware:
+    """Translates Ray's plain-text error responses.
 
-    Ray answers with plain text: that there are too many requests, no replica, or nothing at a path. When a
-    replica has died, it gives no answer at all. All of these become the envelope, so that a client reads one
-    kind of answer, and sends again what another replica can answer.
+    Ray answers in plain text that there are too many requests, no replica, or nothing at a path. When a
+    replica has died, it doesn't answer at all. All of these become the envelope, so that a client reads one
+    kind of response, and retries what another replica can answer.
 
     Args:
         app: Ray's proxy.
@@ -34,27 +34,27 @@ class Envelope:
         if scope["type"] != "http" or scope["path"].startswith(_OWN_PATHS):
             await self._app(scope, receive, send)
             return
-        answer = _Answer(scope["path"], send)
-        await self._app(scope, receive, answer.send)
-        if answer.refusal is None and not answer.has_started:
-            answer.refusal = UnavailableError("the replica that had this request is gone: send it again")
-        if answer.refusal is not None:
-            await refusal(answer.refusal)(scope, receive, send)
+        response = _Response(scope["path"], send)
+        await self._app(scope, receive, response.send)
+        if response.error is None and not response.has_started:
+            response.error = UnavailableError("the replica that had this request is gone: retry")
+        if response.error is not None:
+            await failure(response.error)(scope, receive, send)
 
 
-class _Answer:
-    """Passes on what comes from a replica, and holds back what Ray itself says."""
+class _Response:
+    """Passes on the response of a replica, and holds back one of Ray itself."""
 
     def __init__(self, path: str, send: Send) -> None:
         self.has_started = False
-        self.refusal: ClasError | None = None
+        self.error: ClasError | None = None
         self._path = path
         self._send = send
         self._status = 0
         self._text = bytearray()
 
     async def send(self, message: Message) -> None:
-        """The next part of the answer."""
+        """Send the next part of the response."""
         if message["type"] == "http.response.start":
             self.has_started = True
             if _is_rays(message):
@@ -63,7 +63,7 @@ class _Answer:
         if self._status:
             self._text += message.get("body", b"")
             if not message.get("more_body", False):
-                self.refusal = self._translate()
+                self.error = self._translate()
             return
         await self._send(message)
 
@@ -75,7 +75,7 @@ class _Answer:
 
 
 def _is_rays(message: MutableMapping[str, Any]) -> bool:
-    """Whether an answer is Ray's own: of these statuses, and not in JSON as all of ours are."""
+    """Whether a response is Ray's own: one of these statuses, and not JSON."""
     content_type = Headers(raw=list(message.get("headers", []))).get("Content-Type", "")
-    is_refusal = message["status"] in (*_BUSY, NotFoundError.http_status)
-    return is_refusal and not content_type.startswith("application/json")
+    is_error = message["status"] in (*_BUSY, NotFoundError.http_status)
+    return is_error and not content_type.startswith("application/json")

@@ -1,4 +1,4 @@
-"""Which server of ours runs at which port: what `start` leaves for `stop`."""
+"""The file by which `stop` finds the server that `start` started at a port."""
 
 import contextlib
 import dataclasses
@@ -15,41 +15,35 @@ import psutil
 
 _LOGGER: Final = logging.getLogger("clas_system")
 SCRATCH_PREFIX: Final = "clas_serving_"
-"""How the names of the servers' directories for temporary files begin."""
+"""Prefix of the servers' directories for temporary files."""
 
 _KINDS: Final = {
     "pid": int,
     "created": float,
-    "command": list,
-    "host": str,
     "graceful_timeout_s": int | float,
     "scratch": str,
 }
-_SAME_TIME_S: Final = 2.0  # the clock of the machine may have been set meanwhile
+_SAME_TIME_S: Final = 2.0  # the system's clock may have been set meanwhile
 
 
 @dataclasses.dataclass(frozen=True)
-class State:
-    """The first process of a running server.
+class RunningServer:
+    """The first process of a server.
 
     Attributes:
         pid: Its id.
-        created: When it was started, in seconds since 1970.
-        command: Its command line.
-        host: Where it listens.
+        created: Its start, in seconds since 1970.
         graceful_timeout_s: How long it may take to stop.
         scratch: Its directory for temporary files.
     """
 
     pid: int
     created: float
-    command: list[str]
-    host: str
     graceful_timeout_s: float
     scratch: str
 
     def process(self) -> psutil.Process | None:
-        """The process, if it is still there, and still the same."""
+        """Return the process, if it is still running and still the same."""
         try:
             process = psutil.Process(self.pid)
             is_same = abs(process.create_time() - self.created) < _SAME_TIME_S
@@ -60,55 +54,54 @@ class State:
         return None
 
 
-def _file_of(port: int) -> Path:
+def _path_of(port: int) -> Path:
     return platformdirs.user_state_path("clas_system") / f"serving_{port}.json"
 
 
 @contextlib.contextmanager
-def announced(port: int, host: str, graceful_timeout_s: float, scratch: Path) -> Iterator[None]:
-    """Have this process be known as the server at `port`, for the time of a block."""
+def announced(port: int, graceful_timeout_s: float, scratch: Path) -> Iterator[None]:
+    """Write the file of this process for the duration of a block."""
     process = psutil.Process()
-    state = State(
-        process.pid, process.create_time(), process.cmdline(), host, graceful_timeout_s, str(scratch)
-    )
-    file = _file_of(port)
+    server = RunningServer(process.pid, process.create_time(), graceful_timeout_s, str(scratch))
+    file = _path_of(port)
     predecessor = find(port)
     if predecessor and predecessor.process() is None:
         forget(port, predecessor)
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = file.with_suffix(f".{process.pid}")
-        temporary.write_text(json.dumps(dataclasses.asdict(state)))
+        temporary.write_text(json.dumps(dataclasses.asdict(server)))
         temporary.replace(file)
     except OSError as exc:
         _LOGGER.warning("`stop -p %d` won't find this server: %s: %s", port, file, exc.strerror)
     try:
         yield
     finally:
-        if os.getpid() == process.pid:  # not in a worker that leaves by this way
-            forget(port, state)
+        if os.getpid() == process.pid:  # not in a worker that leaves the block
+            forget(port, server)
 
 
-def find(port: int) -> State | None:
-    """What the server at `port` has left, whether it still runs or not; None if there was none."""
+def find(port: int) -> RunningServer | None:
+    """Read the file of the server at `port`, whether it still runs or not; None if there is none."""
     try:
-        state = State(**json.loads(_file_of(port).read_text()))
-    except (OSError, ValueError, TypeError):
+        content = json.loads(_path_of(port).read_text())
+        server = RunningServer(**{name: content[name] for name in _KINDS})
+    except (OSError, ValueError, TypeError, LookupError):
         return None
-    return state if all(isinstance(getattr(state, name), kind) for name, kind in _KINDS.items()) else None
+    return server if all(isinstance(getattr(server, name), kind) for name, kind in _KINDS.items()) else None
 
 
-def forget(port: int, state: State | None = None) -> None:
-    """Take away what the server at `port` has left.
+def forget(port: int, server: RunningServer | None = None) -> None:
+    """Remove the files of the server at `port`.
 
     Args:
-        port: Where it was.
-        state: What it left; that of a server that has come since stays. None for whatever is there.
+        port: The server's.
+        server: The server; the files of another one stay. None removes those of any.
     """
     found = find(port)
-    if state and found != state:
+    if server and found != server:
         return
     with contextlib.suppress(OSError):
-        _file_of(port).unlink()
+        _path_of(port).unlink()
     if found and Path(found.scratch).name.startswith(SCRATCH_PREFIX):
         shutil.rmtree(found.scratch, ignore_errors=True)

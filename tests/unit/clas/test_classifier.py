@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import logging
 import re
 from pathlib import Path
@@ -9,17 +10,23 @@ import numpy as np
 import pytest
 
 from clas.classifier import Classifier
+from clas.engine.paddle import PaddleEngine
 from clas.errors import LabelFileError, RequestError
-from clas.image.transforms import DecodeImage, Normalize, create_transforms
-from clas.model.files import MODULE_DIR
-from clas.settings import load_settings
+from clas.image.decode import DecodeImage
+from clas.image.transforms import create_transforms
+from clas.model.files import MODULE_DIR, find_model
+from clas.settings import Settings, load_settings
 from known_answers import PHOTOGRAPHS, assert_right
 from tiny_models import bright_channels, solid_batch, write_model
 
 
-def classifier_of(model: Path, **overrides: object) -> Classifier:
+def settings_of(model: Path, **overrides: object) -> Settings:
     sizes = {"crop_size": 32, "resize_short": 32, "class_id_map_file": ""}
-    return Classifier(load_settings({"inference_model_dir": str(model), **sizes, **overrides}))
+    return load_settings({"inference_model_dir": str(model), **sizes, **overrides})
+
+
+def classifier_of(model: Path, **overrides: object) -> Classifier:
+    return Classifier(settings_of(model, **overrides))
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +34,8 @@ def classifier(tiny_model: Path) -> Classifier:
     return classifier_of(tiny_model)
 
 
-def picture(channel: int, side: int = 40, ending: str = ".png") -> str:
-    """The base64 text of a picture of one colour: 0 red, 1 green, 2 blue."""
+def image_text(channel: int, side: int = 40, ending: str = ".png") -> str:
+    """The base64 text of an image of one colour: 0 red, 1 green, 2 blue."""
     image = np.zeros((side, side, 3), np.uint8)
     image[..., 2 - channel] = 255
     return base64.b64encode(cv2.imencode(ending, image)[1].tobytes()).decode()
@@ -40,11 +47,6 @@ def best(results: list[Any]) -> list[int]:
 
 def test_results_keep_the_order_of_the_batch(classifier: Classifier) -> None:
     assert best(classifier.classify(solid_batch(2, 0, 1))) == [2, 0, 1]
-
-
-def test_a_model_with_a_fixed_batch_size_takes_a_batch_in_parts(tmp_path: Path) -> None:
-    fixed = classifier_of(write_model(tmp_path, input_shape=(4, 3, 32, 32)))
-    assert fixed.score(solid_batch(2), solid_batch(0, 1)).argmax(axis=1).tolist() == [2, 0, 1]
 
 
 def test_a_model_with_a_fixed_batch_size_answers_batches_of_any_size(tmp_path: Path) -> None:
@@ -59,15 +61,15 @@ def test_a_batch_larger_than_the_bound_runs_in_pieces_with_the_same_results(
     channels = [0, 1, 2, 2, 1, 0, 1]
     in_pieces = classifier_of(tiny_model, max_batch_size=3)
     sizes: list[int] = []
-    run = in_pieces._predictor.run
+    run = in_pieces._engine.run
 
     def counted_run(batch: Any) -> Any:
         sizes.append(len(batch))
         return run(batch)
 
-    monkeypatch.setattr(in_pieces._predictor, "run", counted_run)
+    monkeypatch.setattr(in_pieces._engine, "run", counted_run)
     assert in_pieces.classify(solid_batch(*channels)) == classifier.classify(solid_batch(*channels))
-    assert best(in_pieces.classify_images([picture(channel) for channel in channels])) == channels
+    assert best(in_pieces.classify_images([image_text(channel) for channel in channels])) == channels
     assert sizes == [3, 3, 1, 3, 3, 1]
 
 
@@ -115,11 +117,11 @@ def test_values_that_are_not_finite_are_refused(classifier: Classifier, batch: A
 def test_top_k_is_the_requests_before_the_settings(classifier: Classifier) -> None:
     assert len(classifier.classify(solid_batch(1))[0]["class_ids"]) == 5
     assert len(classifier.classify(solid_batch(1), 6)[0]["class_ids"]) == 6
-    assert len(classifier.classify_images([picture(1)], 1)[0]["class_ids"]) == 1
+    assert len(classifier.classify_images([image_text(1)], 1)[0]["class_ids"]) == 1
 
 
 @pytest.mark.parametrize("top_k", [0, 7, True, "3"])
-def test_an_unfit_top_k_is_refused_in_both_forms(classifier: Classifier, top_k: object) -> None:
+def test_an_invalid_top_k_is_refused_in_both_forms(classifier: Classifier, top_k: object) -> None:
     with pytest.raises(RequestError, match="top_k is"):
         classifier.classify(solid_batch(1), top_k)
     with pytest.raises(RequestError, match="top_k is"):
@@ -127,7 +129,7 @@ def test_an_unfit_top_k_is_refused_in_both_forms(classifier: Classifier, top_k: 
 
 
 def test_one_bad_image_does_not_fail_the_others(classifier: Classifier) -> None:
-    results = classifier.classify_images([picture(2), "AAAA", 5, picture(0)])
+    results = classifier.classify_images([image_text(2), "AAAA", 5, image_text(0)])
     assert [entry.get("error", "")[:9] for entry in results] == ["", "the image", "the image", ""]
     assert [entry["class_ids"][:1] for entry in results] == [[2], [], [], [0]]
 
@@ -137,7 +139,9 @@ def test_only_bad_images_are_answered_too(classifier: Classifier) -> None:
 
 
 def test_an_image_beyond_max_image_pixels_fails_alone(tiny_model: Path) -> None:
-    results = classifier_of(tiny_model, max_image_pixels=1600).classify_images([picture(1), picture(1, 41)])
+    results = classifier_of(tiny_model, max_image_pixels=1600).classify_images(
+        [image_text(1), image_text(1, 41)]
+    )
     assert best(results[:1]) == [1]
     assert results[1]["error"] == "the image has 41 x 41 pixels; max_image_pixels is 1600"
 
@@ -150,7 +154,7 @@ def test_a_crop_size_that_is_not_the_models_is_warned_of_and_refused_for_images_
     assert "crop_size is 24, but the model takes [N, 3, 32, 32]" in caplog.text
     assert best(classifier.classify(solid_batch(1))) == [1]
     with pytest.raises(RequestError, match=r"images is \[1, 3, 24, 24\]; .* set crop_size and resize_short"):
-        classifier.classify_images([picture(1)])
+        classifier.classify_images([image_text(1)])
 
 
 def test_free_sizes_take_any_size(tmp_path: Path) -> None:
@@ -161,7 +165,7 @@ def test_free_sizes_take_any_size(tmp_path: Path) -> None:
 def test_a_model_that_takes_one_image_at_a_time_answers_batches_all_the_same(tmp_path: Path) -> None:
     classifier = classifier_of(write_model(tmp_path, input_shape=(1, 3, 32, 32)))
     assert best(classifier.classify(solid_batch(2, 0, 1))) == [2, 0, 1]
-    assert best(classifier.classify_images([picture(1), picture(0)])) == [1, 0]
+    assert best(classifier.classify_images([image_text(1), image_text(0)])) == [1, 0]
 
 
 def test_the_start_is_logged(tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -214,13 +218,13 @@ def test_a_malformed_label_file_ends_the_start(tiny_model: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("mkldnn", [True, False])
 def test_mkldnn_together_with_the_gpu_is_warned_of(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mkldnn: bool
+    tiny_model: Path, caplog: pytest.LogCaptureFixture, mkldnn: bool
 ) -> None:
     """With a GPU faked: the model is opened on the CPU, and only the settings speak of a GPU."""
-    opened = classifier_of(tiny_model)._predictor
-    monkeypatch.setattr("clas.classifier.Predictor", lambda *_: opened)
+    opened = PaddleEngine(find_model(settings_of(tiny_model)), settings_of(tiny_model))
+    opened.info = dataclasses.replace(opened.info, device="GPU", mkldnn=False)
     with caplog.at_level(logging.INFO, "clas_system"):
-        classifier_of(tiny_model, use_gpu=True, enable_mkldnn=mkldnn)
+        Classifier(settings_of(tiny_model, use_gpu=True, enable_mkldnn=mkldnn), open_engine=lambda *_: opened)
     assert ("enable_mkldnn is for the CPU: ignored, the GPU is used" in caplog.text) is mkldnn
     assert "device: GPU, MKL-DNN: off" in caplog.text
 
@@ -239,26 +243,6 @@ def test_the_default_model_knows_the_photographs(
         results = classifier.classify(batch)
     assert_right(results, PHOTOGRAPHS)
     assert results[1]["label_names"][0] == "espresso"
-
-
-@pytest.mark.parametrize("operations", [("normalize", "to_chw"), ("to_chw",)])
-def test_pixels_with_operations_left_give_what_a_finished_tensor_gives(
-    tiny_model: Path, operations: tuple[str, ...]
-) -> None:
-    classifier = classifier_of(tiny_model)
-    prepare = classifier.preparation
-    _, channels, height, width = classifier.describe()["input_shape"]
-    assert channels == 3
-    pixels = np.random.default_rng(0).integers(0, 256, (2, height or 8, width or 8, 3), np.uint8)
-    finished = pixels if operations == ("to_chw",) else Normalize()(pixels)
-    expected = prepare.of_batch(finished.transpose(0, 3, 1, 2))
-    tensor = prepare.of_batch(pixels, operations=operations).tensor
-    np.testing.assert_array_equal(tensor, expected.tensor)
-    assert tensor.flags.c_contiguous
-    assert tensor.dtype == np.float32
-    for wrong in (pixels.transpose(0, 3, 1, 2), pixels[:, 1:], pixels[0]):
-        with pytest.raises(RequestError):
-            prepare.of_batch(wrong, operations=operations)
 
 
 MODEL_CONFIG = """\
@@ -295,7 +279,7 @@ def test_an_inference_yml_beside_the_model_is_used_and_shown(
     assert "init_args or a flag, in place of inference.yml: topk" in caplog.text
     assert "preprocess: resize_short: 48, crop_size: 32" in caplog.text
     # Blue is 255, and 300 is taken away: all channels are 0 or less, and the first of the two zeros is best.
-    [entry] = classifier.classify_images([picture(2)])
+    [entry] = classifier.classify_images([image_text(2)])
     assert entry["label_names"] == ["red", "green", "d"]
     pixels = np.zeros((1, 32, 32, 3), np.uint8)
     pixels[..., 2] = 255
@@ -324,7 +308,7 @@ def test_a_size_that_is_not_square_fits_a_model_that_takes_it(tmp_path: Path) ->
     settings = {"inference_model_dir": str(tmp_path), "resize_size": [40, 24], "class_id_map_file": ""}
     for backend in ("cv2", "pil"):
         classifier = Classifier(load_settings({**settings, "resize_backend": backend}))
-        assert best(classifier.classify_images([picture(1), picture(2)])) == [1, 2]
+        assert best(classifier.classify_images([image_text(1), image_text(2)])) == [1, 2]
 
 
 def test_a_resize_size_that_is_not_the_models_is_warned_of(

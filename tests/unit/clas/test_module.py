@@ -139,7 +139,7 @@ def test_trying_it_out_without_an_image_takes_a_grey_one(
 ) -> None:
     monkeypatch.chdir(default_model_dir)
     assert _try_out([]) == 0
-    assert capsys.readouterr().out.startswith("(a plain grey picture):\n  0.")
+    assert capsys.readouterr().out.startswith("(a plain grey image):\n  0.")
 
 
 def test_trying_it_out_says_in_one_line_what_is_wrong(
@@ -183,40 +183,40 @@ print(sorted(new))
     assert done.stdout.splitlines()[-1] == "['clas', 'pybase64']"
 
 
-def test_a_picture_can_be_sent_as_any_client_would(module: Any) -> None:
+def test_an_image_can_be_sent_as_any_client_would(module: Any) -> None:
     grey = base64.b64encode(b"\x00").decode()
     assert (
         module.serving_method(images=[grey], revert_params=None, top_k=None)["prediction"][0]["scores"] == []
     )
 
 
-def solid_picture(channel: int) -> Any:
-    """A picture [32, 32, 3], BGR, whose red (green, blue) is brightest: of class 0 (1, 2)."""
+def solid_image(channel: int) -> Any:
+    """An image [32, 32, 3], BGR, whose red (green, blue) is brightest: of class 0 (1, 2)."""
     image = np.zeros((32, 32, 3), np.uint8)
     image[:, :, 2 - channel] = 255
     return image
 
 
 @pytest.fixture
-def picture_files(tmp_path: Path) -> list[str]:
+def image_files(tmp_path: Path) -> list[str]:
     for channel in range(3):
-        cv2.imwrite(str(tmp_path / f"{channel}.png"), solid_picture(channel))
+        cv2.imwrite(str(tmp_path / f"{channel}.png"), solid_image(channel))
     return [str(tmp_path / f"{channel}.png") for channel in range(3)]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 8])
 def test_classification_answers_the_images_then_the_files(
-    module: Any, picture_files: list[str], batch_size: int
+    module: Any, image_files: list[str], batch_size: int
 ) -> None:
-    images = [solid_picture(2), solid_picture(0)]
-    entries = module.classification(images=images, paths=picture_files, batch_size=batch_size, top_k=2)
+    images = [solid_image(2), solid_image(0)]
+    entries = module.classification(images=images, paths=image_files, batch_size=batch_size, top_k=2)
     assert [entry["class_ids"][0] for entry in entries] == [2, 0, 0, 1, 2]
     assert all(sorted(entry) == ["class_ids", "label_names", "scores"] for entry in entries)
     assert all(len(entry["scores"]) == 2 for entry in entries)
 
 
 def test_classification_takes_images_in_one_array(module: Any) -> None:
-    entries = module.classification(np.stack([solid_picture(1), solid_picture(2)]))
+    entries = module.classification(np.stack([solid_image(1), solid_image(2)]))
     assert [entry["class_ids"][0] for entry in entries] == [1, 2]
 
 
@@ -238,16 +238,16 @@ def test_classification_of_what_is_on_disk_and_in_memory_is_the_same(module: Any
     ],
 )
 def test_one_bad_image_does_not_fail_the_others(module: Any, images: list[Any], message: str) -> None:
-    bad, good = module.classification([*images, solid_picture(1)])
+    bad, good = module.classification([*images, solid_image(1)])
     assert bad["error"].startswith(message)
     assert bad["class_ids"] == bad["scores"] == bad["label_names"] == []
     assert good["class_ids"][0] == 1
 
 
-def test_one_bad_file_does_not_fail_the_others(module: Any, picture_files: list[str], tmp_path: Path) -> None:
+def test_one_bad_file_does_not_fail_the_others(module: Any, image_files: list[str], tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no image")
     bad = [str(tmp_path / "text.jpg"), str(tmp_path / "nowhere.jpg"), str(tmp_path), 7]
-    entries = module.classification(paths=[*bad, picture_files[1]])
+    entries = module.classification(paths=[*bad, image_files[1]])
     assert [entry.get("error", "").partition(":")[0] for entry in entries] == [
         "the image can't be decoded",
         "the file can't be read",
@@ -263,12 +263,12 @@ def test_one_bad_file_does_not_fail_the_others(module: Any, picture_files: list[
     [
         ({}, "neither images nor paths is given"),
         ({"paths": "cat.jpg"}, "paths is of type str; it takes a list of file names"),
-        ({"images": solid_picture(0)}, "images is of type ndarray [32, 32, 3]; it takes a list of arrays"),
+        ({"images": solid_image(0)}, "images is of type ndarray [32, 32, 3]; it takes a list of arrays"),
         ({"paths": [], "batch_size": 0}, "batch_size is 0; it takes a whole number from 1"),
-        ({"images": [solid_picture(0)], "top_k": 7}, "top_k is 7; it takes a whole number from 1 to 6"),
+        ({"images": [solid_image(0)], "top_k": 7}, "top_k is 7; it takes a whole number from 1 to 6"),
     ],
 )
-def test_classification_refuses_unfit_arguments(
+def test_classification_refuses_invalid_arguments(
     module: Any, arguments: dict[str, object], message: str
 ) -> None:
     with pytest.raises(RequestError, match=re.escape(message)):
@@ -280,30 +280,30 @@ def test_classification_of_nothing_is_nothing(module: Any) -> None:
 
 
 def test_paddlehub_finds_what_hub_run_calls(
-    module: Any, picture_files: list[str], capsys: pytest.CaptureFixture[str]
+    module: Any, image_files: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert module.is_runnable
     assert module.serving_func_name == "serving_method"
-    folder = str(Path(picture_files[0]).parent)
-    assert module._run_func(["--input_path", folder, "--top_k", "1"]) == "pictures classified: 3"
+    folder = str(Path(image_files[0]).parent)
+    assert module._run_func(["--input_path", folder, "--top_k", "1"]) == "images classified: 3"
     lines = capsys.readouterr().out.splitlines()
-    assert lines[::2] == [f"{name}:" for name in picture_files]
+    assert lines[::2] == [f"{name}:" for name in image_files]
     assert [line.split()[1] for line in lines[1::2]] == ["0", "1", "2"]
 
 
-def test_hub_run_ends_with_1_where_a_picture_has_no_result(
+def test_hub_run_ends_with_1_where_an_image_has_no_result(
     init_args: dict[str, object],
-    picture_files: list[str],
+    image_files: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     module: Any = ClasSystem(**init_args)
     (tmp_path / "text.jpg").write_text("no image")
     with pytest.raises(SystemExit) as ended:
-        module.run(["--input_path", picture_files[0], str(tmp_path / "text.jpg")])
+        module.run(["--input_path", image_files[0], str(tmp_path / "text.jpg")])
     assert ended.value.code == 1
     shown = capsys.readouterr()
-    assert shown.out.startswith(f"{picture_files[0]}:\n")
+    assert shown.out.startswith(f"{image_files[0]}:\n")
     assert "text.jpg: the image can't be decoded" in shown.err
 
 
@@ -313,10 +313,10 @@ def test_hub_run_ends_with_1_where_a_picture_has_no_result(
         ([], "the following arguments are required: --input_path"),
         (["--input_path", "/nowhere"], "there is no file or folder '/nowhere'"),
         (["--input_path", ".", "--use_gpu", "True"], "unrecognized arguments: --use_gpu True"),
-        (["--input_path", ".", "--batch_size", "0"], "'0' is no whole number from 1"),
+        (["--input_path", ".", "--batch_size", "0"], "'0' is not a whole number of at least 1"),
     ],
 )
-def test_hub_run_refuses_unfit_flags_in_one_line(
+def test_hub_run_refuses_invalid_flags_in_one_line(
     module: Any, argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()  # the log of the start

@@ -73,7 +73,7 @@ def test_any_shape_and_dtype_fit_the_bytes_or_are_refused(shape: object, dtype: 
         ([], None, "images is an empty list"),
         (["AAAA"], {"shape": [1], "dtype": "uint8"}, "revert_params goes with a tensor"),
         (EIGHT_BYTES, None, "revert_params is missing: a tensor in images needs it; to send whole"),
-        (EIGHT_BYTES, "x", "revert_params is a text; it takes an object"),
+        (EIGHT_BYTES, "x", "revert_params is a string; it takes an object"),
         (EIGHT_BYTES, {}, "revert_params has nothing; it takes exactly 'shape' and 'dtype'"),
         (EIGHT_BYTES, {"shape": [8]}, "revert_params has 'shape'; it takes exactly"),
         (EIGHT_BYTES, {"shape": [8], "dtype": "uint8", "order": "C"}, "has 'shape', 'dtype', 'order'"),

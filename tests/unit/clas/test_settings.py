@@ -48,9 +48,9 @@ def test_settings_can_not_be_changed_afterwards() -> None:
         ({"cpu_num_threads": -1}, "cpu_num_threads is -1; it takes a number from 0 to 1024"),
         ({"cpu_num_threads": 100_000}, "cpu_num_threads is 100000; it takes a number from 0 to 1024"),
         ({"resize_short": 10**30}, "it takes a number from 1 to 8192"),
-        ({"inference_model_dir": None}, "inference_model_dir is None; it takes a text"),
+        ({"inference_model_dir": None}, "inference_model_dir is None; it takes a string"),
         ({"inference_model_dir": ""}, "inference_model_dir is empty"),
-        ({"class_id_map_file": 5}, "class_id_map_file is 5; it takes a text"),
+        ({"class_id_map_file": 5}, "class_id_map_file is 5; it takes a string"),
         ({"resize_short": 100}, "resize_short is 100 and crop_size 224"),
         ({"mean": 0.5}, "mean is 0.5; it takes a list of 3 numbers from -1000000 to 1000000"),
         ({"mean": [0, 0]}, "mean is [0, 0]; it takes a list of 3 numbers"),
@@ -66,7 +66,7 @@ def test_settings_can_not_be_changed_afterwards() -> None:
         ({"interpolation": "box"}, "interpolation is box, which resize_backend cv2 doesn't have"),
     ],
 )
-def test_unfit_settings_are_refused_by_name(overrides: dict[str, object], message: str) -> None:
+def test_invalid_settings_are_refused_by_name(overrides: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)):
         load_settings(overrides)
 
@@ -94,7 +94,7 @@ def test_a_slip_in_params_py_is_reported_as_what_it_is(
     package.mkdir()
     (package / "__init__.py").touch()
     source = Path(sys.modules["clas.settings"].__file__ or "")
-    for name in ("settings.py", "errors.py"):
+    for name in ("settings.py", "fields.py", "errors.py"):
         (package / name).write_text((source.parent / name).read_text())
     (package / "params.py").write_text('PARAMS = {"Global": {"topk": 5}\n')
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -4,21 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from clas.output.topk import Prediction, failed_prediction
+from clas.output.base import Prediction, failed_prediction
 from clas_client.appended_file import OutputError
-from clas_client.outcome import Outcome, Picture
-from clas_client.results_file import ResultsFile
-from clas_client.rows import FORMATS
+from clas_client.results_file import FORMATS, ResultsFile, encode_header
+from clas_client.sink import Outcome, Pending
 
 ENTRY: Prediction = {"class_ids": [7], "scores": [0.5], "label_names": ["seven"]}
 
 
 def good(name: str) -> Outcome:
-    return Outcome(Picture(name, Path(name)), ENTRY)
+    return Outcome(Pending(name), ENTRY)
 
 
 def failed(name: str) -> Outcome:
-    return Outcome(Picture(name, Path(name)), failed_prediction("damaged"))
+    return Outcome(Pending(name), failed_prediction("damaged"))
 
 
 @pytest.fixture(params=FORMATS)
@@ -36,7 +35,7 @@ def write(path: Path, *outcomes: Outcome) -> bytes:
 def test_a_batch_is_in_the_file_as_soon_as_it_is_added(path: Path) -> None:
     file = ResultsFile(path, resume=False)
     file.add([good("a.png"), failed("b.png")])
-    lines = path.read_bytes().removeprefix(FORMATS[path.suffix].header).splitlines()
+    lines = path.read_bytes().removeprefix(encode_header(FORMATS[path.suffix])).splitlines()
     assert len(lines) == 2
     file.add([good("c.png")])
     assert path.read_bytes().splitlines()[-3:-1] == lines
@@ -45,7 +44,7 @@ def test_a_batch_is_in_the_file_as_soon_as_it_is_added(path: Path) -> None:
 
 def test_a_file_that_is_there_is_not_overwritten(path: Path) -> None:
     content = write(path, good("a.png"))
-    with pytest.raises(OutputError, match="is there already: go on with it by --resume"):
+    with pytest.raises(OutputError, match="already exists: resume it with --resume"):
         ResultsFile(path, resume=False)
     assert path.read_bytes() == content
 
@@ -67,7 +66,7 @@ def test_resuming_keeps_good_rows_and_drops_failed_ones(path: Path) -> None:
     assert [left.name for left in path.parent.iterdir()] == [path.name]
 
 
-def test_a_file_cut_off_anywhere_is_gone_on_with_from_its_last_whole_line(path: Path) -> None:
+def test_a_file_cut_off_anywhere_is_resumed_from_its_last_whole_line(path: Path) -> None:
     content = write(path, good("a.png"), good("图\n,片.png"))
     ends = [number + 1 for number, byte in enumerate(content) if byte == ord("\n")]
     rows = ends if path.suffix == ".jsonl" else ends[1:]
@@ -83,9 +82,11 @@ def test_a_file_cut_off_anywhere_is_gone_on_with_from_its_last_whole_line(path: 
 @pytest.mark.parametrize("content", [b"something else\n", b"\0" * 300 + b"\n", b"\xff\xfe\n"])
 def test_a_file_of_something_else_is_refused_and_left_alone(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(OutputError, match="is there already"):
+    with pytest.raises(OutputError, match="already exists"):
         ResultsFile(path, resume=False)
-    with pytest.raises(OutputError, match=r"no result of this client|another first line"):
+    with pytest.raises(
+        OutputError, match=r"isn't a result of this client|doesn't start with this client's header"
+    ):
         ResultsFile(path, resume=True)
     assert path.read_bytes() == content
     assert [left.name for left in path.parent.iterdir()] == [path.name]
@@ -95,11 +96,11 @@ def test_a_damaged_line_in_the_middle_is_named(path: Path) -> None:
     content = write(path, good("a.png"), good("b.png"), good("c.png"))
     path.write_bytes(content.replace(b"b.png", b"b.png\n"))
     line = 2 if path.suffix == ".jsonl" else 3
-    with pytest.raises(OutputError, match=f"line {line}: this is no result of this client's"):
+    with pytest.raises(OutputError, match=f"line {line} isn't a result of this client: name another file"):
         ResultsFile(path, resume=True)
 
 
-def test_a_picture_that_is_there_twice_is_counted_once(path: Path) -> None:
+def test_an_image_that_is_there_twice_is_counted_once(path: Path) -> None:
     write(path, good("a.png"), good("a.png"))
     assert [name for name, _ in ResultsFile(path, resume=True).earlier()] == ["a.png"]
 

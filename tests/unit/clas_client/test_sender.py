@@ -16,7 +16,7 @@ from scripted_service import Reply, envelope, predictions, scripted_service
 
 IMAGE = np.zeros((3, 4, 4), np.float32)
 ENTRY: dict[str, Any] = {"class_ids": [1], "scores": [0.5], "label_names": ["one"]}
-UNFIT_RESULTS: list[Any] = [
+INVALID_RESULTS: list[Any] = [
     {"prediction": [{}], "elapse": 1},
     {"prediction": ["text"], "elapse": 1},
     {"prediction": [{**ENTRY, "scores": ["x"]}], "elapse": 1},
@@ -108,7 +108,7 @@ def test_a_server_that_is_not_there_is_one_clear_line() -> None:
 def test_a_late_answer_is_waited_for_once() -> None:
     """The server is still at work on it: to ask again would only add to that."""
     with scripted_service(answer_late) as service:
-        with pytest.raises(ServiceError, match=r"gave no answer within 0\.2 s"):
+        with pytest.raises(ServiceError, match=r"didn't answer within 0\.2 s"):
             predict(service.url, timeout_s=0.2, retries=3)
         assert len(service.requests) == 1
 
@@ -143,7 +143,7 @@ def test_an_answer_that_breaks_off_is_one_clear_line() -> None:
     odd = Reply(b"this is not compressed", headers=(("Content-Encoding", "gzip"),))
     with (
         scripted_service(lambda _: odd) as service,
-        pytest.raises(ServiceError, match=r"broke off its answer: .+"),
+        pytest.raises(ServiceError, match=r"sent an incomplete or damaged answer: .+"),
     ):
         predict(service.url)
 
@@ -169,7 +169,7 @@ def test_a_server_that_hangs_up_is_one_clear_line() -> None:
 def test_a_server_that_is_too_slow_is_one_clear_line() -> None:
     with (
         scripted_service(answer_late) as service,
-        pytest.raises(ServiceError, match=r"gave no answer within 0\.1 s$"),
+        pytest.raises(ServiceError, match=r"didn't answer within 0\.1 s$"),
     ):
         predict(service.url, timeout_s=0.1)
 
@@ -182,13 +182,16 @@ def test_a_server_that_is_too_slow_is_one_clear_line() -> None:
             Reply(b"<h1>Bad Request</h1>", 400, "text/html"),
             "the server answered HTTP 400 (text/html), not JSON",
         ),
-        (Reply([1]), "the server answered HTTP 200 with something else: [1]"),
-        (Reply({"detail": "Not Found"}, 404), 'HTTP 404 with something else: {"detail": "Not Found"}'),
-        (Reply(envelope("x")), "the server's answer has no fit prediction and elapse"),
-        (Reply(envelope({"prediction": []})), "the server's answer has no fit prediction and elapse"),
-        (Reply(envelope(predictions(2))), "the server answered 2 results to 1 images"),
-        *((Reply(envelope(unfit)), "has no fit prediction and elapse") for unfit in UNFIT_RESULTS),
-        (Reply(envelope(predictions(1)), 500), "answered HTTP 500 with the status of a success"),
+        (Reply([1]), "the server answered HTTP 200 without status, msg and results: [1]"),
+        (
+            Reply({"detail": "Not Found"}, 404),
+            'HTTP 404 without status, msg and results: {"detail": "Not Found"}',
+        ),
+        (Reply(envelope("x")), "the server's answer has no valid prediction and elapse"),
+        (Reply(envelope({"prediction": []})), "the server's answer has no valid prediction and elapse"),
+        (Reply(envelope(predictions(2))), "the server returned 2 results for 1 images"),
+        *((Reply(envelope(invalid)), "has no valid prediction and elapse") for invalid in INVALID_RESULTS),
+        (Reply(envelope(predictions(1)), 500), "answered HTTP 500, but with the status of a success"),
         (Reply(b"[" * 100_000), "the server answered HTTP 200 (application/json), not JSON"),
         (Reply(b"9" * 5000), "the server answered HTTP 200 (application/json), not JSON"),
         (
@@ -201,7 +204,7 @@ def test_a_server_that_is_too_slow_is_one_clear_line() -> None:
             Reply(envelope(msg=envelope(status="101", msg="use_gpu came"))),
             "refused (status 101): use_gpu came",
         ),
-        (Reply(envelope(msg={"x": 1})), "with something else"),
+        (Reply(envelope(msg={"x": 1})), "without status, msg and results"),
     ],
 )
 def test_what_is_no_answer_is_one_clear_line(reply: Reply, message: str) -> None:
@@ -220,7 +223,7 @@ def test_results_within_msg_are_found() -> None:
 def test_images_of_different_shapes_are_refused_before_sending() -> None:
     with scripted_service() as service, closing(Sender(service.url, 10, 0)) as sender:
         with pytest.raises(
-            ServiceError, match=r"must have one shape; they have \[\(3, 4, 4\), \(3, 5, 5\)\]"
+            ServiceError, match=r"must have the same shape; they have \[\(3, 4, 4\), \(3, 5, 5\)\]"
         ):
             sender.predict([IMAGE, np.zeros((3, 5, 5), np.float32)], stacked_body)
         assert service.requests == []

@@ -155,7 +155,7 @@ def test_damaged_weights_leave_the_model_that_is_there_alone(
     [
         pytest.param({"_bn1.bias": None}, "no tensor _bn1.bias", id="missing"),
         pytest.param(
-            {"_blocks.16._bn0.bias": np.zeros(4, np.float32)}, "no place for _blocks.16", id="left over"
+            {"_blocks.16._bn0.bias": np.zeros(4, np.float32)}, "doesn't use _blocks.16", id="left over"
         ),
         pytest.param({"_fc.bias": np.zeros(999, np.float32)}, r"_fc.bias is float32 \[999\]", id="shape"),
         pytest.param({"_fc.bias": np.zeros(1000, np.int64)}, "_fc.bias is int64", id="type"),

@@ -68,7 +68,7 @@ def test_the_command_writes_utf8_lines_that_all_end(make_wheel: MakeWheel, tmp_p
         pytest.param(SYNSETS[:-1], ENTRIES, "999 different classes", id="too few classes"),
         pytest.param([*SYNSETS, "n00000001"], ENTRIES, "1001 different classes", id="too many classes"),
         pytest.param([*SYNSETS, SYNSETS[0]], ENTRIES, "1000 different classes in 1001", id="a class twice"),
-        pytest.param(SYNSETS, ENTRIES[:1500], "lacks n00002000", id="no lemmas for a class"),
+        pytest.param(SYNSETS, ENTRIES[:1500], "has no entry for n00002000", id="no lemmas for a class"),
         pytest.param(SYNSETS, [*ENTRIES, "n00003000 lemma"], "n00003000 lemma", id="no tab"),
         pytest.param(SYNSETS, [*ENTRIES, "n00003000\t"], "n00003000", id="empty lemmas"),
     ],

@@ -245,7 +245,7 @@ def test_bytes_after_the_end_are_an_error(read: Read) -> None:
     ("data", "message"),
     [
         pytest.param(b"PK\x03\x04" + bytes(60), "zip", id="newer format"),
-        pytest.param(b"\x89PNG\r\n\x1a\n" + bytes(60), "legacy", id="a picture"),
+        pytest.param(b"\x89PNG\r\n\x1a\n" + bytes(60), "legacy", id="an image"),
         pytest.param(b"Not Found", "legacy", id="a text"),
         pytest.param(b"", "legacy", id="nothing"),
         pytest.param(dump(MAGIC_NUMBER + 1), "magic number", id="other magic number"),

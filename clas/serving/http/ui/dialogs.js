@@ -1,12 +1,12 @@
-// The dialogs but for the camera's: the token, and the request as a program.
+// Dialogs for the token, and for the request as a command and a program.
 
 import { t, translate } from "./i18n.js";
-import { token } from "./service.js";
+import { token } from "./api.js";
 import { curl, python } from "./snippets.js";
 
 const $ = (id) => document.getElementById(id);
 
-/** Let the buttons that close a dialog do so. */
+/** Attach the handlers of the buttons that close a dialog or copy code. */
 export function prepareDialogs() {
   for (const button of document.querySelectorAll("dialog .close")) {
     button.addEventListener("click", () => button.closest("dialog").close());
@@ -19,8 +19,8 @@ export function prepareDialogs() {
 /**
  * Ask for a token.
  *
- * @param wasRefused Whether the last one was.
- * @returns The token, or null if the visitor gives none.
+ * @param wasRefused Whether the server refused the last one.
+ * @returns The token, or null if the user cancels.
  */
 export function askToken(wasRefused) {
   const dialog = $("token-dialog");
@@ -40,7 +40,7 @@ export function askToken(wasRefused) {
         given = value;
         dialog.close();
       } else {
-        say("tokenUnfit");
+        say("tokenInvalid");
         input.focus();
       }
     };
@@ -52,7 +52,7 @@ export function askToken(wasRefused) {
   });
 }
 
-/** Show the request of a picture. */
+/** Show the request for an image. */
 export function showRequest(file, topK) {
   $("curl").textContent = curl(file, topK);
   $("python").textContent = python(file, topK);
@@ -66,7 +66,7 @@ async function copy(button) {
   if (navigator.clipboard) {
     await navigator.clipboard.writeText(code.textContent).catch(() => select(code));
   } else {
-    select(code); // plain HTTP: browsers lend the clipboard to HTTPS and localhost only
+    select(code); // plain HTTP: browsers allow the clipboard on HTTPS and localhost only
     document.execCommand("copy");
   }
   translate($("request-dialog"));

@@ -1,4 +1,4 @@
-// The words of the page in both languages, and which of them is in use.
+// The texts of the page in both languages, and the current language.
 
 const LANGUAGE_KEY = "clas_system_language";
 
@@ -7,7 +7,7 @@ export const TEXTS = {
     title: "Image classification",
     switchLanguage: "中文",
     switchLanguageLabel: "切换到中文",
-    themeAuto: "Colours: as the system",
+    themeAuto: "Colours: system",
     themeLight: "Colours: light",
     themeDark: "Colours: dark",
     api: "API",
@@ -15,24 +15,24 @@ export const TEXTS = {
     stateReady: "Ready",
     stateLoading: "The model is loading",
     stateLocked: "Needs a token",
-    stateUnreachable: "Server out of reach",
-    add: "Add pictures",
+    stateUnreachable: "Server unreachable",
+    add: "Add images",
     dropHint: "Drop them here, or paste them with Ctrl+V.",
     formats: "JPEG, PNG, BMP or WebP, one or many.",
-    choose: "Choose pictures",
+    choose: "Choose images",
     camera: "Camera",
-    privacy: "Pictures go to this server and nowhere else.",
-    perPicture: "Results per picture",
+    privacy: "Images are sent to this server only.",
+    perImage: "Results per image",
     clear: "Remove all",
     summaryDone: "{done} of {all} done",
     summaryFailed: "{failed} failed",
-    waiting: "Waiting for its turn",
-    sending: "Being classified",
+    waiting: "Waiting",
+    sending: "Classifying",
     retrying: "The server is busy; trying again",
     remove: "Remove {name}",
     request: "Request",
-    requestLabel: "Request of {name}",
-    requestTitle: "The same request by program",
+    requestLabel: "Request for {name}",
+    requestTitle: "Send this request from code",
     requestToken: "TOKEN stands for your token.",
     copy: "Copy",
     copied: "Copied",
@@ -40,7 +40,7 @@ export const TEXTS = {
     again: "Try again",
     resultsOf: "Results for {name}",
     classNumber: "Class {id}",
-    noResults: "The model names no class for this picture.",
+    noResults: "The model found no class for this image.",
     total: "{ms} ms",
     phase_prepare: "decode",
     phase_queue: "queue",
@@ -53,20 +53,20 @@ export const TEXTS = {
     error_unavailable: "The server is too busy",
     error_server: "The server failed",
     error_unreachable: "The server can't be reached",
-    error_unreachableDetail: "Check the network, or whether the file can still be read.",
-    noPictures: "There is no picture in what was dropped.",
-    tokenTitle: "This server wants a token",
+    error_unreachableDetail: "Check the network, and that the file is still readable.",
+    noImages: "No image was dropped.",
+    tokenTitle: "This server needs a token",
     tokenText: "It is kept for this tab only and forgotten when the tab is closed.",
     tokenField: "Bearer token",
     tokenRefused: "The server doesn't accept this token.",
-    tokenUnfit: "A token has no blanks and only ASCII characters.",
+    tokenInvalid: "A token has only ASCII characters and no spaces.",
     tokenUse: "Use token",
     tokenForget: "Forget token",
     cancel: "Cancel",
-    cameraTitle: "Take a picture",
-    cameraTake: "Take picture",
+    cameraTitle: "Take a photo",
+    cameraTake: "Take photo",
     cameraFailed: "The camera can't be used: {reason}",
-    about: "What runs here",
+    about: "About this service",
     modelName: "Model",
     modelClasses: "Classes",
     modelInput: "Input",
@@ -101,7 +101,7 @@ export const TEXTS = {
     choose: "选择图片",
     camera: "拍照",
     privacy: "图片只发送到本服务器。",
-    perPicture: "每张图片的结果数",
+    perImage: "每张图片的结果数",
     clear: "全部移除",
     summaryDone: "已完成 {done} / {all}",
     summaryFailed: "失败 {failed}",
@@ -133,12 +133,12 @@ export const TEXTS = {
     error_server: "服务器出错",
     error_unreachable: "无法连接服务器",
     error_unreachableDetail: "请检查网络，或文件是否仍可读取。",
-    noPictures: "拖入的内容里没有图片。",
+    noImages: "拖入的内容里没有图片。",
     tokenTitle: "此服务器需要令牌",
     tokenText: "令牌只为当前标签页保存，关闭标签页后即清除。",
     tokenField: "Bearer 令牌",
     tokenRefused: "服务器不接受这个令牌。",
-    tokenUnfit: "令牌只含 ASCII 字符，且没有空格。",
+    tokenInvalid: "令牌只含 ASCII 字符，且没有空格。",
     tokenUse: "使用令牌",
     tokenForget: "清除令牌",
     cancel: "取消",
@@ -163,7 +163,7 @@ export const TEXTS = {
   },
 };
 
-/** The first of the browser's languages that the page has. */
+/** The first of the user's languages that the page supports. */
 function preferred() {
   const wanted = [localStorage.getItem(LANGUAGE_KEY), ...navigator.languages];
   const known = wanted.map((tag) => (tag ?? "").slice(0, 2).toLowerCase());
@@ -172,17 +172,17 @@ function preferred() {
 
 let language = preferred();
 
-/** The language in use: "en" or "zh". */
+/** The current language: "en" or "zh". */
 export function currentLanguage() {
   return language;
 }
 
-/** The text of this key, with what stands in braces filled in. */
+/** The text for a key, with the placeholders in braces filled in. */
 export function t(key, values = {}) {
   return TEXTS[language][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-/** Put the texts into all elements below `root` that name one: data-text, data-label (for aria-label). */
+/** Set the texts of all elements below `root` with data-text or data-label (for aria-label). */
 export function translate(root) {
   for (const element of root.querySelectorAll("[data-text]")) {
     element.textContent = t(element.dataset.text);
@@ -193,13 +193,13 @@ export function translate(root) {
   }
 }
 
-/** Take the other language, and keep that for later visits. */
+/** Switch to the other language, and store the choice. */
 export function switchLanguage() {
   language = language === "en" ? "zh" : "en";
   localStorage.setItem(LANGUAGE_KEY, language);
 }
 
-/** A number of bytes for people. */
+/** Format a number of bytes. */
 export function formatBytes(bytes) {
   const units = ["B", "KB", "MB", "GB", "TB"];
   let value = bytes;
@@ -211,12 +211,12 @@ export function formatBytes(bytes) {
   return `${formatNumber(value, value < 10 && unit ? 1 : 0)} ${units[unit]}`;
 }
 
-/** A number for people, with at most so many digits after the point. */
+/** Format a number with at most `digits` decimals. */
 export function formatNumber(value, digits = 0) {
   return new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
 }
 
-/** A score: as a percentage, or as it is where the model's scores are no shares of one. */
+/** Format a score, as a percentage if the model's scores are between 0 and 1. */
 export function formatScore(score, isShare) {
   const options = isShare
     ? { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 }

@@ -1,13 +1,13 @@
-// The request of a picture, for a shell and for Python.
+// The request for an image as a shell command and as a Python program.
 
-import { mediaType, predictUrl, token } from "./service.js";
+import { mediaType, predictUrl, token } from "./api.js";
 
-/** Between single quotes, as a shell reads it. */
+/** Quote a text for the shell, in single quotes. */
 function quoted(text) {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** A command that sends the same request. */
+/** A curl command that sends the same request. */
 export function curl(file, topK) {
   const lines = [`curl -s ${quoted(predictUrl(topK).href)}`, `-H ${quoted(`Content-Type: ${mediaType(file)}`)}`];
   if (token()) {
@@ -17,7 +17,7 @@ export function curl(file, topK) {
   return lines.join(" \\\n  ");
 }
 
-/** A program that does. What JSON writes as a text, Python reads as the same text. */
+/** A Python program that sends it. JSON strings are valid in Python, with the same value. */
 export function python(file, topK) {
   const headers = { "Content-Type": mediaType(file) };
   if (token()) {

@@ -15,8 +15,8 @@ pytestmark = pytest.mark.usefixtures("logger_as_it_was")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three pictures, of the classes 0 to 2 for the tiny model."""
-    directory = tmp_path / "pictures"
+    """Three images, of the classes 0 to 2 for the tiny model."""
+    directory = tmp_path / "images"
     directory.mkdir()
     for channel in range(3):
         image = np.zeros((32, 32, 3), np.uint8)
@@ -70,14 +70,14 @@ def test_a_broken_file_has_its_own_line_and_the_status_is_1(
     )
 
 
-def test_a_folder_without_pictures_is_told(
+def test_a_folder_without_images_is_an_error(
     tmp_path: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "notes.txt").touch()
     assert main([str(tmp_path), *flags, "--format", "csv"]) == 1
     shown = capsys.readouterr()
-    assert shown.out == "file,rank,class_id,label_name,score,error\n"
-    assert shown.err == f"ERROR: there is no picture in {tmp_path}\n"
+    assert shown.out == "file,class_id,label_name,score,class_ids,label_names,scores,error\n"
+    assert shown.err == f"ERROR: there is no image in {tmp_path}\n"
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_what_ends_the_run_is_told_in_one_line(
         (["x" * 300], "File name too long"),
         ([".", "--inference_model", "x"], "unrecognized arguments: --inference_model x"),
         ([".", "--format", "xml"], "invalid choice: 'xml'"),
-        ([".", "--top_k", "many"], "'many' is no whole number from 1"),
-        ([".", "--enable_mkldnn", "yes"], "'yes' is neither true nor false"),
+        ([".", "--top_k", "many"], "'many' is not a whole number of at least 1"),
+        ([".", "--enable_mkldnn", "maybe"], "'maybe' is neither true nor false"),
     ],
 )
 def test_wrong_arguments_are_told_in_one_line(

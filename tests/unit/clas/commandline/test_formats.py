@@ -4,7 +4,7 @@ import json
 import pytest
 
 from clas.commandline.formats import FORMATS
-from clas.output.topk import Prediction, failed_prediction
+from clas.output.base import Prediction, failed_prediction
 
 CAT: Prediction = {
     "class_ids": [282, 7],
@@ -17,7 +17,8 @@ NAME = "图, 片.jpg"
 
 
 def lines(form: str, prediction: Prediction) -> list[str]:
-    return [*FORMATS[form].header, *FORMATS[form].lines(NAME, prediction)]
+    header = FORMATS[form].header
+    return [*([header] if header else []), *FORMATS[form].lines(NAME, prediction)]
 
 
 def test_text_has_a_line_for_each_class_and_none_for_a_failure() -> None:
@@ -32,25 +33,29 @@ def test_json_has_an_object_a_line_with_the_entry_as_the_service_answers_it(pred
     assert json.loads(line) == {"file": NAME, **prediction}
 
 
-def test_csv_has_a_row_for_each_class_and_one_for_a_failure() -> None:
-    assert list(csv.DictReader(lines("csv", CAT))) == [
-        {
-            "file": NAME,
-            "rank": str(rank),
-            "class_id": class_id,
-            "label_name": label,
-            "score": score,
-            "error": "",
-        }
-        for rank, class_id, label, score in [(1, "282", "tiger cat", "0.5"), (2, "7", 'a "猫", 狗', "0.25")]
-    ]
+def test_csv_has_a_row_for_each_image() -> None:
+    [row] = csv.DictReader(lines("csv", CAT))
+    assert (row["file"], row["class_id"], row["label_name"], row["score"]) == (
+        NAME,
+        "282",
+        "tiger cat",
+        "0.5",
+    )
+    assert json.loads(row["label_names"]) == CAT["label_names"]
     [failed] = csv.DictReader(lines("csv", FAILED))
     assert (failed["file"], failed["error"], failed["class_id"]) == (NAME, "it is damaged", "")
 
 
-def test_a_picture_that_no_label_is_found_for_has_its_line_in_every_form() -> None:
+def test_csv_is_safe_to_open_in_a_spreadsheet() -> None:
+    evil: Prediction = {"class_ids": [1], "scores": [1.0], "label_names": ["=1+1"]}
+    [row] = FORMATS["csv"].lines("=2+2", evil)
+    [cells] = csv.reader([row])
+    assert (cells[0], cells[2]) == ("\\=2+2", "\\=1+1")
+
+
+def test_an_image_of_no_class_has_its_line_in_every_form() -> None:
     none: Prediction = {"class_ids": [], "scores": [], "label_names": []}
     assert lines("text", none) == [f"{NAME}:"]
     assert json.loads(lines("json", none)[0]) == {"file": NAME, **none}
     [row] = csv.DictReader(lines("csv", none))
-    assert row == {"file": NAME, "rank": "", "class_id": "", "label_name": "", "score": "", "error": ""}
+    assert (row["file"], row["class_id"], row["class_ids"], row["error"]) == (NAME, "", "[]", "")

@@ -24,7 +24,7 @@ def test_a_folder_is_walked_recursively_in_sorted_order_whatever_the_case(tmp_pa
 
 
 def test_a_file_that_is_named_is_taken_whatever_its_ending(tmp_path: Path) -> None:
-    assert list(find_images(tmp_path / "picture", refuse)) == [tmp_path / "picture"]
+    assert list(find_images(tmp_path / "image", refuse)) == [tmp_path / "image"]
 
 
 def test_a_pipe_is_no_image(tmp_path: Path) -> None:

@@ -119,17 +119,17 @@ def test_a_file_without_both_parts_changes_nothing(tmp_path: Path) -> None:
     [
         (
             operations(RESIZE, {"RandFlipImage": {"flip_code": 1}}),
-            "an operation 'RandFlipImage', which isn't",
+            "an operation 'RandFlipImage', which is not supported",
         ),
         (operations({"ResizeImage": {"size": 32, "keep": 1}}, TO_CHW), "ResizeImage has an option 'keep'"),
         (operations({"ResizeImage": {}}, TO_CHW), "ResizeImage takes either resize_short or size"),
         (operations({"ResizeImage": 5}, TO_CHW), "ResizeImage is 5; it takes an object"),
-        (operations(5), "transform_ops holds 5; it takes one operation an entry"),
+        (operations(5), "transform_ops holds 5; it takes one operation per entry"),
         (operations(CROP, TO_CHW), "transform_ops has no ResizeImage"),
         (operations(RESIZE, CROP), "transform_ops has no ToCHWImage"),
         (operations(RESIZE, TO_CHW), "CropImage is missing"),
         (operations(CROP, RESIZE, TO_CHW), "transform_ops has CropImage, ResizeImage, ToCHWImage; it takes"),
-        (operations(RESIZE, CROP, CROP, TO_CHW), "each once"),
+        (operations(RESIZE, CROP, CROP, TO_CHW), "in this order, each at most once"),
         (
             operations({"ResizeImage": {"size": 40}}, CROP, TO_CHW),
             "CropImage after ResizeImage.size must have",
@@ -139,12 +139,12 @@ def test_a_file_without_both_parts_changes_nothing(tmp_path: Path) -> None:
         (operations(RESIZE, CROP, TO_CHW, {"KeepKeys": {"keep_keys": ["x"]}}), "KeepKeys.keep_keys is ['x']"),
         (
             operations({"DecodeImage": {"to_rgb": False}}, RESIZE, CROP, TO_CHW),
-            "DecodeImage.to_rgb is False; only True",
+            "DecodeImage.to_rgb is False; only True is supported",
         ),
         (operations(RESIZE, {"NormalizeImage": {"channel_num": 4}}), "transform_ops has no ToCHWImage"),
         (
             operations(RESIZE, CROP, {"NormalizeImage": {"channel_num": 4}}, TO_CHW),
-            "channel_num is 4; only 3",
+            "channel_num is 4; only 3 is supported",
         ),
         (
             operations(RESIZE, CROP, {"NormalizeImage": {"std": [0, 1, 1]}}, TO_CHW),
@@ -168,7 +168,7 @@ def test_a_file_without_both_parts_changes_nothing(tmp_path: Path) -> None:
             operations(RESIZE, {"CropImage": {"size": []}}, TO_CHW),
             "CropImage.size is []; it takes a number, or",
         ),
-        ({"PostProcess": {"main_indicator": ["Topk"]}}, "PostProcess has ['Topk'], which isn't known here"),
+        ({"PostProcess": {"main_indicator": ["Topk"]}}, "PostProcess has ['Topk'], which is not supported"),
         ({"PostProcess": {1: None, 2: None}}, "PostProcess has 1, 2; main_indicator must name one of them"),
         ({"PreProcess": 5}, "PreProcess is 5; it takes an object"),
         ({"PreProcess": {"transform_ops": {}}}, "transform_ops is {}; it takes a list of operations"),
@@ -177,13 +177,13 @@ def test_a_file_without_both_parts_changes_nothing(tmp_path: Path) -> None:
         ({"PostProcess": {"Topk": {"label_list": "cat"}}}, "label_list takes a list of names"),
         (
             {"PostProcess": {"Topk": {"label_list": ["yes", True]}}},
-            "label_list has True, which is no text: put",
+            "label_list has True, which is not a string: put",
         ),
-        ({"PostProcess": {"Topk": {"k": 5}}}, "Topk has an option 'k', which isn't known here"),
-        ({"PostProcess": {"Rotate": None}}, "PostProcess has 'Rotate', which isn't known here"),
+        ({"PostProcess": {"Topk": {"k": 5}}}, "Topk has an option 'k', which is not supported"),
+        ({"PostProcess": {"Rotate": None}}, "PostProcess has 'Rotate', which is not supported"),
         (
             {"PostProcess": {"main_indicator": "Rotate", "Topk": None}},
-            "PostProcess has 'Rotate', which isn't",
+            "PostProcess has 'Rotate', which is not supported",
         ),
         (
             {"PostProcess": {"Topk": None, "SavePreLabel": {}}},
@@ -193,14 +193,20 @@ def test_a_file_without_both_parts_changes_nothing(tmp_path: Path) -> None:
             {"PostProcess": {"ThreshOutput": {"threshold": 2}}},
             "threshold is 2; it takes a number from 0 to 1",
         ),
-        ({"PostProcess": {"ThreshOutput": {"topk": 2}}}, "ThreshOutput has an option 'topk', which isn't"),
-        ({"PostProcess": {"MultiLabelThreshOutput": {"delimiter": ","}}}, "delimiter is ','; only None"),
-        ([1], "holds no object"),
-        ("a: [", "is no YAML: while parsing"),
-        ("a: !!python/object:os.system {}", "is no YAML: could not determine a constructor"),
+        (
+            {"PostProcess": {"ThreshOutput": {"topk": 2}}},
+            "ThreshOutput has an option 'topk', which is not supported",
+        ),
+        (
+            {"PostProcess": {"MultiLabelThreshOutput": {"delimiter": ","}}},
+            "delimiter is ','; only None is supported",
+        ),
+        ([1], "is not an object; it takes PreProcess"),
+        ("a: [", "is not valid YAML: while parsing"),
+        ("a: !!python/object:os.system {}", "is not valid YAML: could not determine a constructor"),
     ],
 )
-def test_what_is_not_known_is_refused_with_file_and_name(
+def test_an_invalid_or_unsupported_entry_is_refused_with_file_and_name(
     tmp_path: Path, content: object, message: str
 ) -> None:
     with pytest.raises(ModelConfigError, match=re.escape(message)) as caught:
@@ -211,7 +217,7 @@ def test_what_is_not_known_is_refused_with_file_and_name(
 
 def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "inference.yml").write_bytes("a: 公鸡".encode("gbk"))
-    with pytest.raises(ModelConfigError, match="is no YAML: 'utf-8' codec can't decode"):
+    with pytest.raises(ModelConfigError, match="is not valid YAML: 'utf-8' codec can't decode"):
         read_inference_yml(tmp_path)
 
 

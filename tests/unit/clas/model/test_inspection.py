@@ -37,7 +37,7 @@ def test_a_truncated_program_is_refused(
     whole = files(tiny_model if suffix == "pdmodel" else tiny_json_model, suffix).program.read_bytes()
     damaged = files(tmp_path, suffix)
     damaged.program.write_bytes(whole[:keep])
-    with pytest.raises(ModelLoadError, match=r"is damaged or no Paddle model|is no image classifier"):
+    with pytest.raises(ModelLoadError, match=r"is damaged or not a Paddle model|is not an image classifier"):
         read_input_shape(damaged)
 
 
@@ -62,7 +62,7 @@ def test_any_changed_byte_ends_in_our_error_or_in_none(
 def test_json_that_is_no_program_is_refused(tmp_path: Path, text: str) -> None:
     other = files(tmp_path, "json")
     other.program.write_text(text)
-    with pytest.raises(ModelLoadError, match="is damaged or no Paddle model"):
+    with pytest.raises(ModelLoadError, match="is damaged or not a Paddle model"):
         read_input_shape(other)
 
 
@@ -70,7 +70,7 @@ def test_json_that_is_no_program_is_refused(tmp_path: Path, text: str) -> None:
 def test_another_kind_of_file_is_refused(tmp_path: Path, suffix: str) -> None:
     other = files(tmp_path, suffix)
     other.program.write_text(json.dumps({"program": {"regions": []}}))
-    with pytest.raises(ModelLoadError, match="is damaged or no Paddle model"):
+    with pytest.raises(ModelLoadError, match="is damaged or not a Paddle model"):
         read_input_shape(other)
 
 
@@ -83,7 +83,7 @@ def test_a_missing_program_is_refused(tmp_path: Path) -> None:
 def test_an_input_that_is_no_image_is_refused(tmp_path: Path, suffix: str) -> None:
     write_model(tmp_path, lambda x: x, input_shape=(None, 7), json=suffix == "json")
     with pytest.raises(
-        ModelLoadError, match=r"is no image classifier: its inputs have the shapes \[\[-1, 7\]\]"
+        ModelLoadError, match=r"is not an image classifier: its inputs have the shapes \[\[-1, 7\]\]"
     ):
         read_input_shape(files(tmp_path, suffix))
 
@@ -124,3 +124,16 @@ def test_values_of_a_type_unknown_here_are_left_to_paddle(tmp_path: Path) -> Non
     later = files(tmp_path)
     later.weights.write_bytes(struct.pack("<IQIi", 0, 0, 0, len(described)) + described)
     check_weights(later)
+
+
+def test_a_negative_size_is_refused_instead_of_followed(tmp_path: Path) -> None:
+    damaged = files(tmp_path)
+    damaged.weights.write_bytes(struct.pack("<IQIi", 0, 0, 0, -1))
+    with pytest.raises(ModelLoadError, match="not a weights file: a description of -1 bytes"):
+        check_weights(damaged)
+    tensor = framework_pb2.VarType.TensorDesc(data_type=framework_pb2.VarType.INT8, dims=[-33])
+    described = tensor.SerializeToString()
+    assert len(described) == 13
+    damaged.weights.write_bytes(struct.pack("<IQIi", 0, 0, 0, len(described)) + described)
+    with pytest.raises(ModelLoadError, match=r"not a weights file: a tensor of shape \[-33\]"):
+        check_weights(damaged)

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from clas.errors import RequestError, SettingsError
-from clas.output.threshold import MultiLabelThreshOutput, ThreshOutput, make_output
-from clas.output.topk import Topk
-from clas.settings import Settings
+from clas.output.threshold import MultiLabelThreshOutput, ThreshOutput
 
 LABELS = {0: "nobody", 1: "someone"}
 SEVERAL = np.array([[0.7, 0.1, 0.9], [0.2, 0.1, 0.3], [0.8, 0.8, 0.7]], np.float32)
@@ -52,12 +50,3 @@ def test_results_are_plain_python_numbers() -> None:
         entry = output(np.array([[0.4, 0.6]], np.float32), 2)[0]
         assert {type(class_id) for class_id in entry["class_ids"]} == {int}
         assert {type(score) for score in entry["scores"]} == {float}
-
-
-def test_the_main_indicator_names_the_output() -> None:
-    chosen = [
-        type(make_output(Settings(main_indicator=name), 2, {}))
-        for name in ("Topk", "ThreshOutput", "MultiLabelThreshOutput")
-    ]
-    assert chosen == [Topk, ThreshOutput, MultiLabelThreshOutput]
-    assert make_output(Settings(topk=9), 2, {}).k == 2

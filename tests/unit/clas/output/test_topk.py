@@ -1,10 +1,7 @@
-import re
-
 import numpy as np
 import pytest
 
-from clas.errors import RequestError
-from clas.output.topk import Topk, failed_prediction
+from clas.output.topk import Topk
 
 SCORES = np.array([[0.1, 0.6, 0.3], [0.3333333, 0.3333333, 0.3333334]], np.float32)
 
@@ -44,25 +41,3 @@ def test_without_labels_label_names_is_empty() -> None:
 
 def test_a_class_without_a_label_has_an_empty_name() -> None:
     assert Topk(2, 3, {1: "one"})(SCORES, 2)[0]["label_names"] == ["one", ""]
-
-
-def test_the_default_k_stands_in_for_none() -> None:
-    assert Topk(2, 3, {}).check(None) == 2
-    assert Topk(2, 3, {}).check(3) == 3
-
-
-@pytest.mark.parametrize("top_k", [0, -1, 4, True, 2.0, "2", [1]])
-def test_an_unfit_top_k_is_refused(top_k: object) -> None:
-    with pytest.raises(
-        RequestError, match=re.escape(f"top_k is {top_k!r}; it takes a whole number from 1 to 3")
-    ):
-        Topk(2, 3, {}).check(top_k)
-
-
-def test_a_failed_image_has_empty_lists_and_its_error() -> None:
-    assert dict(failed_prediction("why")) == {
-        "class_ids": [],
-        "scores": [],
-        "label_names": [],
-        "error": "why",
-    }

@@ -7,6 +7,7 @@ import pytest
 
 from clas.serving import cli, log
 from clas.serving.options import NAMES
+from clas.settings import SETTING_NAMES
 
 
 @pytest.fixture(autouse=True)
@@ -21,12 +22,17 @@ def as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         logger.setLevel(level)
 
 
-def test_every_option_has_a_flag_with_a_help_text(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
+def test_every_option_and_every_setting_has_a_flag_with_a_help_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    [commands] = [action for action in cli._parser()._actions if isinstance(action.choices, dict)]
+    helps = {action.dest: action.help for action in commands.choices["start"]._actions}  # type: ignore[index]
+    assert set(helps) == {*NAMES, *SETTING_NAMES, "config", "modules", "help"}
+    assert all(helps.values())
+    with pytest.raises(SystemExit, match="0"):
         cli.main(["start", "--help"])
     shown = capsys.readouterr().out
-    assert all(f"--{name}" in shown for name in NAMES)
-    assert set(NAMES) == set(cli._HELP)
+    assert all(f"--{name}" in shown for name in helps)
 
 
 @pytest.mark.parametrize("arguments", [[], ["begin"], ["start", "--port", "x"], ["start", "--prot", "1"]])
@@ -58,7 +64,7 @@ def test_what_cannot_be_started_is_said_in_one_line(
 
 def test_stop_knows_no_server_that_was_never_started(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["stop", "-p", "12345"]) == 1
-    assert capsys.readouterr().err == "no server of clas_system is known at port 12345\n"
+    assert capsys.readouterr().err == "no server of clas_system was started at port 12345 by this user\n"
 
 
 def test_lists_of_numbers_are_given_with_commas() -> None:

@@ -1,4 +1,3 @@
-import argparse
 import json
 import logging
 import re
@@ -7,20 +6,22 @@ from typing import Any
 
 import pytest
 
-from clas.engine.paddle_config import NO_FORKED_GPU, available_cores
+from clas.engine.devices import NO_FORKED_GPU, available_cores
 from clas.errors import DeviceError, SettingsError
-from clas.serving.launch import Plan, make_plan
+from clas.serving.launch import Launch, plan_in_process, plan_launch, share_cores
+from clas.serving.options import ServerOptions
 from clas.settings import load_settings
 
+GIB = 2**30
 MODULE: dict[str, Any] = {"init_args": {}, "predict_args": {}}
 
 
-def plan_of(**flags: object) -> Plan:
+def launch_of(**flags: object) -> Launch:
     """What is planned for these flags; without `config` and `modules`, for -m clas_system."""
     if "config" not in flags:
         flags.setdefault("modules", ["clas_system"])
-    nothing: dict[str, object] = {"config": None, "modules": None, "port": None, "workers": None}
-    return make_plan(argparse.Namespace(command="start", **{**nothing, **flags}))
+    nothing: dict[str, object] = {"config": None, "port": None, "workers": None}
+    return plan_launch({"command": "start", **nothing, **flags})
 
 
 def written(directory: Path, content: object) -> str:
@@ -29,36 +30,36 @@ def written(directory: Path, content: object) -> str:
     return str(file)
 
 
-def plan_of_file(
+def launch_of_file(
     directory: Path,
     init_args: object = None,
     predict_args: object = None,
     *,
     flags: Any = None,
     **top: object,
-) -> Plan:
+) -> Launch:
     module = {"init_args": init_args or {}, "predict_args": predict_args or {}}
     content = {"modules_info": {"clas_system": module}, **top}
-    return plan_of(config=written(directory, content), **(flags or {}))
+    return launch_of(config=written(directory, content), **(flags or {}))
 
 
 def test_the_modules_name_alone_starts_one_process_with_the_defaults() -> None:
-    plan = plan_of()
-    assert plan.options.port == 8866
-    assert plan.settings == load_settings({})
-    assert (plan.devices, plan.num_workers) == ((), 0)
+    launch = launch_of()
+    assert launch.options.port == 8866
+    assert launch.settings == load_settings({})
+    assert (launch.devices, launch.num_workers) == ((), 0)
 
 
 def test_flags_are_the_options() -> None:
-    plan = plan_of(port=9000, timeout_s=5.0, use_multiprocess=True, workers=3)
-    assert (plan.options.port, plan.options.timeout_s, plan.num_workers) == (9000, 5, 3)
+    launch = launch_of(port=9000, timeout_s=5.0, use_multiprocess=True, workers=3)
+    assert (launch.options.port, launch.options.timeout_s, launch.num_workers) == (9000, 5, 3)
 
 
 def test_the_repositorys_own_file_is_read(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    plan = plan_of(config=str(repository / "config.json"))
-    assert (plan.options.port, plan.options.workers, plan.num_workers) == (8866, 2, 0)
-    assert (plan.settings.use_gpu, plan.settings.enable_mkldnn, plan.devices) == (True, False, ("3",))
+    launch = launch_of(config=str(repository / "config.json"))
+    assert (launch.options.port, launch.options.workers, launch.num_workers) == (8866, 2, 0)
+    assert (launch.settings.use_gpu, launch.settings.enable_mkldnn, launch.devices) == (True, False, ("3",))
 
 
 def test_the_file_wins_over_hubs_flags_even_where_it_says_nothing(
@@ -73,9 +74,9 @@ def test_the_file_wins_over_hubs_flags_even_where_it_says_nothing(
         "modules": ["another"],
     }
     with caplog.at_level(logging.WARNING, "clas_system"):
-        plan = plan_of_file(tmp_path, port=9001, flags=flags)
-    assert (plan.options.port, plan.options.workers, plan.options.use_multiprocess) == (9001, 0, False)
-    assert (plan.settings.use_gpu, plan.options.gpu, plan.devices) == (False, "", ())
+        launch = launch_of_file(tmp_path, port=9001, flags=flags)
+    assert (launch.options.port, launch.options.workers, launch.options.use_multiprocess) == (9001, 0, False)
+    assert (launch.settings.use_gpu, launch.options.gpu, launch.devices) == (False, "", ())
     ignored = [record.getMessage() for record in caplog.records]
     assert sorted(ignored) == sorted(f"--{name} is ignored: {tmp_path}/config.json wins" for name in flags)
 
@@ -83,30 +84,30 @@ def test_the_file_wins_over_hubs_flags_even_where_it_says_nothing(
 def test_our_own_flags_stand_in_for_what_the_file_does_not_say(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    plan = plan_of_file(tmp_path, timeout_s=7, flags={"timeout_s": 8.0, "batch_wait_ms": 4.0})
-    assert (plan.options.timeout_s, plan.options.batch_wait_ms) == (7, 4)
+    launch = launch_of_file(tmp_path, timeout_s=7, flags={"timeout_s": 8.0, "batch_wait_ms": 4.0})
+    assert (launch.options.timeout_s, launch.options.batch_wait_ms) == (7, 4)
     assert not caplog.records
 
 
 def test_init_args_are_the_settings_and_predict_args_beat_them(tmp_path: Path) -> None:
-    plan = plan_of_file(tmp_path, {"version": "1.0.0", "topk": 3, "crop_size": 200}, {"top_k": 2})
-    assert (plan.settings.topk, plan.settings.crop_size) == (2, 200)
-    assert plan_of_file(tmp_path, {"topk": 3}, {"top_k": None}).settings.topk == 3
-    assert plan_of_file(tmp_path, {"topk": 3}).settings.topk == 3
-    assert plan_of(config=written(tmp_path, {"modules_info": {"clas_system": {}}})).settings.topk == 5
+    launch = launch_of_file(tmp_path, {"version": "1.0.0", "topk": 3, "crop_size": 200}, {"top_k": 2})
+    assert (launch.settings.topk, launch.settings.crop_size) == (2, 200)
+    assert launch_of_file(tmp_path, {"topk": 3}, {"top_k": None}).settings.topk == 3
+    assert launch_of_file(tmp_path, {"topk": 3}).settings.topk == 3
+    assert launch_of(config=written(tmp_path, {"modules_info": {"clas_system": {}}})).settings.topk == 5
 
 
 @pytest.mark.parametrize("modules", [["clas_system"], ["clas_system==1.0.0"]])
 def test_the_version_may_be_named(tmp_path: Path, modules: list[str]) -> None:
-    assert plan_of(modules=modules) == plan_of_file(tmp_path, {"version": "1.0.0"}) == plan_of()
-    assert plan_of_file(tmp_path, {"version": None}) == plan_of()
+    assert launch_of(modules=modules) == launch_of_file(tmp_path, {"version": "1.0.0"}) == launch_of()
+    assert launch_of_file(tmp_path, {"version": None}) == launch_of()
 
 
 @pytest.mark.parametrize("number", ["2.0.0", "1.0", 1])
 def test_another_version_is_refused(tmp_path: Path, number: object) -> None:
     message = re.escape(f"version is {number!r}; clas_system here has '1.0.0'")
     with pytest.raises(SettingsError, match=message):
-        plan_of_file(tmp_path, {"version": number})
+        launch_of_file(tmp_path, {"version": number})
 
 
 @pytest.mark.parametrize(
@@ -121,15 +122,15 @@ def test_another_version_is_refused(tmp_path: Path, number: object) -> None:
 )
 def test_other_modules_are_refused(modules: list[str] | None, message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)):
-        plan_of(modules=modules)
+        launch_of(modules=modules)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no JSON: Expecting property name"),
-        ("", "is no JSON: "),
-        ([1], "holds no object"),
+        ("{", "is not valid JSON: Expecting property name"),
+        ("", "is not valid JSON: "),
+        ([1], "is not an object"),
         ({}, "has no modules_info"),
         ({"prot": 1}, "has an unknown name 'prot'; did you mean 'port'?"),
         ({"modules_info": MODULE, "max_request_byte": 1}, "did you mean 'max_request_bytes'?"),
@@ -171,17 +172,17 @@ def test_other_modules_are_refused(modules: list[str] | None, message: str) -> N
         ),
     ],
 )
-def test_an_unfit_file_is_refused_with_what_to_do(tmp_path: Path, content: object, message: str) -> None:
+def test_an_invalid_file_is_refused_with_what_to_do(tmp_path: Path, content: object, message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)):
-        plan_of(config=written(tmp_path, content))
+        launch_of(config=written(tmp_path, content))
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=rf"configuration file {tmp_path}/none can't be read: No such"):
-        plan_of(config=str(tmp_path / "none"))
+        launch_of(config=str(tmp_path / "none"))
     (tmp_path / "latin").write_bytes(b'"\xe4"')
-    with pytest.raises(SettingsError, match=rf"the configuration file {tmp_path}/latin is no JSON"):
-        plan_of(config=str(tmp_path / "latin"))
+    with pytest.raises(SettingsError, match=rf"the configuration file {tmp_path}/latin is not valid JSON"):
+        launch_of(config=str(tmp_path / "latin"))
 
 
 @pytest.mark.parametrize(
@@ -204,10 +205,10 @@ def test_each_gpu_that_is_named_gets_a_worker(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if environment is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", environment)
-    plan = plan_of(**flags)
-    assert (plan.devices, plan.num_workers) == (devices, num_workers)
-    assert plan.settings.use_gpu is bool(devices)
-    assert plan.settings.cpu_num_threads == 0
+    launch = launch_of(**flags)
+    assert (launch.devices, launch.num_workers) == (devices, num_workers)
+    assert launch.settings.use_gpu is bool(devices)
+    assert launch.settings.cpu_num_threads == 0
 
 
 @pytest.mark.parametrize(
@@ -221,8 +222,8 @@ def test_each_gpu_that_is_named_gets_a_worker(
 def test_the_file_names_gpus_too(
     tmp_path: Path, init_args: dict[str, object], top: dict[str, object]
 ) -> None:
-    plan = plan_of_file(tmp_path, init_args, **top)
-    assert (plan.settings.use_gpu, plan.devices, plan.num_workers) == (True, ("0", "1"), 2)
+    launch = launch_of_file(tmp_path, init_args, **top)
+    assert (launch.settings.use_gpu, launch.devices, launch.num_workers) == (True, ("0", "1"), 2)
 
 
 @pytest.mark.parametrize("gpu", ["", "0", "0,1"])
@@ -231,36 +232,36 @@ def test_gpu_and_use_multiprocess_are_refused_with_what_to_use(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     with pytest.raises(SettingsError, match=f"^{re.escape(NO_FORKED_GPU)}; --gpu 0,1 .*a worker for each"):
-        plan_of_file(tmp_path, {"use_gpu": True}, gpu=gpu, use_multiprocess=True)
+        launch_of_file(tmp_path, {"use_gpu": True}, gpu=gpu, use_multiprocess=True)
     with pytest.raises(SettingsError, match=f"^{re.escape(NO_FORKED_GPU)}"):
-        plan_of(use_gpu=True, gpu=gpu, use_multiprocess=True)
+        launch_of(use_gpu=True, gpu=gpu, use_multiprocess=True)
 
 
 def test_a_gpu_that_is_not_named_or_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     with pytest.raises(DeviceError, match="use_gpu needs CUDA_VISIBLE_DEVICES"):
-        plan_of(use_gpu=True)
+        launch_of(use_gpu=True)
     with pytest.raises(DeviceError, match=r"use_gpu needs device numbers in gpu, .* it is 'all'"):
-        plan_of(gpu="all")
+        launch_of(gpu="all")
 
 
 @pytest.mark.parametrize("workers", [1, 2, 999])
 def test_the_cores_are_divided_among_the_workers(workers: int) -> None:
-    plan = plan_of(use_multiprocess=True, workers=workers)
-    assert plan.settings.cpu_num_threads == max(1, available_cores() // workers)
+    launch = launch_of(use_multiprocess=True, workers=workers)
+    assert launch.settings.cpu_num_threads == max(1, available_cores() // workers)
 
 
 def test_threads_that_are_asked_for_are_not_divided(tmp_path: Path) -> None:
-    plan = plan_of_file(tmp_path, {"cpu_num_threads": 7}, use_multiprocess=True, workers=2)
-    assert (plan.settings.cpu_num_threads, plan.num_workers) == (7, 2)
-    assert plan_of().settings.cpu_num_threads == 0
+    launch = launch_of_file(tmp_path, {"cpu_num_threads": 7}, use_multiprocess=True, workers=2)
+    assert (launch.settings.cpu_num_threads, launch.num_workers) == (7, 2)
+    assert launch_of().settings.cpu_num_threads == 0
 
 
 def test_max_requests_takes_workers(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="it takes use_multiprocess, or several GPUs"):
-        plan_of(max_requests=100)
-    plan = plan_of_file(tmp_path, max_requests=100, use_multiprocess=True, workers=1)
-    assert (plan.options.max_requests, plan.num_workers) == (100, 1)
+        launch_of(max_requests=100)
+    launch = launch_of_file(tmp_path, max_requests=100, use_multiprocess=True, workers=1)
+    assert (launch.options.max_requests, launch.num_workers) == (100, 1)
 
 
 @pytest.mark.parametrize(
@@ -282,11 +283,54 @@ def test_max_requests_takes_workers(tmp_path: Path) -> None:
 def test_the_cores_are_divided_among_the_predictors(
     monkeypatch: pytest.MonkeyPatch, cores: int, flags: dict[str, object], threads: tuple[int, ...]
 ) -> None:
-    for module in ("options", "launch"):
-        monkeypatch.setattr(f"clas.serving.{module}.available_cores", lambda: cores)
-    assert plan_of(**flags).predictor_threads == threads
+    monkeypatch.setattr("clas.serving.options.available_cores", lambda: cores)
+    monkeypatch.setattr("clas.serving.launch.available_cores", lambda: cores)
+    monkeypatch.setattr("clas.serving.launch.available_memory", lambda: 64 * GIB)
+    assert launch_of(**flags).predictor_threads == threads
 
 
 def test_several_predictors_on_a_gpu_are_refused() -> None:
     with pytest.raises(SettingsError, match="predictors is for the CPU: a GPU has one for each process"):
-        plan_of(gpu="0", predictors=2)
+        launch_of(gpu="0", predictors=2)
+
+
+@pytest.mark.parametrize(
+    ("gib", "threads"),
+    [
+        (64, (4, 1, 1, 1, 1)),
+        (5, (4, 1, 1, 1, 1)),
+        (4, (1, 1, 1, 1)),
+        (3, (1, 1, 1)),
+        (2, (2, 2)),
+        (1, (0,)),
+        (0.1, (0,)),
+    ],
+)
+def test_by_default_there_are_as_many_predictors_as_fit_into_half_of_the_memory(
+    monkeypatch: pytest.MonkeyPatch, gib: float, threads: tuple[int, ...]
+) -> None:
+    """The wide one is the first that is left out: it is another copy of the model."""
+    monkeypatch.setattr("clas.serving.launch.available_memory", lambda: int(gib * GIB))
+    assert share_cores(ServerOptions(), 4, 0, is_single=True) == threads
+
+
+def test_predictors_that_are_asked_for_are_not_bounded_by_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clas.serving.launch.available_memory", lambda: GIB)
+    assert share_cores(ServerOptions(predictors=4), 4, 0, is_single=True) == (4, 1, 1, 1, 1)
+    assert share_cores(ServerOptions(predictors=1), 4, 0, is_single=True) == (0,)
+    assert share_cores(ServerOptions(predictors=2), 4, 3, is_single=False) == (3, 3)
+
+
+def test_one_of_several_processes_has_one_predictor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clas.serving.launch.available_memory", lambda: 64 * GIB)
+    assert share_cores(ServerOptions(), 4, 0, is_single=False) == (0,)
+
+
+def test_what_somebody_else_starts_has_no_port_and_no_workers() -> None:
+    launch = plan_in_process({"topk": 3, "timeout_s": 5.0, "predictors": 2}, "user_config")
+    assert (launch.settings.topk, launch.options.timeout_s) == (3, 5)
+    assert (launch.num_workers, launch.devices) == (0, ())
+    assert len(launch.predictor_threads) >= 2
+    for name, value in {"port": 80, "workers": 2, "use_multiprocess": True, "gpu": "0", "host": "x"}.items():
+        with pytest.raises(SettingsError, match=f"user_config has an unknown name '{name}'"):
+            plan_in_process({name: value}, "user_config")

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clas.engine.paddle import Batch, Scores
+from clas.engine.base import Batch, Scores
 from clas.errors import PredictionError, UnavailableError
-from clas.serving.batching.batcher import Batcher, Score
+from clas.serving.batching.batcher import Batcher, Run
 from clas.serving.batching.job import Job, Piece
 from gates import PATIENCE_S, Gate, wait_until
 
@@ -38,15 +38,15 @@ class Model:
         return scores
 
 
-class Owner:
+class Serving:
     """A batcher, and the thread that serves it."""
 
-    def __init__(self, *, max_batch_size: int = 4, wait_s: float = 0, score: Score | None = None) -> None:
+    def __init__(self, *, max_batch_size: int = 4, wait_s: float = 0, run: Run | None = None) -> None:
         self.model = Model()
         self.sizes: list[int] = []
         self.batcher = Batcher(wait_s, self.sizes.append)
         self.thread = threading.Thread(
-            target=self.batcher.serve, args=(score or self.model, max_batch_size), daemon=True
+            target=self.batcher.serve, args=(run or self.model, max_batch_size), daemon=True
         )
         self.thread.start()
         wait_until(lambda: self.batcher.beats)
@@ -73,16 +73,16 @@ class Owner:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., Owner]]:
-    owners: list[Owner] = []
+def start() -> Iterator[Callable[..., Serving]]:
+    start_several: list[Serving] = []
 
-    def make(**options: Any) -> Owner:
-        owners.append(Owner(**options))
-        return owners[-1]
+    def make(**options: Any) -> Serving:
+        start_several.append(Serving(**options))
+        return start_several[-1]
 
     yield make
-    for owner in owners:
-        owner.end()
+    for serving in start_several:
+        serving.end()
 
 
 def answer_of(job: Job) -> list[int]:
@@ -91,167 +91,169 @@ def answer_of(job: Job) -> list[int]:
     return [int(number) for number in scores[:, 0]]
 
 
-def submit_while_busy(owner: Owner, *jobs: tuple[int, ...]) -> list[Job]:
+def submit_while_busy(serving: Serving, *jobs: tuple[int, ...]) -> list[Job]:
     submitted: list[Job] = []
-    owner.while_busy(lambda: submitted.extend(owner.submit(*numbers) for numbers in jobs))
+    serving.while_busy(lambda: submitted.extend(serving.submit(*numbers) for numbers in jobs))
     return submitted
 
 
-def test_a_lone_request_is_answered_at_once(start: Callable[..., Owner]) -> None:
-    owner = start()
-    job = owner.submit(7)
+def test_a_lone_request_is_answered_at_once(start: Callable[..., Serving]) -> None:
+    serving = start()
+    job = serving.submit(7)
     assert answer_of(job) == [7]
     assert job.queued_s >= 0
     assert job.compute_s > 0
-    assert owner.sizes == [1]
+    assert serving.sizes == [1]
 
 
-def test_requests_of_the_same_shape_go_through_together(start: Callable[..., Owner]) -> None:
-    owner = start()
-    jobs = submit_while_busy(owner, (1,), (2, 3), (4,))
+def test_requests_of_the_same_shape_go_through_together(start: Callable[..., Serving]) -> None:
+    serving = start()
+    jobs = submit_while_busy(serving, (1,), (2, 3), (4,))
     assert [answer_of(job) for job in jobs] == [[1], [2, 3], [4]]
-    assert owner.model.batches == [[1, 2, 3, 4]]
-    assert owner.sizes == [4]
+    assert serving.model.batches == [[1, 2, 3, 4]]
+    assert serving.sizes == [4]
 
 
 def test_a_batch_never_exceeds_max_batch_size_and_small_requests_fill_it_up(
-    start: Callable[..., Owner],
+    start: Callable[..., Serving],
 ) -> None:
-    owner = start()
-    jobs = submit_while_busy(owner, (1, 2, 3), (4, 5), (6,), (7,))
+    serving = start()
+    jobs = submit_while_busy(serving, (1, 2, 3), (4, 5), (6,), (7,))
     assert [answer_of(job) for job in jobs] == [[1, 2, 3], [4, 5], [6], [7]]
-    assert owner.model.batches == [[1, 2, 3, 6], [4, 5, 7]]
+    assert serving.model.batches == [[1, 2, 3, 6], [4, 5, 7]]
 
 
-def test_requests_of_different_shapes_do_not_go_through_together(start: Callable[..., Owner]) -> None:
-    owner = start()
+def test_requests_of_different_shapes_do_not_go_through_together(start: Callable[..., Serving]) -> None:
+    serving = start()
     jobs: list[Job] = []
-    owner.while_busy(lambda: jobs.extend(owner.submit(number, side=2 + number % 2) for number in range(4)))
+    serving.while_busy(
+        lambda: jobs.extend(serving.submit(number, side=2 + number % 2) for number in range(4))
+    )
     assert [answer_of(job) for job in jobs] == [[0], [1], [2], [3]]
-    assert owner.model.batches == [[0, 2], [1, 3]]
+    assert serving.model.batches == [[0, 2], [1, 3]]
 
 
 def test_a_request_larger_than_max_batch_size_runs_in_pieces_and_keeps_its_order(
-    start: Callable[..., Owner],
+    start: Callable[..., Serving],
 ) -> None:
-    owner = start()
-    jobs = submit_while_busy(owner, tuple(range(10)), (10, 11))
+    serving = start()
+    jobs = submit_while_busy(serving, tuple(range(10)), (10, 11))
     assert [answer_of(job) for job in jobs] == [list(range(10)), [10, 11]]
-    assert owner.model.batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+    assert serving.model.batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
 
 
-def test_the_last_piece_of_a_request_does_not_overtake_its_first(start: Callable[..., Owner]) -> None:
-    owner = start()
-    jobs = submit_while_busy(owner, (50,), tuple(range(9)), (60, 61))
+def test_the_last_piece_of_a_request_does_not_overtake_its_first(start: Callable[..., Serving]) -> None:
+    serving = start()
+    jobs = submit_while_busy(serving, (50,), tuple(range(9)), (60, 61))
     assert [answer_of(job) for job in jobs] == [[50], list(range(9)), [60, 61]]
-    assert owner.model.batches == [[50, 60, 61], [0, 1, 2, 3], [4, 5, 6, 7], [8]]
+    assert serving.model.batches == [[50, 60, 61], [0, 1, 2, 3], [4, 5, 6, 7], [8]]
 
 
-def test_one_failing_request_does_not_fail_its_neighbours(start: Callable[..., Owner]) -> None:
-    owner = start()
-    good, bad, other = submit_while_busy(owner, (1,), (-2,), (3, 4))
+def test_one_failing_request_does_not_fail_its_neighbours(start: Callable[..., Serving]) -> None:
+    serving = start()
+    good, bad, other = submit_while_busy(serving, (1,), (-2,), (3, 4))
     assert answer_of(good) == [1]
     assert answer_of(other) == [3, 4]
     with pytest.raises(PredictionError, match="failed on this batch"):
         bad.scores.result(PATIENCE_S)
-    assert owner.model.batches == [[1, -2, 3, 4], [1], [-2], [3, 4]]
-    assert owner.sizes == [1, 2]
+    assert serving.model.batches == [[1, -2, 3, 4], [1], [-2], [3, 4]]
+    assert serving.sizes == [1, 2]
 
 
-def test_a_request_whose_first_piece_failed_is_computed_no_further(start: Callable[..., Owner]) -> None:
-    owner = start()
-    bad, good = submit_while_busy(owner, (-1, *range(1, 12)), (50,))
+def test_a_request_whose_first_piece_failed_is_computed_no_further(start: Callable[..., Serving]) -> None:
+    serving = start()
+    bad, good = submit_while_busy(serving, (-1, *range(1, 12)), (50,))
     with pytest.raises(PredictionError):
         bad.scores.result(PATIENCE_S)
     assert answer_of(good) == [50]
-    assert owner.model.batches == [[-1, 1, 2, 3], [50]]
+    assert serving.model.batches == [[-1, 1, 2, 3], [50]]
 
 
 @pytest.mark.parametrize("jobs", [[(1, 2)], [(1,), (2,)]], ids=["alone", "with a neighbour"])
 def test_a_wrong_number_of_results_is_an_error(
-    start: Callable[..., Owner], jobs: list[tuple[int, ...]]
+    start: Callable[..., Serving], jobs: list[tuple[int, ...]]
 ) -> None:
-    owner = start(score=lambda *parts: np.zeros((sum(map(len, parts)) + 1, 2), np.float32))
-    submitted = [owner.submit(*numbers) for numbers in jobs]
+    serving = start(run=lambda *parts: np.zeros((sum(map(len, parts)) + 1, 2), np.float32))
+    submitted = [serving.submit(*numbers) for numbers in jobs]
     for job, numbers in zip(submitted, jobs, strict=True):
         wanted = f"the model answered {len(numbers) + 1} results to {len(numbers)} images"
         with pytest.raises(PredictionError, match=wanted):
             job.scores.result(PATIENCE_S)
-    assert owner.sizes == []
+    assert serving.sizes == []
 
 
-def test_a_request_whose_time_is_over_is_never_computed(start: Callable[..., Owner]) -> None:
-    owner = start()
+def test_a_request_whose_time_is_over_is_never_computed(start: Callable[..., Serving]) -> None:
+    serving = start()
     jobs: list[Job] = []
-    owner.while_busy(lambda: jobs.extend([owner.submit(1, deadline=time.monotonic()), owner.submit(2)]))
+    serving.while_busy(lambda: jobs.extend([serving.submit(1, deadline=time.monotonic()), serving.submit(2)]))
     with pytest.raises(UnavailableError, match="time for this request is over: it was not computed"):
         jobs[0].scores.result(PATIENCE_S)
     assert answer_of(jobs[1]) == [2]
-    assert owner.model.batches == [[2]]
+    assert serving.model.batches == [[2]]
 
 
-def test_a_request_whose_client_has_gone_is_never_computed(start: Callable[..., Owner]) -> None:
-    owner = start()
+def test_a_request_whose_client_has_gone_is_never_computed(start: Callable[..., Serving]) -> None:
+    serving = start()
     jobs: list[Job] = []
 
     def cancel_the_first() -> None:
-        jobs.extend([owner.submit(*range(9)), owner.submit(20)])
+        jobs.extend([serving.submit(*range(9)), serving.submit(20)])
         assert jobs[0].scores.cancel()
 
-    owner.while_busy(cancel_the_first)
+    serving.while_busy(cancel_the_first)
     assert answer_of(jobs[1]) == [20]
-    assert owner.model.batches == [[20]]
+    assert serving.model.batches == [[20]]
 
 
 @pytest.mark.parametrize("number", [1, -1], ids=["would succeed", "would fail"])
 def test_a_client_that_goes_while_the_model_is_at_its_images_harms_nothing(
-    start: Callable[..., Owner], number: int
+    start: Callable[..., Serving], number: int
 ) -> None:
-    owner = start()
-    with owner.model.gate.closed():
-        job = owner.submit(number)
-        owner.model.gate.wait_for_arrival()
+    serving = start()
+    with serving.model.gate.closed():
+        job = serving.submit(number)
+        serving.model.gate.wait_for_arrival()
         assert job.scores.cancel()
-    assert answer_of(owner.submit(2)) == [2]
+    assert answer_of(serving.submit(2)) == [2]
     with pytest.raises(CancelledError):
         job.scores.result(0)
 
 
-def test_batch_wait_lets_a_request_wait_until_its_batch_is_full(start: Callable[..., Owner]) -> None:
-    owner = start(wait_s=60)
-    first = owner.submit(1, 2, 3)
-    seen = owner.batcher.beats
-    wait_until(lambda: owner.batcher.beats > seen)  # the owner has looked at it, and let it wait
-    assert owner.model.batches == []
+def test_batch_wait_lets_a_request_wait_until_its_batch_is_full(start: Callable[..., Serving]) -> None:
+    serving = start(wait_s=60)
+    first = serving.submit(1, 2, 3)
+    seen = serving.batcher.beats
+    wait_until(lambda: serving.batcher.beats > seen)  # the thread has looked at it, and let it wait
+    assert serving.model.batches == []
     assert not first.scores.done()
-    second = owner.submit(4)
+    second = serving.submit(4)
     assert answer_of(first) == [1, 2, 3]
     assert answer_of(second) == [4]
-    assert owner.model.batches == [[1, 2, 3, 4]]
+    assert serving.model.batches == [[1, 2, 3, 4]]
 
 
-def test_batch_wait_is_not_for_longer_than_asked(start: Callable[..., Owner]) -> None:
-    owner = start(wait_s=0.05)
-    job = owner.submit(1)
+def test_batch_wait_is_not_for_longer_than_asked(start: Callable[..., Serving]) -> None:
+    serving = start(wait_s=0.05)
+    job = serving.submit(1)
     assert answer_of(job) == [1]
     assert 0.05 <= job.queued_s < PATIENCE_S / 2
 
 
-def test_a_waiting_requests_time_can_be_over(start: Callable[..., Owner]) -> None:
-    owner = start(wait_s=60)
-    job = owner.submit(1, deadline=time.monotonic() + 0.01)
+def test_a_waiting_requests_time_can_be_over(start: Callable[..., Serving]) -> None:
+    serving = start(wait_s=60)
+    job = serving.submit(1, deadline=time.monotonic() + 0.01)
     with pytest.raises(UnavailableError, match="the time for this request is over"):
         job.scores.result(PATIENCE_S)
-    assert owner.model.batches == []
+    assert serving.model.batches == []
 
 
-def test_close_finishes_what_is_queued_and_refuses_more(start: Callable[..., Owner]) -> None:
-    owner = start(wait_s=60)
-    jobs = [owner.submit(number) for number in range(3)]
-    owner.end()
+def test_close_finishes_what_is_queued_and_refuses_more(start: Callable[..., Serving]) -> None:
+    serving = start(wait_s=60)
+    jobs = [serving.submit(number) for number in range(3)]
+    serving.end()
     assert [answer_of(job) for job in jobs] == [[0], [1], [2]]
     with pytest.raises(UnavailableError, match="the server is stopping"):
-        owner.submit(4)
+        serving.submit(4)
 
 
 def test_a_lost_model_leaves_the_queue_to_the_next_one() -> None:
@@ -275,23 +277,23 @@ def test_a_model_that_is_lost_while_there_is_nothing_to_do_is_noticed() -> None:
     assert batcher.beats == 3
 
 
-def test_beats_stand_still_and_busy_time_goes_up_while_the_model_runs(start: Callable[..., Owner]) -> None:
-    owner = start()
-    assert owner.batcher.busy_s == 0
-    with owner.model.gate.closed():
-        job = owner.submit(1)
-        owner.model.gate.wait_for_arrival()
-        wait_until(lambda: owner.batcher.busy_s > 0.01)
-        beats = owner.batcher.beats
-        wait_until(lambda: owner.batcher.busy_s > 0.3)  # longer than between two beats
-        assert owner.batcher.beats == beats
+def test_beats_stand_still_and_busy_time_goes_up_while_the_model_runs(start: Callable[..., Serving]) -> None:
+    serving = start()
+    assert serving.batcher.busy_s == 0
+    with serving.model.gate.closed():
+        job = serving.submit(1)
+        serving.model.gate.wait_for_arrival()
+        wait_until(lambda: serving.batcher.busy_s > 0.01)
+        beats = serving.batcher.beats
+        wait_until(lambda: serving.batcher.busy_s > 0.3)  # longer than between two beats
+        assert serving.batcher.beats == beats
     assert answer_of(job) == [1]
-    wait_until(lambda: owner.batcher.busy_s == 0)
-    wait_until(lambda: owner.batcher.beats > beats)
+    wait_until(lambda: serving.batcher.busy_s == 0)
+    wait_until(lambda: serving.batcher.beats > beats)
 
 
-def test_many_threads_get_their_own_scores(start: Callable[..., Owner]) -> None:
-    owner = start(max_batch_size=8)
+def test_many_threads_get_their_own_scores(start: Callable[..., Serving]) -> None:
+    serving = start(max_batch_size=8)
     numbers = iter(range(10**6))
     lock = threading.Lock()
 
@@ -300,14 +302,14 @@ def test_many_threads_get_their_own_scores(start: Callable[..., Owner]) -> None:
         for _ in range(30):
             with lock:
                 mine = [next(numbers) for _ in range(chance.randint(1, 12))]
-            assert answer_of(owner.submit(*mine, side=chance.choice([2, 3]))) == mine
+            assert answer_of(serving.submit(*mine, side=chance.choice([2, 3]))) == mine
 
     with ThreadPoolExecutor(16) as pool:
         done: list[Future[None]] = [pool.submit(ask, seed) for seed in range(16)]
     for future in done:
         future.result()
-    assert max(owner.sizes) <= 8
-    assert sum(owner.sizes) == next(numbers)
+    assert max(serving.sizes) <= 8
+    assert sum(serving.sizes) == next(numbers)
 
 
 def test_a_model_that_is_loaded_again_and_takes_fewer_images_gets_alone_what_was_queued() -> None:
@@ -324,14 +326,14 @@ def test_a_model_that_is_loaded_again_and_takes_fewer_images_gets_alone_what_was
     assert model.batches == [[0], [5] * 4, [6]]
 
 
-def test_the_images_of_an_answered_request_are_free_at_once(start: Callable[..., Owner]) -> None:
+def test_the_images_of_an_answered_request_are_free_at_once(start: Callable[..., Serving]) -> None:
     """Without the garbage collector, which looks only now and then."""
-    owner = start()
+    serving = start()
     images = np.ones((3, 2, 2, 2), np.float32)
     gone = weakref.finalize(images, lambda: None)
     gc.disable()
     try:
-        job = owner.batcher.submit(images, time.monotonic() + PATIENCE_S)
+        job = serving.batcher.submit(images, time.monotonic() + PATIENCE_S)
         del images
         assert answer_of(job) == [1, 1, 1]
         wait_until(lambda: not gone.alive)
@@ -367,7 +369,7 @@ def test_neighbours_of_a_request_that_ended_the_model_get_their_scores_from_the_
 # Several predictors
 
 
-class Owners:
+class Several:
     """A batcher, and several threads that serve it; each model can be held."""
 
     def __init__(self, *, wide: bool, sharing: int, max_batch_size: int = 8) -> None:
@@ -384,7 +386,7 @@ class Owners:
         ]
         for number, thread in enumerate(self.threads, 1):
             thread.start()
-            wait_until(lambda number=number: len(self.batcher._owners) == number)  # type: ignore[misc]
+            wait_until(lambda number=number: len(self.batcher._members) == number)  # type: ignore[misc]
 
     def submit(self, *numbers: int) -> Job:
         images = np.stack([np.full((2, 2, 2), number, np.float32) for number in numbers])
@@ -409,11 +411,11 @@ class Owners:
 
 
 @pytest.fixture
-def owners() -> Iterator[Callable[..., Owners]]:
-    made: list[Owners] = []
+def start_several() -> Iterator[Callable[..., Several]]:
+    made: list[Several] = []
 
-    def make(**options: Any) -> Owners:
-        made.append(Owners(**options))
+    def make(**options: Any) -> Several:
+        made.append(Several(**options))
         return made[-1]
 
     yield make
@@ -423,8 +425,8 @@ def owners() -> Iterator[Callable[..., Owners]]:
         one.end()
 
 
-def test_a_request_that_is_alone_goes_to_the_wide_one(owners: Callable[..., Owners]) -> None:
-    several = owners(wide=True, sharing=2)
+def test_a_request_that_is_alone_goes_to_the_wide_one(start_several: Callable[..., Several]) -> None:
+    several = start_several(wide=True, sharing=2)
     for number in range(3):
         assert answer_of(several.submit(number)) == [number]
         wait_until(lambda: several.batcher.busy_s == 0)
@@ -432,14 +434,14 @@ def test_a_request_that_is_alone_goes_to_the_wide_one(owners: Callable[..., Owne
 
 
 def test_one_that_is_woken_when_it_is_not_its_turn_any_more_wakes_the_one_whose_turn_it_is(
-    owners: Callable[..., Owners], monkeypatch: pytest.MonkeyPatch
+    start_several: Callable[..., Several], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("clas.serving.batching.batcher._BEAT_S", 10 * PATIENCE_S)  # nobody looks by himself
-    several = owners(wide=True, sharing=2)
+    several = start_several(wide=True, sharing=2)
     batcher, job = several.batcher, Job(time.monotonic() + PATIENCE_S, 1)
-    wait_until(lambda: all(owner.changed._waiters for owner in batcher._owners))  # type: ignore[attr-defined]
+    wait_until(lambda: all(server.changed._waiters for server in batcher._members))  # type: ignore[attr-defined]
     with batcher._lock:
-        busy = batcher._owners[1]
+        busy = batcher._members[1]
         busy.busy_since = time.monotonic()
         batcher._queue.append(Piece(job, 0, np.full((1, 2, 2, 2), 7, np.float32)))
         batcher._wake_one()  # the other one that shares
@@ -448,8 +450,10 @@ def test_one_that_is_woken_when_it_is_not_its_turn_any_more_wakes_the_one_whose_
     assert several.batches == [[[7]], [], []]
 
 
-def test_what_comes_while_another_is_computed_goes_to_those_that_share(owners: Callable[..., Owners]) -> None:
-    several = owners(wide=True, sharing=2)
+def test_what_comes_while_another_is_computed_goes_to_those_that_share(
+    start_several: Callable[..., Several],
+) -> None:
+    several = start_several(wide=True, sharing=2)
     with several.held():
         jobs = [several.submit(0)]
         several.models[0].gate.wait_for_arrival()
@@ -467,8 +471,8 @@ def test_what_comes_while_another_is_computed_goes_to_those_that_share(owners: C
     ]
 
 
-def test_each_takes_as_many_as_the_others_have_or_are_left(owners: Callable[..., Owners]) -> None:
-    several = owners(wide=False, sharing=2)
+def test_each_takes_as_many_as_the_others_have_or_are_left(start_several: Callable[..., Several]) -> None:
+    several = start_several(wide=False, sharing=2)
     with several.held():
         jobs = [several.submit(0), several.submit(1)]
         wait_until(lambda: sum(map(len, several.batches)) == 2)
@@ -481,8 +485,10 @@ def test_each_takes_as_many_as_the_others_have_or_are_left(owners: Callable[...,
     assert other.batches == [[1]]
 
 
-def test_the_free_ones_share_what_waits_beside_one_that_has_much(owners: Callable[..., Owners]) -> None:
-    several = owners(wide=False, sharing=4)
+def test_the_free_ones_share_what_waits_beside_one_that_has_much(
+    start_several: Callable[..., Several],
+) -> None:
+    several = start_several(wide=False, sharing=4)
     with several.held():
         jobs = [several.submit(0, 1, 2, 3)]
         wait_until(lambda: sum(map(len, several.batches)) == 1)
@@ -496,9 +502,9 @@ def test_the_free_ones_share_what_waits_beside_one_that_has_much(owners: Callabl
 
 
 def test_the_pieces_of_one_request_are_computed_side_by_side_and_put_in_order(
-    owners: Callable[..., Owners],
+    start_several: Callable[..., Several],
 ) -> None:
-    several = owners(wide=True, sharing=2, max_batch_size=3)
+    several = start_several(wide=True, sharing=2, max_batch_size=3)
     with several.held():
         job = several.submit(*range(6))
         wait_until(lambda: sum(map(len, several.batches)) == 2)
@@ -506,8 +512,8 @@ def test_the_pieces_of_one_request_are_computed_side_by_side_and_put_in_order(
     assert answer_of(job) == list(range(6))
 
 
-def test_without_the_wide_one_the_others_take_what_is_alone(owners: Callable[..., Owners]) -> None:
-    several = owners(wide=False, sharing=2)
+def test_without_the_wide_one_the_others_take_what_is_alone(start_several: Callable[..., Several]) -> None:
+    several = start_several(wide=False, sharing=2)
     assert answer_of(several.submit(5)) == [5]
 
 
@@ -538,8 +544,8 @@ def test_a_lost_model_leaves_its_work_to_the_others() -> None:
     assert not threads[1].is_alive()
 
 
-def test_beats_tell_of_the_one_that_stands_still(owners: Callable[..., Owners]) -> None:
-    several = owners(wide=False, sharing=2)
+def test_beats_tell_of_the_one_that_stands_still(start_several: Callable[..., Several]) -> None:
+    several = start_several(wide=False, sharing=2)
     with several.held():
         job = several.submit(1)
         wait_until(lambda: several.batcher.busy_s > 0.05)

@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from clas.engine.paddle import Scores
+from clas.engine.base import Scores
 from clas.errors import PredictionError, UnavailableError
 from clas.serving.batching.job import Job
 

@@ -4,14 +4,14 @@ from concurrent.futures import Future
 
 import pytest
 
-from clas.serving.batching.notifier import Mailbox
+from clas.serving.batching.notifier import Notifier
 
 
 def test_what_other_threads_finish_arrives_and_each_gets_its_own() -> None:
     async def ask() -> list[int]:
-        mailbox = Mailbox()
+        notifier = Notifier()
         futures = [Future[int]() for _ in range(200)]
-        waiting = [asyncio.create_task(mailbox.wait(future)) for future in futures]
+        waiting = [asyncio.create_task(notifier.wait(future)) for future in futures]
         await asyncio.sleep(0)
 
         def finish(start: int) -> None:
@@ -31,9 +31,9 @@ def test_what_other_threads_finish_arrives_and_each_gets_its_own() -> None:
 
 def test_what_is_finished_in_one_go_wakes_the_loop_once(monkeypatch: pytest.MonkeyPatch) -> None:
     async def ask() -> int:
-        mailbox = Mailbox()
+        notifier = Notifier()
         futures = [Future[int]() for _ in range(5)]
-        waiting = [asyncio.create_task(mailbox.wait(future)) for future in futures]
+        waiting = [asyncio.create_task(notifier.wait(future)) for future in futures]
         await asyncio.sleep(0)
         loop, wakings = asyncio.get_running_loop(), 0
         tell = loop.call_soon_threadsafe
@@ -55,27 +55,27 @@ def test_what_is_finished_in_one_go_wakes_the_loop_once(monkeypatch: pytest.Monk
 
 def test_what_is_finished_already_and_what_has_failed_arrives_too() -> None:
     async def ask() -> int:
-        mailbox = Mailbox()
+        notifier = Notifier()
         done, failed = Future[int](), Future[int]()
         done.set_result(5)
         failed.set_exception(ValueError("why"))
         with pytest.raises(ValueError, match="why"):
-            await mailbox.wait(failed)
-        return await mailbox.wait(done)
+            await notifier.wait(failed)
+        return await notifier.wait(done)
 
     assert asyncio.run(ask()) == 5
 
 
 def test_who_stops_waiting_cancels_what_is_not_wanted_any_more() -> None:
     async def ask() -> bool:
-        mailbox, future, other = Mailbox(), Future[int](), Future[int]()
-        task = asyncio.create_task(mailbox.wait(future))
+        notifier, future, other = Notifier(), Future[int](), Future[int]()
+        task = asyncio.create_task(notifier.wait(future))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         other.set_result(1)
-        assert await mailbox.wait(other) == 1
+        assert await notifier.wait(other) == 1
         return future.cancelled()
 
     assert asyncio.run(ask())
@@ -84,7 +84,7 @@ def test_who_stops_waiting_cancels_what_is_not_wanted_any_more() -> None:
 def test_a_loop_that_is_closed_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
     future = Future[int]()
     loop = asyncio.new_event_loop()
-    task = loop.create_task(Mailbox().wait(future))
+    task = loop.create_task(Notifier().wait(future))
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     future.set_result(1)

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
-from clas.serving import VERSION
+from clas.protocol import PREDICT_PATH, VERSION
 from clas.serving.http import app
-from clas.serving.http.middleware import PREDICT_PATH
 from clas.serving.metrics import Metrics
 from clas.serving.options import ServerOptions
 from gates import Gate, wait_until
@@ -94,13 +93,13 @@ def test_while_the_model_is_loaded_again_the_service_is_not_ready_but_queues_req
 ) -> None:
     gate = Gate()
     with served(tiny_model, before_load=gate.enter) as service, gate.closed():
-        service.predictor.is_alive = False
+        service.runner.is_alive = False
         gate.wait_for_arrival()
-        wait_until(lambda: service.engine.is_loading)
+        wait_until(lambda: service.pool.is_loading)
         assert_refused(service.client.get("/health/ready"), 503, "the model is being loaded again")
         front = service.client.get("/").json()
         assert (front["state"], front["model"]["classes"]) == ("loading", 6)
-        job = service.engine.batcher.submit(solid_batch(1), time.monotonic() + 10)
+        job = service.pool.submit(solid_batch(1), time.monotonic() + 10)
         gate.open()
         assert job.scores.result(10).argmax() == 1
         assert service.client.get("/health/ready").status_code == 200
@@ -108,7 +107,7 @@ def test_while_the_model_is_loaded_again_the_service_is_not_ready_but_queues_req
 
 def test_a_service_that_stops_is_not_ready(tiny_model: Path) -> None:
     with served(tiny_model) as service:
-        assert service.engine.close(10)
+        assert service.pool.close(10)
         assert_refused(service.client.get("/health/ready"), 503, "the server is stopping")
         assert_refused(service.post(json=encoded(0)), 503, "the server is stopping")
         assert service.client.get("/health/live").status_code == 200
@@ -116,11 +115,11 @@ def test_a_service_that_stops_is_not_ready(tiny_model: Path) -> None:
 
 def test_a_service_whose_model_hangs_is_not_live(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with served(tiny_model, timeout_s=5) as service:
-        wait_until(lambda: service.engine.batcher.beats)
-        [owner] = service.engine.batcher._owners
-        monkeypatch.setattr(owner, "busy_since", time.monotonic() - 14.5)
+        wait_until(lambda: service.pool.beats)
+        [server] = service.pool._batcher._members
+        monkeypatch.setattr(server, "busy_since", time.monotonic() - 14.5)
         assert service.client.get("/health/live").status_code == 200
-        monkeypatch.setattr(owner, "busy_since", time.monotonic() - 15.5)
+        monkeypatch.setattr(server, "busy_since", time.monotonic() - 15.5)
         refused = service.client.get("/health/live")
         assert_refused(refused, 503, "the model has been at one batch for 15 s")
 
@@ -208,7 +207,7 @@ def test_a_method_that_is_not_for_its_path_is_refused_with_those_that_are(
     service: Served, method: str, path: str, allowed: set[str]
 ) -> None:
     response = service.client.request(method, path)
-    assert_refused(response, 405, f"{method} is not for {path}")
+    assert_refused(response, 405, f"{method} is not allowed for {path}")
     assert set(response.headers["Allow"].split(", ")) == allowed
 
 

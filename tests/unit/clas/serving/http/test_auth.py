@@ -68,12 +68,12 @@ def test_a_file_holds_a_token_a_line_and_remarks(tmp_path: Path, content: str) -
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "holds no token; write one a line"),
-        (b"# only a remark\n\n", "holds no token; write one a line"),
-        (b"too short\n", "has no good token in line 1: it takes 16 or more characters of ASCII"),
-        (f"{FIRST}\n\n{SECOND[:-1]}".encode(), "has no good token in line 3"),
-        (f"{FIRST} {SECOND}".encode(), "has no good token in line 1"),
-        ("ä".encode() * 20, "has no good token in line 1"),
+        (b"", "holds no token; write one per line"),
+        (b"# only a remark\n\n", "holds no token; write one per line"),
+        (b"too short\n", "has an invalid token in line 1: a token has 16 or more characters of ASCII"),
+        (f"{FIRST}\n\n{SECOND[:-1]}".encode(), "has an invalid token in line 3"),
+        (f"{FIRST} {SECOND}".encode(), "has an invalid token in line 1"),
+        ("ä".encode() * 20, "has an invalid token in line 1"),
         (b"\xff" * 20, "isn't UTF-8"),
     ],
 )

@@ -7,7 +7,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from clas.errors import SlowRequestError, UnavailableError
-from clas.serving.http.deadline import Patience
+from clas.serving.http.deadline import Deadline
 
 SLOW = SlowRequestError("too slow")
 
@@ -27,8 +27,8 @@ async def hang_up() -> Message:
 
 def test_what_is_done_in_time_is_left_alone() -> None:
     async def work() -> str:
-        async with Patience(time.monotonic() + 10, SLOW) as patience:
-            patience.watch(request_of(never))
+        async with Deadline(time.monotonic() + 10, SLOW) as deadline:
+            deadline.watch(request_of(never))
             await asyncio.sleep(0)
             return "done"
 
@@ -37,9 +37,9 @@ def test_what_is_done_in_time_is_left_alone() -> None:
 
 def test_the_block_raises_what_it_was_told_when_the_time_is_over() -> None:
     async def work(*, has_body: bool) -> None:
-        async with Patience(time.monotonic() + 0.01, SLOW) as patience:
+        async with Deadline(time.monotonic() + 0.01, SLOW) as deadline:
             if has_body:
-                patience.over = UnavailableError("too late")
+                deadline.error = UnavailableError("too late")
             await asyncio.Event().wait()
 
     with pytest.raises(SlowRequestError, match=r"^too slow$"):
@@ -50,7 +50,7 @@ def test_the_block_raises_what_it_was_told_when_the_time_is_over() -> None:
 
 def test_a_time_that_is_over_already_ends_the_first_wait() -> None:
     async def work() -> None:
-        async with Patience(time.monotonic() - 1, SLOW):
+        async with Deadline(time.monotonic() - 1, SLOW):
             await asyncio.Event().wait()
 
     with pytest.raises(SlowRequestError):
@@ -59,8 +59,8 @@ def test_a_time_that_is_over_already_ends_the_first_wait() -> None:
 
 def test_a_client_that_hangs_up_ends_the_wait() -> None:
     async def work() -> None:
-        async with Patience(time.monotonic() + 10, SLOW) as patience:
-            patience.watch(request_of(hang_up))
+        async with Deadline(time.monotonic() + 10, SLOW) as deadline:
+            deadline.watch(request_of(hang_up))
             await asyncio.Event().wait()
 
     with pytest.raises(ClientDisconnect):
@@ -72,8 +72,8 @@ def test_what_the_watch_fails_with_is_raised() -> None:
         raise ZeroDivisionError
 
     async def work() -> None:
-        async with Patience(time.monotonic() + 10, SLOW) as patience:
-            patience.watch(request_of(fail))
+        async with Deadline(time.monotonic() + 10, SLOW) as deadline:
+            deadline.watch(request_of(fail))
             await asyncio.Event().wait()
 
     with pytest.raises(ZeroDivisionError):
@@ -82,7 +82,7 @@ def test_what_the_watch_fails_with_is_raised() -> None:
 
 def test_an_error_of_the_block_and_a_cancellation_from_outside_stay_what_they_are() -> None:
     async def work(wait: Awaitable[object]) -> None:
-        async with Patience(time.monotonic() + 10, SLOW):
+        async with Deadline(time.monotonic() + 10, SLOW):
             await wait
 
     async def fail() -> None:
@@ -102,8 +102,8 @@ def test_an_error_of_the_block_and_a_cancellation_from_outside_stay_what_they_ar
 
 def test_nothing_is_broken_off_once_the_block_is_over() -> None:
     async def work() -> str:
-        async with Patience(time.monotonic() + 0.02, SLOW) as patience:
-            patience.watch(request_of(never))
+        async with Deadline(time.monotonic() + 0.02, SLOW) as deadline:
+            deadline.watch(request_of(never))
         await asyncio.sleep(0.05)
         return "done"
 

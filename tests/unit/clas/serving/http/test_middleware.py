@@ -18,9 +18,10 @@ from clas.errors import (
     TooLargeError,
     UnavailableError,
 )
-from clas.serving.http import middleware as conduct
+from clas.protocol import PREDICT_PATH
+from clas.serving.http import middleware
 from clas.serving.http.auth import Tokens
-from clas.serving.http.middleware import PREDICT_PATH, Conduct
+from clas.serving.http.middleware import RequestMiddleware
 from clas.serving.log import REQUEST_ID
 from clas.serving.metrics import Metrics
 from served import Exchanged, assert_refused, exchange
@@ -50,7 +51,7 @@ def metrics() -> Metrics:
 
 
 def client_of(app: ASGIApp, metrics: Metrics, tokens: Tokens | None = None) -> TestClient:
-    return TestClient(Conduct(app, metrics, tokens))
+    return TestClient(RequestMiddleware(app, metrics, tokens))
 
 
 def count_of(metrics: Metrics, path: str, status: int) -> float:
@@ -98,7 +99,7 @@ def test_the_log_has_one_line_a_prediction_with_its_id(
 
 def test_a_request_id_does_not_outlive_its_request(metrics: Metrics) -> None:
     async def ask() -> tuple[str, str]:
-        exchanged = await exchange(Conduct(answering, metrics, None), Sender(1).receive)
+        exchanged = await exchange(RequestMiddleware(answering, metrics, None), Sender(1).receive)
         return exchanged.headers["X-Request-ID"], REQUEST_ID.get()
 
     request_id, afterwards = asyncio.run(ask())
@@ -111,7 +112,7 @@ def test_requests_are_counted_by_path_and_status_and_only_predictions_are_timed(
     paths = [PREDICT_PATH, PREDICT_PATH, "/", "/health/live", "/docs/assets/x.css", "/any/thing"]
     for path in paths:
         client.get(path)
-    client_of(failing(RequestError("unfit")), metrics).get(PREDICT_PATH)
+    client_of(failing(RequestError("invalid")), metrics).get(PREDICT_PATH)
     counted = [("/", 200, 1), ("/health/live", 200, 1), ("other", 200, 2)]
     for path, status, count in [(PREDICT_PATH, 200, 2), (PREDICT_PATH, 400, 1), *counted]:
         assert count_of(metrics, path, status) == count
@@ -149,7 +150,7 @@ def test_our_own_errors_become_refusals(metrics: Metrics, error: type[ClasError]
 def test_only_the_models_failures_leave_a_trace_in_the_log(
     metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client_of(failing(RequestError("unfit")), metrics).post(PREDICT_PATH)
+    client_of(failing(RequestError("invalid")), metrics).post(PREDICT_PATH)
     assert "Traceback" not in caplog.text
     client_of(failing(PredictionError("NaN")), metrics).post(PREDICT_PATH)
     assert "the model failed" in caplog.text
@@ -207,7 +208,7 @@ def test_a_request_that_the_end_of_the_server_cuts_off_is_told_so(metrics: Metri
             waits.set()
             await asyncio.Event().wait()
 
-        asking = asyncio.create_task(exchange(Conduct(app, metrics, None), Sender(1).receive))
+        asking = asyncio.create_task(exchange(RequestMiddleware(app, metrics, None), Sender(1).receive))
         await waits.wait()
         asking.cancel()
         return await asking
@@ -226,7 +227,7 @@ def test_a_client_that_hangs_up_is_no_failure(metrics: Metrics, caplog: pytest.L
         return {"type": "http.disconnect"}
 
     with caplog.at_level(logging.INFO, "clas_system"):
-        exchanged = asyncio.run(exchange(Conduct(answering, metrics, None), receive))
+        exchanged = asyncio.run(exchange(RequestMiddleware(answering, metrics, None), receive))
     assert exchanged.messages == []
     assert count_of(metrics, PREDICT_PATH, 499) == 1
     assert [record.getMessage()[:29] for record in caplog.records] == ["POST /predict/clas_system 499"]
@@ -243,7 +244,7 @@ def test_what_is_no_request_is_handed_through(metrics: Metrics) -> None:
     async def never() -> Any:
         pytest.fail("it was called")
 
-    asyncio.run(Conduct(app, metrics, None)({"type": "lifespan"}, never, never))  # type: ignore[arg-type]
+    asyncio.run(RequestMiddleware(app, metrics, None)({"type": "lifespan"}, never, never))  # type: ignore[arg-type]
     assert seen == ["lifespan"]
 
 
@@ -279,7 +280,7 @@ def test_a_client_that_is_still_sending_is_answered_at_once_and_the_rest_thrown_
     metrics: Metrics, header: tuple[str, str]
 ) -> None:
     client = Sender()
-    app = Conduct(refuse_after(3), metrics, None)
+    app = RequestMiddleware(refuse_after(3), metrics, None)
     exchanged = asyncio.run(exchange(app, client.receive, dict([header])))
     assert_refused(exchanged, 413, "too large")
     assert exchanged.headers["Connection"] == "close"
@@ -290,7 +291,7 @@ def test_a_client_that_is_still_sending_is_answered_at_once_and_the_rest_thrown_
 
 def test_a_client_that_hangs_up_after_its_early_answer_is_let_go(metrics: Metrics) -> None:
     client = Sender(hangs_up_after=5)
-    app = Conduct(refuse_after(3), metrics, None)
+    app = RequestMiddleware(refuse_after(3), metrics, None)
     exchanged = asyncio.run(exchange(app, client.receive, {"Content-Length": "1000"}))
     assert_refused(exchanged, 413, "too large")
     assert client.parts == 5
@@ -299,14 +300,14 @@ def test_a_client_that_hangs_up_after_its_early_answer_is_let_go(metrics: Metric
 def test_a_client_that_stalls_after_its_early_answer_is_let_go_after_a_while(
     metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conduct, "_LINGER_S", 0.02)
+    monkeypatch.setattr(middleware, "_LINGER_S", 0.02)
 
     async def stall(exchanged: Exchanged) -> Message:
         if exchanged.has_started:
             await asyncio.Event().wait()
         return {"type": "http.request", "body": b"x", "more_body": True}
 
-    app = Conduct(refuse_after(1), metrics, None)
+    app = RequestMiddleware(refuse_after(1), metrics, None)
     exchanged = asyncio.run(asyncio.wait_for(exchange(app, stall, {"Content-Length": "1000"}), 10))
     assert_refused(exchanged, 413, "too large")
     assert exchanged.messages[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
@@ -315,13 +316,13 @@ def test_a_client_that_stalls_after_its_early_answer_is_let_go_after_a_while(
 def test_a_client_that_drips_after_its_early_answer_is_let_go_after_a_while(
     metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conduct, "_LINGER_S", 0.02)
+    monkeypatch.setattr(middleware, "_LINGER_S", 0.02)
 
     async def drip(_: Exchanged) -> Message:
         await asyncio.sleep(0.001)
         return {"type": "http.request", "body": b"x", "more_body": True}
 
-    app = Conduct(refuse_after(1), metrics, None)
+    app = RequestMiddleware(refuse_after(1), metrics, None)
     exchanged = asyncio.run(asyncio.wait_for(exchange(app, drip, {"Transfer-Encoding": "chunked"}), 10))
     assert_refused(exchanged, 413, "too large")
     assert exchanged.messages[-1]["more_body"] is False
@@ -329,7 +330,7 @@ def test_a_client_that_drips_after_its_early_answer_is_let_go_after_a_while(
 
 @pytest.mark.parametrize("headers", [{"Content-Length": "30"}, {"Content-Length": "0"}, {}])
 def test_a_client_that_has_sent_all_keeps_its_connection(metrics: Metrics, headers: dict[str, str]) -> None:
-    exchanged = asyncio.run(exchange(Conduct(answering, metrics, None), Sender(3).receive, headers))
+    exchanged = asyncio.run(exchange(RequestMiddleware(answering, metrics, None), Sender(3).receive, headers))
     assert "Connection" not in exchanged.headers
     assert len(exchanged.messages) == 2
 
@@ -346,5 +347,5 @@ def test_requests_at_the_same_time_keep_their_ids(metrics: Metrics) -> None:
     async def ask_all() -> list[bool]:
         return await asyncio.gather(*map(ask, range(20)))
 
-    app = Conduct(answering, metrics, None)
+    app = RequestMiddleware(answering, metrics, None)
     assert all(asyncio.run(ask_all()))

@@ -6,14 +6,13 @@ import jsonschema_rs
 import pytest
 
 from clas.errors import ClasError, StartupError
-from clas.protocol import decode
-from clas.serving import VERSION
-from clas.serving.http.auth import Tokens
-from clas.serving.http.middleware import PREDICT_PATH
-from clas.serving.http.openapi import Schema, describe_api
-from clas.serving.http.request_body import JSON, MULTIPART, check_media_type
+from clas.protocol import PREDICT_PATH, VERSION, decode
+from clas.serving.http.form import MULTIPART
+from clas.serving.http.openapi import describe_api
+from clas.serving.http.openapi_schemas import Schema
+from clas.serving.http.request_body import JSON, check_media_type
 from clas.serving.options import ServerOptions, load_options
-from served import Served, encoded, picture, served
+from served import Served, encoded, image_file, served
 
 VALID = "0123456789abcdef"
 DOCUMENT = describe_api(ServerOptions())
@@ -181,19 +180,21 @@ def test_what_is_told_of_the_service_fits_the_document(service: Served, path: st
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_token_is_needed_where_the_document_says_so(tiny_model: Path, path: str) -> None:
-    document = describe_api(load_options({"token_file": "tokens.txt"}))
+def test_a_token_is_needed_where_the_document_says_so(tiny_model: Path, tmp_path: Path, path: str) -> None:
+    file = tmp_path / "tokens.txt"
+    file.write_text(VALID)
+    document = describe_api(load_options({"token_file": str(file)}))
     assert document["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
     assert "security" not in DOCUMENT
     [(method, operation)] = document["paths"][path].items()
     is_needed = operation.get("security", document["security"]) != []
     assert ("401" in operation["responses"]) is is_needed
     headers = {"Content-Type": "image/png"}
-    with served(tiny_model, tokens=Tokens([VALID])) as service:
-        response = service.client.request(method, path, content=picture(0), headers=headers)
+    with served(tiny_model, token_file=str(file)) as service:
+        response = service.client.request(method, path, content=image_file(0), headers=headers)
         assert response.status_code == (401 if is_needed else 200)
         headers["Authorization"] = f"Bearer {VALID}"
-        assert service.client.request(method, path, content=picture(0), headers=headers).status_code == 200
+        assert service.client.request(method, path, content=image_file(0), headers=headers).status_code == 200
 
 
 def test_only_what_can_be_unavailable_is_described_so() -> None:

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from starlette.types import Message
 
-from clas.engine.paddle_config import available_cores
+from clas.engine.devices import available_cores
 from clas.errors import PredictionError, UnavailableError
-from clas.serving.http.middleware import PREDICT_PATH
+from clas.protocol import PREDICT_PATH
 from clas.serving.http.request_body import Inputs, read_inputs
 from gates import Gate, wait_until
-from served import Exchanged, Served, assert_refused, best, encoded, exchange, picture, served
+from served import Exchanged, Served, assert_refused, best, encoded, exchange, image_file, served
 from tiny_models import numbered_batch, solid_batch
 from wire import encode
 
@@ -60,7 +60,7 @@ def timing_of(response: Any) -> dict[str, float]:
         {"json": encode(solid_batch(2, 0, 1))},
         {"json": encode(solid_batch(2, 0, 1).astype("float64"))},
         {"json": encoded(2, 0, 1)},
-        {"files": files(picture(2), picture(0, ending=".jpg"), picture(1, ending=".bmp"))},
+        {"files": files(image_file(2), image_file(0, ending=".jpg"), image_file(1, ending=".bmp"))},
     ],
     ids=["tensor", "float64 tensor", "encoded images", "multipart"],
 )
@@ -80,7 +80,7 @@ def test_results_keep_the_order_of_the_request(service: Served, request_: dict[s
     ],
 )
 def test_a_raw_body_is_classified(service: Served, ending: str, content_type: str) -> None:
-    content = picture(1, ending=ending)
+    content = image_file(1, ending=ending)
     assert best(service.post(content=content, headers={"Content-Type": content_type})) == [1]
 
 
@@ -96,7 +96,7 @@ def test_the_answer_to_a_tensor_is_that_of_the_models(service: Served) -> None:
     "request_",
     [
         {"json": {"images": ["AAAA", *encoded(2)["images"], 5, *encoded(0)["images"]]}},
-        {"files": files(b"no image", picture(2), b"", picture(0))},
+        {"files": files(b"no image", image_file(2), b"", image_file(0))},
     ],
     ids=["encoded images", "multipart"],
 )
@@ -107,10 +107,10 @@ def test_one_bad_image_does_not_fail_the_others(service: Served, request_: dict[
 
 
 def test_only_bad_images_are_answered_without_the_model(service: Served) -> None:
-    computed = len(service.predictor.sizes)
+    computed = len(service.runner.sizes)
     found = entries(service.post(json={"images": ["AAAA", "BBBB"]}))
     assert [entry["scores"] for entry in found] == [[], []]
-    assert len(service.predictor.sizes) == computed
+    assert len(service.runner.sizes) == computed
 
 
 def test_a_raw_image_that_is_bad_fails_its_request(service: Served) -> None:
@@ -129,9 +129,9 @@ def test_a_raw_image_that_is_bad_fails_its_request(service: Served) -> None:
         ({"json": {**encoded(1), "top_k": 3}}, 3),
         ({"json": {**encoded(1), "top_k": 3}, "params": {"top_k": "2"}}, 3),
         ({"json": {**encode(solid_batch(1)), "top_k": 6}}, 6),
-        ({"files": files(picture(1)), "data": {"top_k": "1"}}, 1),
-        ({"files": files(picture(1)), "params": {"top_k": "4"}}, 4),
-        ({"content": picture(1), "headers": JPEG, "params": {"top_k": "2"}}, 2),
+        ({"files": files(image_file(1)), "data": {"top_k": "1"}}, 1),
+        ({"files": files(image_file(1)), "params": {"top_k": "4"}}, 4),
+        ({"content": image_file(1), "headers": JPEG, "params": {"top_k": "2"}}, 2),
     ],
 )
 def test_top_k_is_asked_for_in_the_address_or_the_body(
@@ -163,12 +163,12 @@ def deep(levels: int) -> bytes:
         ({"json": encoded(1), "params": {"top_k": ["1", "1"]}}, "top_k is in the address twice"),
         ({"json": encoded(1), "params": {"topk": "1"}}, "unknown query parameter 'topk'; the address takes"),
         ({"json": {**encoded(1), "topk": 1}}, "unknown field 'topk'; a request has images, revert_params"),
-        ({"files": files(picture(1)), "data": {"top_k": "9"}}, "top_k is 9; it takes"),
-        ({"files": files(picture(1)), "data": {"top_k": ["1", "2"]}}, "top_k is in the form twice"),
-        ({"content": picture(1), "headers": JPEG, "params": {"top_k": "7"}}, "top_k is 7; it takes"),
+        ({"files": files(image_file(1)), "data": {"top_k": "9"}}, "top_k is 9; it takes"),
+        ({"files": files(image_file(1)), "data": {"top_k": ["1", "2"]}}, "top_k is in the form twice"),
+        ({"content": image_file(1), "headers": JPEG, "params": {"top_k": "7"}}, "top_k is 7; it takes"),
     ],
 )
-def test_an_unfit_top_k_is_refused(service: Served, request_: dict[str, Any], message: str) -> None:
+def test_an_invalid_top_k_is_refused(service: Served, request_: dict[str, Any], message: str) -> None:
     response = service.post(**request_)
     assert_refused(response, 400, message)
     assert len(response.json()["msg"]) < 200
@@ -181,7 +181,7 @@ def test_an_unfit_top_k_is_refused(service: Served, request_: dict[str, Any], me
     ("request_", "code", "message"),
     [
         ({"json": {}}, 400, "images is missing; it takes"),
-        ({"json": [1]}, 400, "the body is JSON, but no object"),
+        ({"json": [1]}, 400, "the body is JSON, but not an object"),
         ({"content": b"{", "headers": {"Content-Type": "application/json"}}, 400, "the body is not JSON: "),
         (
             {"json": encode(solid_batch(0, side=24))},
@@ -190,13 +190,13 @@ def test_an_unfit_top_k_is_refused(service: Served, request_: dict[str, Any], me
         ),
         ({"json": encode(np.full((1, 3, 32, 32), np.nan))}, 400, "images holds NaN or infinity"),
         ({"json": {"images": "AAAA"}}, 400, "revert_params is missing"),
-        ({"files": [("image", picture(0))]}, 400, "unknown field 'image'"),
+        ({"files": [("image", image_file(0))]}, 400, "unknown field 'image'"),
         ({"data": {"images": "x"}}, 415, "Content-Type is application/x-www-form-urlencoded; send"),
         ({"content": b"x"}, 415, "Content-Type is missing; send application/json"),
         ({"json": encoded(0), "headers": {"Content-Encoding": "gzip"}}, 415, "Content-Encoding is gzip"),
     ],
 )
-def test_what_is_unfit_is_refused_and_the_next_request_answered(
+def test_what_is_invalid_is_refused_and_the_next_request_answered(
     service: Served, request_: dict[str, Any], code: int, message: str
 ) -> None:
     assert_refused(service.post(**request_), code, message)
@@ -206,15 +206,15 @@ def test_what_is_unfit_is_refused_and_the_next_request_answered(
 
 def test_a_model_that_fails_on_a_request_is_an_error_of_the_server(tiny_model: Path) -> None:
     with served(tiny_model) as service:
-        service.predictor.fault = PredictionError("the model's scores for this batch hold NaN or infinity")
+        service.runner.fault = PredictionError("the model's scores for this batch hold NaN or infinity")
         assert_refused(service.post(json=encoded(0)), 500, "the model's scores for this batch hold NaN")
-        service.predictor.fault = RuntimeError("/usr/lib/secret.so")
+        service.runner.fault = RuntimeError("/usr/lib/secret.so")
         refused = service.post(json=encoded(0))
         assert_refused(refused, 500, "the server failed; its log has the reason")
         assert "secret" not in refused.text
-        service.predictor.fault = UnavailableError("the model's process has died")
+        service.runner.fault = UnavailableError("the model's process has died")
         assert_refused(service.post(json=encoded(0)), 503, "the model's process has died")
-        service.predictor.fault = None
+        service.runner.fault = None
         assert best(service.post(json=encoded(0))) == [0]
 
 
@@ -252,7 +252,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_has_come(
 
 
 def test_a_body_in_pieces_is_put_together(service: Served) -> None:
-    content = picture(2)
+    content = image_file(2)
     pieces = [content[:10], b"", content[10:50], content[50:]]
 
     async def receive(_: Exchanged) -> Message:
@@ -268,7 +268,7 @@ def test_more_images_than_the_queue_ever_takes_are_too_large(tiny_model: Path) -
     with served(tiny_model, max_queue_images=2) as service:
         for request in ({"json": encoded(0, 1, 2)}, {"json": encode(solid_batch(0, 1, 2))}):
             assert_refused(service.post(**request), 413, "the request has 3 images; max_queue_images is 2")
-        response = service.post(files=files(*[picture(0)] * 3))
+        response = service.post(files=files(*[image_file(0)] * 3))
         assert_refused(response, 413, "the form has more than 2 images; send smaller batches")
         assert best(service.post(json=encoded(0, 1))) == [0, 1]
 
@@ -291,15 +291,15 @@ def test_a_body_that_does_not_come_in_time_is_refused(tiny_model: Path) -> None:
 
 def test_a_request_whose_time_is_over_is_refused_and_never_computed(tiny_model: Path) -> None:
     with served(tiny_model, timeout_s=0.2) as service:
-        predictor = service.predictor
+        predictor = service.runner
         with predictor.gate.closed():
-            first = service.engine.batcher.submit(solid_batch(0), time.monotonic() + 10)
+            first = service.pool.submit(solid_batch(0), time.monotonic() + 10)
             predictor.gate.wait_for_arrival()
             refused = service.post(json=encoded(0, 1, 2))
             assert_refused(refused, 503, "there was no time for this request within 0.2 s")
             assert service.queued_images() == 0
         first.scores.result(10)
-        service.engine.batcher.submit(solid_batch(0, 1), time.monotonic() + 10).scores.result(10)
+        service.pool.submit(solid_batch(0, 1), time.monotonic() + 10).scores.result(10)
         assert predictor.sizes == [1, 2]
 
 
@@ -331,10 +331,10 @@ def test_no_more_requests_are_decoded_at_once_than_there_are_cores(
 ) -> None:
     with served(tiny_model, timeout_s=0.3) as service:
         with reading.before.closed():
-            waiting = [pool.submit(service.post, content=picture(0), headers=JPEG) for _ in range(12)]
+            waiting = [pool.submit(service.post, content=image_file(0), headers=JPEG) for _ in range(12)]
             for future in waiting:
                 assert_refused(future.result(), 503, "there was no time for this request within 0.3 s")
-        assert best(service.post(content=picture(0), headers=JPEG)) == [0]
+        assert best(service.post(content=image_file(0), headers=JPEG)) == [0]
         assert 1 < len(reading.bodies) <= available_cores() + 1  # those that still waited were dropped
 
 
@@ -353,10 +353,10 @@ def test_a_request_whose_time_is_over_when_it_comes_to_a_thread_is_not_decoded(
 ) -> None:
     with served(tiny_model) as service:
         monkeypatch.setattr("clas.serving.http.predict.time", LateThreads)
-        refused = service.post(content=picture(0), headers=JPEG)
+        refused = service.post(content=image_file(0), headers=JPEG)
         assert_refused(refused, 503, "there was no time for this request within 30 s")
         assert reading.bodies == []
-        assert service.predictor.sizes == []
+        assert service.runner.sizes == []
 
 
 # Clients that go
@@ -384,19 +384,19 @@ def test_a_client_that_hangs_up_while_it_waits_is_not_computed(
     tiny_model: Path, pool: ThreadPoolExecutor
 ) -> None:
     with served(tiny_model) as service:
-        client = Leaver(picture(0))
-        with service.predictor.gate.closed():
+        client = Leaver(image_file(0))
+        with service.runner.gate.closed():
             first = pool.submit(service.post, json=encoded(1, 2))
-            service.predictor.gate.wait_for_arrival()
+            service.runner.gate.wait_for_arrival()
             leaving = pool.submit(client.ask, service)
             wait_until(lambda: service.queued_images() == 3)
-            wait_until(lambda: len(service.engine.batcher._queue) == 1)
+            wait_until(lambda: len(service.pool._batcher._queue) == 1)
             client.leaves.set()
             assert leaving.result().messages == []
             assert service.queued_images() == 2
         assert best(first.result()) == [1, 2]
         assert best(service.post(json=encoded(0, 1, 2))) == [0, 1, 2]
-        assert service.predictor.sizes == [2, 3]
+        assert service.runner.sizes == [2, 3]
         metrics = service.client.get("/metrics").text
         assert f'clas_requests_total{{path="{PREDICT_PATH}",status="499"}} 1.0' in metrics
 
@@ -407,7 +407,7 @@ def test_a_client_that_hangs_up_while_its_images_are_decoded_leaves_nothing_behi
     """The thread that decodes goes on for a while; what it takes up then, nobody would give back."""
     with served(tiny_model, max_queue_images=2) as service:
         for _ in range(3):
-            client = Leaver(picture(0))
+            client = Leaver(image_file(0))
             with reading.after.closed():
                 with reading.before.closed():
                     leaving = pool.submit(client.ask, service)
@@ -417,7 +417,7 @@ def test_a_client_that_hangs_up_while_its_images_are_decoded_leaves_nothing_behi
                 reading.after.wait_for_arrival()
         assert best(service.post(json=encoded(0, 1))) == [0, 1]
         wait_until(lambda: service.queued_images() == 0)
-        assert service.predictor.sizes == [2]
+        assert service.runner.sizes == [2]
 
 
 def test_a_client_that_hangs_up_in_the_midst_of_its_body_is_forgotten(service: Served) -> None:
@@ -455,7 +455,7 @@ def test_a_full_queue_refuses_and_takes_requests_again_afterwards(
 ) -> None:
     request = {"json": encode(solid_batch(1))}  # of some 16,500 bytes
     with served(tiny_model, **options) as service:
-        with service.predictor.gate.closed():
+        with service.runner.gate.closed():
             waiting = hold_full(service, pool, request, request)
             assert_refused(service.post(**request), 503, message)
             assert service.client.get("/health/live").status_code == 200
@@ -467,7 +467,7 @@ def test_a_full_queue_refuses_and_takes_requests_again_afterwards(
 def test_a_body_without_length_counts_as_it_comes(tiny_model: Path, pool: ThreadPoolExecutor) -> None:
     client = Sender()
     with served(tiny_model, max_queue_bytes=20_000, max_request_bytes=20_000) as service:
-        with service.predictor.gate.closed():
+        with service.runner.gate.closed():
             [waiting] = hold_full(service, pool, {"json": encode(solid_batch(1))})
             headers = {**JPEG, "Transfer-Encoding": "chunked"}
             refused = asyncio.run(exchange(service.app, client.receive, headers))
@@ -481,21 +481,21 @@ def test_requests_that_wait_go_through_the_model_together_and_get_their_own_answ
     tiny_model: Path, pool: ThreadPoolExecutor
 ) -> None:
     with served(tiny_model) as service:
-        with service.predictor.gate.closed():
+        with service.runner.gate.closed():
             waiting = [pool.submit(service.post, json=encoded(0))]
-            service.predictor.gate.wait_for_arrival()
+            service.runner.gate.wait_for_arrival()
             requests: list[dict[str, Any]] = [
-                {"content": picture(2), "headers": JPEG},
+                {"content": image_file(2), "headers": JPEG},
                 {"json": encoded(0, 1)},
                 {"json": encode(solid_batch(1))},
             ]
             waiting += [pool.submit(service.post, **request) for request in requests]
-            wait_until(lambda: sum(len(piece.tensor) for piece in list(service.engine.batcher._queue)) == 4)
+            wait_until(lambda: sum(len(piece.tensor) for piece in list(service.pool._batcher._queue)) == 4)
         assert [best(future.result()) for future in waiting] == [[0], [2], [0, 1], [1]]
-        assert service.predictor.sizes == [1, 4]
+        assert service.runner.sizes == [1, 4]
 
 
-def test_every_answer_belongs_to_its_pictures(numbering_model: Path, pool: ThreadPoolExecutor) -> None:
+def test_every_answer_belongs_to_its_images(numbering_model: Path, pool: ThreadPoolExecutor) -> None:
     with served(numbering_model, settings={"max_batch_size": 4, "topk": 1}) as service:
 
         def ask(seed: int) -> int:
@@ -506,7 +506,7 @@ def test_every_answer_belongs_to_its_pictures(numbering_model: Path, pool: Threa
             return 8
 
         assert sum(pool.map(ask, range(12))) == 96
-        assert max(service.predictor.sizes) == 4
+        assert max(service.runner.sizes) == 4
         assert service.queued_images() == 0
 
 
@@ -524,14 +524,14 @@ def test_an_answer_tells_where_its_time_went(service: Served) -> None:
 
 
 def test_waiting_counts_as_time_in_the_queue(tiny_model: Path, pool: ThreadPoolExecutor) -> None:
-    with served(tiny_model) as service, service.predictor.gate.closed() as gate:
+    with served(tiny_model) as service, service.runner.gate.closed() as gate:
         first = pool.submit(service.post, json=encoded(0))
         gate.wait_for_arrival()
         begun = time.monotonic()
         second = pool.submit(service.post, json=encoded(1))
-        wait_until(lambda: service.engine.batcher._queue)
+        wait_until(lambda: service.pool._batcher._queue)
         wait_until(lambda: time.monotonic() > begun + 0.05)
-        queued = service.engine.batcher._queue[0].job
+        queued = service.pool._batcher._queue[0].job
         waited_ms = queued.waited_s * 1000
         gate.open()
         assert timing_of(second.result(10))["queue"] >= waited_ms - 0.1

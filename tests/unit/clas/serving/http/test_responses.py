@@ -13,19 +13,19 @@ from clas.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from clas.output.topk import Prediction
-from clas.serving.http.responses import answer, refusal
+from clas.output.base import Prediction
+from clas.serving.http.responses import failure, success
 
 
-def test_an_answer_has_paddlehubs_envelope() -> None:
+def test_a_success_has_paddlehubs_envelope() -> None:
     prediction: list[Prediction] = [{"class_ids": [1], "scores": [0.12345], "label_names": ["金鱼"]}]
-    response = answer(prediction, 0.5)
+    response = success(prediction, 0.5)
     assert response.status_code == 200
     assert response.headers["Content-Type"] == "application/json"
     results = {"prediction": prediction, "elapse": 0.5}
     assert msgspec.json.decode(response.body) == {"status": "000", "msg": "", "results": results}
     assert "Server-Timing" not in response.headers
-    assert answer(prediction, 0.5, "queue;dur=1.0").headers["Server-Timing"] == "queue;dur=1.0"
+    assert success(prediction, 0.5, "queue;dur=1.0").headers["Server-Timing"] == "queue;dur=1.0"
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ def test_an_answer_has_paddlehubs_envelope() -> None:
         (UnavailableError, 503),
     ],
 )
-def test_a_refusal_has_the_same_envelope_under_its_true_code(error: type[ClasError], code: int) -> None:
-    response = refusal(error("top_k is 0"))
+def test_a_failure_has_the_same_envelope_under_its_true_code(error: type[ClasError], code: int) -> None:
+    response = failure(error("top_k is 0"))
     assert response.status_code == code
     assert msgspec.json.decode(response.body) == {"status": "101", "msg": "top_k is 0", "results": ""}
     assert response.headers.get("Retry-After") == ("1" if code == 503 else None)

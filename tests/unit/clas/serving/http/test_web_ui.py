@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from clas.serving.http.auth import Tokens
-from clas.serving.http.middleware import PREDICT_PATH
+from clas.protocol import PREDICT_PATH
 from clas.serving.http.web_ui import ASSETS_PATH, UI_PATH
 from served import Served, assert_refused, encoded, served
 
-SCRIPTS = ("ui.js", "card.js", "dialogs.js", "i18n.js", "intake.js", "service.js", "snippets.js")
+SCRIPTS = ("api.js", "app.js", "dialogs.js", "gallery_card.js", "i18n.js", "image_input.js", "snippets.js")
 
 
 @pytest.fixture(scope="module")
-def service(tiny_model: Path) -> Iterator[Served]:
+def service(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One that wants a token."""
-    with served(tiny_model, tokens=Tokens(["0123456789abcdef"])) as running:
+    file = tmp_path_factory.mktemp("tokens") / "tokens.txt"
+    file.write_text("0123456789abcdef\n")
+    with served(tiny_model, token_file=str(file)) as running:
         yield running
 
 
@@ -37,7 +38,7 @@ def texts(ui: Path) -> dict[str, dict[str, str]]:
     return languages
 
 
-@pytest.mark.parametrize("path", [UI_PATH, *(f"{ASSETS_PATH}/{name}" for name in ("ui.css", "ui.js"))])
+@pytest.mark.parametrize("path", [UI_PATH, *(f"{ASSETS_PATH}/{name}" for name in ("ui.css", "app.js"))])
 def test_the_page_and_its_files_are_open_and_strictly_bounded(service: Served, path: str) -> None:
     response = service.client.get(path)
     assert response.status_code == 200
@@ -67,7 +68,7 @@ def test_there_is_nothing_but_the_files_of_the_page(service: Served, path: str) 
 def test_each_file_that_the_page_names_is_there_with_its_type(service: Served) -> None:
     page = service.client.get(UI_PATH).text
     named = set(re.findall(r'(?:src|href)="ui/assets/([^"]+)"', page))
-    assert {"ui.js", "ui.css", "icon.svg"} == named
+    assert {"app.js", "ui.css", "icon.svg"} == named
     for script in SCRIPTS:
         response = service.client.get(f"{ASSETS_PATH}/{script}")
         assert "javascript" in response.headers["Content-Type"]
@@ -84,7 +85,7 @@ def test_nothing_is_inline_and_nothing_comes_from_elsewhere(service: Served, ui:
 
 
 def test_the_page_asks_where_the_server_answers(ui: Path) -> None:
-    script = (ui / "service.js").read_text()
+    script = (ui / "api.js").read_text()
     assert f'"{PREDICT_PATH.removeprefix("/")}"' in script
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from clas.engine.paddle_config import available_cores
+from clas.engine.devices import available_cores
 from clas.errors import SettingsError, UnavailableError
 from clas.serving.batching.batcher import Batcher
-from clas.serving.launch import plan_of_names
+from clas.serving.launch import plan_in_process
 from clas.serving.on_ray import app as ray_app
 from clas.serving.on_ray.app import Front, Replica
 
@@ -30,6 +30,7 @@ def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> fl
     given: float = request.param
     monkeypatch.setattr("ray.get_runtime_context", lambda: Context(given))
     monkeypatch.setattr(ray_app, "available_cores", lambda: 8)
+    monkeypatch.setattr("clas.serving.launch.available_memory", lambda: 64 * 2**30)
     return given
 
 
@@ -41,15 +42,15 @@ def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> fl
 def test_a_replica_uses_the_cores_that_ray_has_set_aside(
     cores: float, threads: int, predictors: tuple[int, ...]
 ) -> None:
-    plan = ray_app._plan({})
-    assert (plan.settings.cpu_num_threads, plan.predictor_threads) == (threads, predictors), cores
+    launch = ray_app._plan({})
+    assert (launch.settings.cpu_num_threads, launch.predictor_threads) == (threads, predictors), cores
 
 
 def test_names_of_settings_and_of_options_are_taken() -> None:
-    plan = plan_of_names({"topk": 3, "timeout_s": 5.0, "inference_model_dir": "/model"}, "user_config")
-    assert (plan.settings.topk, plan.options.timeout_s) == (3, 5.0)
-    assert plan.settings.inference_model_dir == "/model"
-    assert plan.num_workers == 0
+    launch = plan_in_process({"topk": 3, "timeout_s": 5.0, "inference_model_dir": "/model"}, "user_config")
+    assert (launch.settings.topk, launch.options.timeout_s) == (3, 5.0)
+    assert launch.settings.inference_model_dir == "/model"
+    assert launch.num_workers == 0
 
 
 @pytest.mark.parametrize(
@@ -64,18 +65,18 @@ def test_names_of_settings_and_of_options_are_taken() -> None:
 )
 def test_what_doesnt_fit_is_named(values: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        plan_of_names(values, "user_config")
+        plan_in_process(values, "user_config")
 
 
 class Model:
     """Stands in for a service; its model has been at one batch for `busy_s`."""
 
     def __init__(self, busy_s: float) -> None:
-        self.engine = self.batcher = self
-        self.options = plan_of_names({"timeout_s": 5.0}, "user_config").options
+        self.pool = self
+        self.options = plan_in_process({"timeout_s": 5.0}, "user_config").options
         self.busy_s = busy_s
 
-    def check_pace(self, timeout_s: float) -> None:
+    def check_health(self, timeout_s: float) -> None:
         Batcher.check_pace(self, timeout_s)  # type: ignore[arg-type]
 
 

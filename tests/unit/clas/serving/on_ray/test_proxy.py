@@ -7,8 +7,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from clas.serving.http.middleware import PREDICT_PATH
-from clas.serving.on_ray.proxy import Envelope
+from clas.protocol import PREDICT_PATH
+from clas.serving.on_ray.proxy import EnvelopeMiddleware
 
 
 def answer_to(response: Response | None, path: str = PREDICT_PATH) -> httpx.Response:
@@ -18,7 +18,7 @@ def answer_to(response: Response | None, path: str = PREDICT_PATH) -> httpx.Resp
         if response is not None:
             await response(scope, receive, send)
 
-    came: httpx.Response = TestClient(Envelope(proxy)).post(path, content=b"x")
+    came: httpx.Response = TestClient(EnvelopeMiddleware(proxy)).post(path, content=b"x")
     return came
 
 
@@ -40,7 +40,7 @@ def test_a_path_where_nothing_is_gets_404_in_the_envelope() -> None:
 def test_a_replica_that_died_before_its_answer_is_worth_another_try() -> None:
     came = answer_to(None)
     assert came.status_code == 503
-    assert "send it again" in came.json()["msg"]
+    assert ": retry" in came.json()["msg"]
 
 
 @pytest.mark.parametrize("make", [JSONResponse, PlainTextResponse])
@@ -63,7 +63,7 @@ def test_a_broken_off_answer_stays_broken_off() -> None:
         raise ConnectionAbortedError
 
     with pytest.raises(ConnectionAbortedError):
-        TestClient(Envelope(proxy)).get("/")
+        TestClient(EnvelopeMiddleware(proxy)).get("/")
 
 
 def test_the_start_and_end_of_the_proxy_pass_through() -> None:
@@ -73,5 +73,5 @@ def test_the_start_and_end_of_the_proxy_pass_through() -> None:
         begun.append(scope["type"])
         await Starlette()(scope, receive, send)
 
-    with TestClient(Envelope(proxy)):
+    with TestClient(EnvelopeMiddleware(proxy)):
         assert begun == ["lifespan"]

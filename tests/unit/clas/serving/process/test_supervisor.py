@@ -1,4 +1,3 @@
-import mmap
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +7,7 @@ import pytest
 
 from clas.serving.options import ServerOptions
 from clas.serving.process import supervisor
-from clas.serving.process.supervisor import Deployment, Worker
+from clas.serving.process.worker import Deployment
 
 
 def unused() -> Any:
@@ -16,7 +15,14 @@ def unused() -> Any:
 
 
 def worker_of(scratch: Path, slot: int, *devices: str) -> Any:
-    deployment = Deployment(ServerOptions(), 2, devices, unused, [], scratch, mmap.mmap(-1, 2))
+    deployment = Deployment(
+        options=ServerOptions(),
+        num_workers=2,
+        devices=devices,
+        build=unused,
+        log_handlers=[],
+        scratch=scratch,
+    )
     return SimpleNamespace(slot=slot, deployment=deployment, pid=os.getpid())
 
 
@@ -27,7 +33,7 @@ def arbiter_with(*slots: int) -> Any:
 @pytest.mark.parametrize(("taken", "slot"), [([], 0), ([0], 1), ([1], 0), ([0, 2], 1), ([0, 1], 2)])
 def test_a_new_worker_gets_the_lowest_slot_that_is_free(taken: list[int], slot: int) -> None:
     worker: Any = SimpleNamespace(slot=0)
-    supervisor._give_slot(arbiter_with(*taken), worker)
+    supervisor._assign_slot(arbiter_with(*taken), worker)
     assert worker.slot == slot
 
 
@@ -39,7 +45,7 @@ def test_each_worker_sees_one_gpu(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     shared: list[tuple[Path, int]] = []
     monkeypatch.setattr(supervisor, "share_metrics", lambda *args: shared.append(args))
-    supervisor._settle(arbiter_with(), worker_of(tmp_path, slot, "3", "5"))
+    supervisor._set_up_worker(arbiter_with(), worker_of(tmp_path, slot, "3", "5"))
     assert os.environ["CUDA_VISIBLE_DEVICES"] == device
     assert shared == [(tmp_path / "metrics", slot)]
 
@@ -51,25 +57,10 @@ def test_the_supervisor_ends_when_its_first_workers_cannot_start(
     worker = worker_of(tmp_path, 0)
     worker.deployment.metrics_dir.mkdir()
     if has_failed:
-        worker.deployment.flags[supervisor._HAS_FAILED] = 1
+        worker.deployment.state.has_failed = True
     killed: list[int] = []
     monkeypatch.setattr(os, "kill", lambda pid, _: killed.append(pid))
     arbiter = arbiter_with()
-    supervisor._forget(arbiter, worker)
+    supervisor._on_worker_exit(arbiter, worker)
     assert killed == ([os.getpid()] if has_failed else [])
     assert arbiter.num_workers == (0 if has_failed else 2)
-
-
-@pytest.mark.parametrize("was_ready", [False, True])
-def test_a_worker_that_cannot_load_ends_the_start_or_makes_the_next_one_wait(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, was_ready: bool
-) -> None:
-    monkeypatch.setattr(supervisor, "_BACK_OFF_S", 0.2)
-    worker = worker_of(tmp_path, 0)
-    if was_ready:
-        worker.deployment.flags[supervisor._WAS_READY] = 1
-    beats: list[None] = []
-    worker.notify = lambda: beats.append(None)
-    Worker._give_up_or_wait(worker)
-    assert worker.deployment.has_failed is not was_ready
-    assert bool(beats) is was_ready

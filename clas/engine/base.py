@@ -1,0 +1,96 @@
+"""The contract between a model that runs and everything around it.
+
+An engine computes; it knows no queue, no thread and no process of its own. `serving/batching` gives it those.
+"""
+
+import dataclasses
+from typing import ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ..model.files import ModelFiles
+from ..settings import Settings
+
+Batch = npt.NDArray[np.float32]
+"""[N, C, H, W], C-contiguous."""
+Scores = npt.NDArray[np.float32]
+"""[N, num_outputs]."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EngineInfo:
+    """What a loaded model takes and returns, and how it runs.
+
+    Attributes:
+        input_shape: [N, C, H, W]; None where the model accepts any size.
+        num_outputs: Scores per image.
+        batch_limit: The most images of one call of `run`.
+        concurrency: How many calls of `run` may be under way at once; a pool member makes one at a time.
+        device: "CPU" or "GPU".
+        mkldnn: Whether MKL-DNN (oneDNN) is in use.
+        precision: "fp32" or "bf16".
+        num_threads: CPU threads of one call.
+    """
+
+    input_shape: tuple[int | None, ...]
+    num_outputs: int
+    batch_limit: int
+    concurrency: int
+    device: str
+    mkldnn: bool
+    precision: str
+    num_threads: int
+
+
+class Engine(Protocol):
+    """A loaded and warmed-up model.
+
+    Attributes:
+        in_process: Whether a server may run it in its own process: it releases Python's global lock while it
+            computes. The server gives any other engine a process of its own.
+        info: What it takes and returns; after a fork of the process, `ensure_open` may change how it runs.
+    """
+
+    in_process: ClassVar[bool]
+    info: EngineInfo
+
+    def ensure_open(self) -> None:
+        """Reload the model if this process was forked since it was loaded.
+
+        Raises:
+            DeviceError: The process was forked, and the model is on a GPU.
+            ModelLoadError: The model's files have changed.
+        """
+
+    def run(self, batch: Batch) -> Scores:
+        """Compute the scores of a batch.
+
+        Args:
+            batch: [N, C, H, W] float32, C-contiguous, as `info.input_shape` says; N from 1 to
+                `info.batch_limit`.
+
+        Returns:
+            [N, num_outputs] float32, finite.
+
+        Raises:
+            PredictionError: The model failed.
+        """
+
+
+class EngineClass(Protocol):
+    """A class of engines."""
+
+    @property
+    def in_process(self) -> bool:
+        """See `Engine`."""
+
+    def prepare_process(self) -> None:
+        """Set up a process that will run nothing but this engine, before anything else is done in it."""
+
+    def __call__(self, files: ModelFiles, settings: Settings) -> Engine:
+        """Load a model.
+
+        Raises:
+            StartupError: It can't be loaded.
+        """

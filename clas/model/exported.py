@@ -1,0 +1,117 @@
+"""An exported model: its files, with the settings and labels that belong to them."""
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from ..settings import PREPROCESS_NAMES, Settings
+from .files import MODULE_DIR, ModelFiles, find_label_file, find_model
+from .inference_yml import FILE_NAME, ModelConfig, read_inference_yml
+from .labels import load_labels
+
+_LOGGER: Final = logging.getLogger("clas_system")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportedModel:
+    """Everything known about a model before it is loaded.
+
+    Attributes:
+        files: Program and weights.
+        settings: The service's settings, updated with the values of the model's inference.yml.
+        config: The content of inference.yml, or None without one.
+        labels: Class id -> name; empty for a service without labels.
+        label_file: The file with the labels; None if they aren't read from a file.
+        version: Size and time of change of each of the model's own files, inference.yml included.
+    """
+
+    files: ModelFiles
+    settings: Settings
+    config: ModelConfig | None
+    labels: Mapping[int, str]
+    label_file: Path | None
+    version: tuple[tuple[int, int], ...]
+
+    def has_changed(self) -> bool:
+        """Whether the model's own files, without the label file, have changed since."""
+        return _version_of(self.files) != self.version
+
+    @property
+    def name(self) -> str:
+        """The name of the model's folder."""
+        return self.files.program.parent.name
+
+    @property
+    def preprocess(self) -> dict[str, object]:
+        """The preprocessing settings by name, as JSON values."""
+        values = {name: getattr(self.settings, name) for name in PREPROCESS_NAMES}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def read_exported_model(settings: Settings, module_dir: Path = MODULE_DIR) -> ExportedModel:
+    """Find the model of the settings, read its inference.yml and labels, and log which files are used.
+
+    Args:
+        settings: The service's settings.
+        module_dir: The folder with the model and the label file to use if those of the settings aren't found.
+
+    Raises:
+        ModelNotFoundError: There is no model.
+        ModelConfigError: The model's inference.yml is invalid.
+        LabelFileError: The label file is missing or invalid.
+    """
+    _LOGGER.info("code: %s", module_dir)
+    files = find_model(settings, module_dir)
+    version = _version_of(files)
+    config = read_inference_yml(files.program.parent)
+    kept: Sequence[str] = ()
+    if config:
+        settings, kept = config.apply(settings)
+    labels, label_file = _find_labels(settings, config, module_dir)
+    model = ExportedModel(
+        files=files,
+        settings=settings,
+        config=config,
+        labels=labels,
+        label_file=label_file,
+        version=version,
+    )
+    _LOGGER.info("model: %s, format: %s", files.program.parent, files.format)
+    if config:
+        _log_config(config, kept, model.preprocess)
+    return model
+
+
+def _version_of(files: ModelFiles) -> tuple[tuple[int, int], ...]:
+    """Return size in bytes and time of change in nanoseconds of each file that is there."""
+    version: list[tuple[int, int]] = []
+    for path in (files.program, files.weights, files.program.with_name(FILE_NAME)):
+        with contextlib.suppress(OSError):
+            found = path.stat()
+            version.append((found.st_size, found.st_mtime_ns))
+    return tuple(version)
+
+
+def _find_labels(
+    settings: Settings, config: ModelConfig | None, module_dir: Path
+) -> tuple[Mapping[int, str], Path | None]:
+    """Return the labels and their file: the one given for this start, the model's, or that of params.py."""
+    if settings.main_indicator == "ThreshOutput":
+        return {0: settings.label_0, 1: settings.label_1}, None
+    is_given = "class_id_map_file" in settings.overridden
+    if config and config.labels and not is_given:
+        return config.labels, config.path
+    is_models = config is not None and "class_id_map_file" in config.values and not is_given
+    label_file = find_label_file(settings, module_dir, config.path.parent if config and is_models else None)
+    return load_labels(label_file) if label_file else {}, label_file
+
+
+def _log_config(config: ModelConfig, kept: Sequence[str], preprocess: Mapping[str, object]) -> None:
+    used = ", ".join(name for name in config.values if name not in kept)
+    _LOGGER.info("inference.yml: %s, in place of params.py: %s", config.path, used or "nothing")
+    if kept:
+        _LOGGER.info("init_args or a flag, in place of inference.yml: %s", ", ".join(kept))
+    _LOGGER.info("preprocess: %s", ", ".join(f"{name}: {value}" for name, value in preprocess.items()))

@@ -1,0 +1,94 @@
+"""Paddle's program and tensor messages, parsed without Paddle.
+
+Declares the fields that clas_system reads; protobuf skips all others. Names, numbers and labels are those of
+paddle/fluid/framework/framework.proto, with two exceptions: `lod_tensor` is called `dense_tensor` since
+Paddle 3, and `data_type` is an enum there, whose unknown values an int32 keeps.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+_OPTIONAL, _REQUIRED, _REPEATED = 1, 2, 3  # FieldDescriptorProto.Label
+_INT64, _INT32, _STRING, _MESSAGE = 3, 5, 9, 11  # FieldDescriptorProto.Type
+
+_PACKAGE: Final = "clas_system"
+_Field = tuple[str, int, int, int | str]
+_MESSAGES: Final[Mapping[str, tuple[_Field, ...]]] = {
+    "TensorDesc": (("data_type", 1, _REQUIRED, _INT32), ("dims", 2, _REPEATED, _INT64)),
+    "DenseTensorDesc": (("tensor", 1, _REQUIRED, "TensorDesc"),),
+    "VarType": (("dense_tensor", 3, _OPTIONAL, "DenseTensorDesc"),),
+    "VarDesc": (("name", 1, _REQUIRED, _STRING), ("type", 2, _REQUIRED, "VarType")),
+    "OpVar": (("arguments", 2, _REPEATED, _STRING),),
+    "OpDesc": (("outputs", 2, _REPEATED, "OpVar"), ("type", 3, _REQUIRED, _STRING)),
+    "BlockDesc": (("vars", 3, _REPEATED, "VarDesc"), ("ops", 4, _REPEATED, "OpDesc")),
+    "ProgramDesc": (("blocks", 1, _REPEATED, "BlockDesc"),),
+}
+"""(name, number, label, type) of each field; a type is a number, or the name of a message."""
+
+ITEM_BYTES: Final[Mapping[int, int]] = {
+    0: 1,  # BOOL
+    1: 2,  # INT16
+    2: 4,  # INT32
+    3: 8,  # INT64
+    4: 2,  # FP16
+    5: 4,  # FP32
+    6: 8,  # FP64
+    20: 1,  # UINT8
+    21: 1,  # INT8
+    22: 2,  # BF16
+}
+"""Bytes of one value by TensorDesc.data_type (source: VarType.Type in framework.proto)."""
+
+
+def parse_program(data: bytes) -> "Message":
+    """Parse the content of a .pdmodel file.
+
+    Returns:
+        A ProgramDesc.
+
+    Raises:
+        ValueError: The bytes are malformed.
+    """
+    return _parse("ProgramDesc", data)
+
+
+def parse_tensor(data: bytes) -> "Message":
+    """Parse the description of one tensor in a .pdiparams file.
+
+    Returns:
+        A TensorDesc: `data_type`, a key of ITEM_BYTES if its size is known, and `dims`.
+
+    Raises:
+        ValueError: The bytes are malformed.
+    """
+    return _parse("TensorDesc", data)
+
+
+def _parse(name: str, data: bytes) -> "Message":
+    from google.protobuf.message import DecodeError  # noqa: PLC0415  # see module.py on late imports
+
+    try:
+        return _message_classes()[f"{_PACKAGE}.{name}"].FromString(data)
+    except (DecodeError, RecursionError) as exc:  # nested unknown groups, which protobuf 3 skips recursively
+        raise ValueError(f"malformed {name}: {exc}") from exc
+
+
+@functools.cache
+def _message_classes() -> "Mapping[str, type[Message]]":
+    from google.protobuf.descriptor_pb2 import FileDescriptorProto  # noqa: PLC0415
+    from google.protobuf.message_factory import GetMessages  # noqa: PLC0415  # in protobuf 3.20 to 7
+
+    file = FileDescriptorProto(name=f"{_PACKAGE}/program.proto", package=_PACKAGE)
+    for name, fields in _MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for field_name, number, label, kind in fields:
+            field: Any = message.field.add(name=field_name, number=number, label=label)
+            if isinstance(kind, str):
+                field.type, field.type_name = _MESSAGE, f".{_PACKAGE}.{kind}"
+            else:
+                field.type = kind
+    return GetMessages([file])

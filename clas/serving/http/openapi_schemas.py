@@ -1,0 +1,109 @@
+"""The schemas of the OpenAPI document."""
+
+from typing import Any, Final
+
+from ...protocol import OPERATIONS
+from ...settings import PREPROCESS_NAMES
+
+Schema = dict[str, Any]
+
+REF: Final = "#/components/schemas/"
+TOP_K: Final = {
+    "description": "Results per image; null or nothing for the service's setting",
+    "type": "integer",
+    "minimum": 1,
+    "nullable": True,
+    "example": 2,
+}
+
+
+def component_schemas() -> Schema:
+    """Return the schemas of requests and responses by name."""
+    text, number, count = {"type": "string"}, {"type": "number"}, {"type": "integer", "minimum": 0}
+    shape = {"type": "array", "minItems": 1, "maxItems": 8, "items": {"type": "integer", "minimum": 1}}
+    return {
+        "TensorRequest": _object(
+            {
+                "images": {**text, "format": "byte", "description": "Base64 of the C-order bytes of a batch"},
+                "revert_params": _object({"shape": shape, "dtype": {**text, "example": "float32"}}),
+                "preprocess": {
+                    "type": "array",
+                    "items": {"type": "string", "enum": list(OPERATIONS)},
+                    "description": "Operations left to the server, in this order; / describes them",
+                },
+                "top_k": TOP_K,
+            },
+            optional=["preprocess", "top_k"],
+        ),
+        "ImagesRequest": _object(
+            {
+                "images": {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {
+                        "description": "Base64 of a JPEG, PNG, BMP or WebP file; anything else fails alone",
+                        "example": "/9j/4AAQSkZJRgAB...",
+                    },
+                },
+                "top_k": TOP_K,
+            },
+            optional=["top_k"],
+        ),
+        "Prediction": _object(
+            {
+                "class_ids": {"type": "array", "items": count},
+                "scores": {"type": "array", "items": number},
+                "label_names": {"type": "array", "items": text},
+                "error": text,
+            },
+            optional=["error"],
+        ),
+        "Answer": _object(
+            {
+                "status": {**text, "enum": ["000"]},
+                "msg": {**text, "enum": [""]},
+                "results": _object(
+                    {
+                        "prediction": {"type": "array", "items": {"$ref": f"{REF}Prediction"}},
+                        "elapse": {**number, "description": "Seconds spent predicting this request"},
+                    }
+                ),
+            }
+        ),
+        "Refusal": _object(
+            {"status": {**text, "enum": ["101"]}, "msg": text, "results": {**text, "enum": [""]}}
+        ),
+        "State": _object({"status": text}),
+        "Service": {
+            "type": "object",
+            "properties": {
+                "model": {
+                    "type": "object",
+                    "nullable": True,  # while it is being loaded
+                    "required": ["input_shape", "classes", "preprocess", "inference_yml"],
+                    "properties": {
+                        "preprocess": {
+                            "type": "object",
+                            "description": "How images become the model's input, by the names of params.py",
+                            "required": list(PREPROCESS_NAMES),
+                        },
+                        "inference_yml": {
+                            "type": "boolean",
+                            "description": "Whether an inference.yml beside the model was read",
+                        },
+                    },
+                }
+            },
+            "required": ["name", "version", "state", "model", "workers", "predictors", "limits"],
+        },
+    }
+
+
+def _object(properties: Schema, optional: list[str] | None = None) -> Schema:
+    required = [name for name in properties if name not in (optional or [])]
+    return {
+        "type": "object",
+        "required": required,
+        "properties": properties,
+        "additionalProperties": False,
+    }

@@ -1,0 +1,157 @@
+"""One worker process under the supervisor."""
+
+import asyncio
+import ctypes
+import logging
+import mmap
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from uvicorn_worker import UvicornWorker
+
+from ..batching.pool import Pool
+from ..options import ServerOptions
+from ..service import Service
+from .server import Server, StopSignals, exit_unless_idle
+
+_LOGGER: Final = logging.getLogger("clas_system")
+_LOAD_POLL_S: Final = 0.05
+_BACK_OFF_S: Final = 5.0
+
+BuildService = Callable[[], Service]
+
+
+class _State(ctypes.Structure):
+    """What the supervisor and its workers tell each other; without a lock, which a killed worker could hold.
+
+    Attributes:
+        was_ready: A worker has been ready.
+        has_failed: The first workers can't start.
+    """
+
+    _fields_ = (("was_ready", ctypes.c_bool), ("has_failed", ctypes.c_bool))
+    was_ready: bool
+    has_failed: bool
+
+
+class Deployment:
+    """What the workers are; made before the first fork.
+
+    Args:
+        options: The server's.
+        num_workers: The number of workers.
+        devices: GPU numbers, one per worker; empty for the CPU.
+        build: Builds the service; called in each worker.
+        log_handlers: The handlers of gunicorn's own log.
+        scratch: A directory that the processes share.
+
+    Attributes:
+        state: Shared by all processes.
+    """
+
+    def __init__(  # all by keyword
+        self,
+        *,
+        options: ServerOptions,
+        num_workers: int,
+        devices: Sequence[str],
+        build: BuildService,
+        log_handlers: Sequence[Any],
+        scratch: Path,
+    ) -> None:
+        self.options = options
+        self.num_workers = num_workers
+        self.devices = devices
+        self.build = build
+        self.log_handlers = log_handlers
+        self.metrics_dir = scratch / "metrics"
+        self.state = _State.from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
+
+
+class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
+    """A process with a pool of its own.
+
+    The event loop sends a heartbeat to the supervisor only if the pool has sent one, too. So a worker is
+    replaced when its event loop hangs, and also when its model does.
+    """
+
+    deployment: Deployment
+    slot = 0
+    _beats = -1
+
+    def init_process(self) -> None:
+        """Run to the end of the process; what follows in the supervisor's code isn't for a worker."""
+        status = 1
+        try:
+            super().init_process()
+            status = 0
+        except SystemExit:
+            pass  # its reason is in the log
+        except Exception:
+            _LOGGER.critical("this worker has failed", exc_info=True)
+            self._fail_start_or_back_off()
+        finally:
+            logging.shutdown()
+            os._exit(status)
+
+    def init_signals(self) -> None:
+        """Handle SIGTERM and SIGINT; SIGABRT, the supervisor's last resort, ends the process."""
+        super().init_signals()
+        StopSignals.install()
+
+    async def _serve(self) -> None:
+        service = self._service
+        self.config.app = service.app
+        await self._load(service.pool)
+        if StopSignals.received:
+            return
+        self.deployment.state.was_ready = True
+        _LOGGER.info("worker %d is ready", self.pid)
+        await Server(self.config, service.pool, self._beat).serve(sockets=self.sockets)
+
+    def run(self) -> None:
+        """Serve, then wait for the pool."""
+        super().run()
+        exit_unless_idle(self._service.pool, 0)
+
+    @property
+    def _service(self) -> Service:
+        """The service, which gunicorn takes for a WSGI application."""
+        service: Service = self.wsgi
+        return service
+
+    def _beat(self) -> bool:
+        """Send a heartbeat if the pool is well; tells whether the supervisor was killed."""
+        pool = self._service.pool
+        if pool.beats != self._beats or pool.is_loading:
+            self._beats = pool.beats
+            self.notify()
+        return bool(os.getppid() != self.ppid)
+
+    async def _load(self, pool: Pool) -> None:
+        """Load the model before accepting connections: meanwhile the other workers accept them."""
+        pool.start()
+        while pool.is_loading and not StopSignals.received:
+            self.notify()
+            await asyncio.sleep(_LOAD_POLL_S)
+        if pool.has_failed:
+            self._fail_start_or_back_off()
+            sys.exit(1)
+
+    def _fail_start_or_back_off(self) -> None:
+        """Fail the start of the server; if it has been ready before, delay the next worker instead."""
+        state = self.deployment.state
+        if not state.was_ready:
+            state.has_failed = True
+            return
+        until = time.monotonic() + _BACK_OFF_S
+        while time.monotonic() < until and not StopSignals.received:
+            self.notify()
+            time.sleep(_LOAD_POLL_S)
+
+    async def callback_notify(self) -> None:
+        """Send no heartbeat: this one of uvicorn's knows nothing of the pool."""

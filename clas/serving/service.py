@@ -1,0 +1,57 @@
+"""Builds the application and the predictors of one server process."""
+
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from starlette.applications import Starlette
+
+from ..engine.paddle import PaddleEngine
+from .batching import runner
+from .batching.pool import OpenRunner, Pool
+from .http.app import create_app
+from .http.auth import load_tokens
+from .launch import Launch
+from .metrics import Metrics
+from .options import ServerOptions
+
+
+class Service(NamedTuple):
+    """One process of the server.
+
+    Attributes:
+        app: The ASGI application; its lifespan starts the pool.
+        pool: The predictors.
+        options: The server options.
+    """
+
+    app: Starlette
+    pool: Pool
+    options: ServerOptions
+
+
+def build_service(
+    launch: Launch, metrics: Metrics | None = None, open_runner: OpenRunner | None = None
+) -> Service:
+    """Build the application and its predictors; nothing is loaded yet.
+
+    Args:
+        launch: What to load and serve.
+        metrics: Where requests are counted; None for new ones.
+        open_runner: Loads the model; None for Paddle, in processes of their own.
+
+    Raises:
+        SettingsError: The token file is invalid.
+    """
+    options = launch.options
+    metrics = metrics or Metrics()
+    tokens = load_tokens(Path(options.token_file)) if options.token_file else None
+    pool = Pool(
+        launch.settings,
+        options.batch_wait_ms / 1000,
+        metrics.batch_size.observe,
+        open_runner or partial(runner.open_runner, options=options, engine_class=PaddleEngine),
+        launch.predictor_threads,
+    )
+    app = create_app(options, pool, metrics, tokens, max(1, launch.num_workers))
+    return Service(app, pool, options)

@@ -1,0 +1,126 @@
+"""Passes answers on to the console, and to --output, --report and --label_file."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from clas.errors import ClasError
+from clas.image.sources import ImageSource, from_file
+from clas.output.base import failed_prediction
+
+from .accuracy import Accuracy
+from .answer import in_one_line
+from .console_report import ConsoleReport
+from .ground_truth import GroundTruth
+from .html_report import HtmlReport
+from .images import make_thumbnail
+from .results_file import ResultsFile, key_of
+from .resume_check import check_settings, note_settings
+from .sender import Answer
+from .settings import ClientSettings
+from .sink import Outcome, Pending, Sink
+
+_NOTED: Final = (
+    *("wire", "preprocess", "resize_short", "crop_size", "normalize", "to_chw"),
+    *("reduced_decode", "top_k"),
+)
+"""The settings that change the answers."""
+
+
+class Collector:
+    """Passes outcomes on to the console report and to all sinks.
+
+    Args:
+        settings: The client settings.
+        console: Prints results and averages.
+        fetch_model_facts: Returns the facts that identify the service's model; called only if needed.
+
+    Raises (also later):
+        OutputError: A file can't be written or resumed.
+        GroundTruthError: The list of true classes can't be read.
+    """
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        console: ConsoleReport,
+        fetch_model_facts: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        self.console = console
+        self._root = settings.root
+        truth = GroundTruth(settings.label_file, self._root) if settings.label_file else None
+        self._accuracy = Accuracy(truth) if truth else None
+        self._results = (
+            _open_results(settings, settings.output, fetch_model_facts) if settings.output else None
+        )
+        title = settings.image_file.resolve().name
+        self._page = HtmlReport(settings.report, title) if settings.report else None
+        sinks: tuple[Sink | None, ...] = (self._results, self._page, self._accuracy)
+        self._sinks = [sink for sink in sinks if sink is not None]
+        if settings.resume and self._results and (self._page or self._accuracy):
+            self._take_over(self._results)
+
+    def prepare(self, source: ImageSource) -> Pending:
+        """Return what is kept of an image until its result is known; safe to call from any thread."""
+        return Pending(source.name, make_thumbnail(source) if self._page else b"")
+
+    def is_done(self, name: str) -> bool:
+        """Return whether an earlier run has a result for this image, which is then counted."""
+        if self._results is None or key_of(name) not in self._results.done:
+            return False
+        self.console.skip()
+        return True
+
+    def add(self, images: Sequence[Pending], answer: Answer | ClasError) -> None:
+        """Collect the answer to one batch, or the reason why there is none."""
+        names = [image.name for image in images]
+        if isinstance(answer, Answer):
+            outcomes = map(Outcome, images, answer.predictions)
+            self._pass_on([_without_line_breaks(outcome) for outcome in outcomes])
+            self.console.add(names, answer)
+        else:
+            entry = failed_prediction(in_one_line(str(answer)))
+            self._pass_on([Outcome(image, entry) for image in images])
+            self.console.fail(names, answer)
+
+    def close(self) -> None:
+        """Print averages and accuracy, and finish all files."""
+        summary = self.console.close(self._accuracy.summary() if self._accuracy else ())
+        for sink in self._sinks:
+            sink.close(summary)
+
+    def _pass_on(self, outcomes: Sequence[Outcome]) -> None:
+        for sink in self._sinks:
+            sink.add(outcomes)
+
+    def _take_over(self, results: ResultsFile) -> None:
+        """Pass the results of earlier runs on to page and accuracy, so that these cover all images."""
+        for outcome in self._earlier(results):
+            for sink in self._sinks:
+                if sink is not results:
+                    sink.add([outcome])
+
+    def _earlier(self, results: ResultsFile) -> Iterator[Outcome]:
+        for name, prediction in results.earlier():
+            yield Outcome(self.prepare(from_file(self._root / name, name)), prediction)
+
+
+def _open_results(
+    settings: ClientSettings, output: Path, fetch_model_facts: Callable[[], Mapping[str, Any]]
+) -> ResultsFile:
+    folder = str(settings.image_file.resolve())
+    noted = {"image_file": folder, **{name: getattr(settings, name) for name in _NOTED}}
+    noted |= fetch_model_facts()
+    if settings.resume:
+        noted = check_settings(output, noted)
+    results = ResultsFile(output, resume=settings.resume)
+    note_settings(output, noted)
+    return results
+
+
+def _without_line_breaks(outcome: Outcome) -> Outcome:
+    """Put the service's reason why it couldn't decode an image in one line."""
+    entry = outcome.prediction
+    if "error" not in entry:
+        return outcome
+    return outcome._replace(prediction={**entry, "error": in_one_line(str(entry["error"]))})

@@ -1,0 +1,100 @@
+"""Prints a line per image, then the averages."""
+
+import sys
+from collections.abc import Sequence
+
+from tqdm import tqdm
+
+from .answer import in_one_line
+from .log import LOGGER
+from .sender import Answer
+
+
+class ConsoleReport:
+    """Prints results as they come, and the averages; its size doesn't grow with the number of images.
+
+    Results go to stdout; failures and the progress bar, which is shown on a terminal only, to stderr.
+
+    Args:
+        total: How many images there will be, for the progress bar; None if unknown.
+
+    Attributes:
+        num_answered: Images with a result, so far.
+        num_failed: Images without one, so far.
+        num_skipped: Images with a result of an earlier run, so far.
+    """
+
+    def __init__(self, total: int | None) -> None:
+        self.num_failed = 0
+        self.num_answered = 0
+        self.num_skipped = 0
+        self._elapse_s = 0.0
+        self._latency_s = 0.0
+        self._top1_scores = 0.0
+        self._bar = tqdm(total=total, unit="image", file=sys.stderr, disable=None)
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 if every image has a result, 1 if any has none or there are no images."""
+        return int(self.num_failed > 0 or self.num_answered + self.num_skipped == 0)
+
+    def add(self, names: Sequence[str], answer: Answer) -> None:
+        """Print the results of one batch, in the order of `names`."""
+        self._elapse_s += answer.elapse_s
+        self._latency_s += answer.latency_s
+        for name, entry in zip(names, answer.predictions, strict=True):
+            if "error" in entry:
+                self.fail([name], in_one_line(str(entry["error"])))
+                continue
+            self._print(
+                f"File:{name}, The result(s): class_ids: {entry['class_ids']}, "
+                f"label_names: {entry['label_names']}, scores: {entry['scores']}"
+            )
+            self.num_answered += 1
+            self._top1_scores += entry["scores"][0] if entry["scores"] else 0
+            self._bar.update()
+
+    def fail(self, names: Sequence[str], reason: object) -> None:
+        """Log in one line that these images have no result, and why."""
+        shown = names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]} ({len(names)} images)"
+        with tqdm.external_write_mode(file=sys.stderr):
+            LOGGER.error("%s: %s", shown, reason)
+        self.num_failed += len(names)
+        self._bar.update(len(names))
+
+    def skip(self) -> None:
+        """Count an image that has a result of an earlier run."""
+        self.num_skipped += 1
+        self._bar.update()
+
+    def close(self, more: Sequence[str] = ()) -> list[str]:
+        """Print the averages over the images that were answered.
+
+        Args:
+            more: Further lines to print after them.
+
+        Returns:
+            All lines that were printed.
+        """
+        self._bar.close()
+        lines = [*self._averages(), *more]
+        if not self.num_answered + self.num_skipped:
+            LOGGER.error("no image was answered")
+        for line in lines:
+            self._print(line)
+        return lines
+
+    def _averages(self) -> list[str]:
+        lines = []
+        if self.num_answered:
+            lines = [
+                f"The average time of prediction cost: {self._elapse_s / self.num_answered:.3f} s/image",
+                f"The average time cost: {self._latency_s / self.num_answered:.3f} s/image",
+                f"The average top-1 score: {self._top1_scores / self.num_answered:.3f}",
+            ]
+        if self.num_skipped:
+            lines.append(f"Images with a result of an earlier run, not in these averages: {self.num_skipped}")
+        return lines
+
+    def _print(self, line: str) -> None:
+        tqdm.write(line, file=sys.stdout)

@@ -1,0 +1,125 @@
+"""The page of --report: one HTML file with all images and their classes, to look through in a browser."""
+
+import base64
+import hashlib
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from clas.output.base import Prediction
+
+from .appended_file import AppendedFile
+from .sink import Outcome
+
+_MOST_CLASSES: Final = 10  # per image: nobody looks through more
+_HERE: Final = Path(__file__).parent
+
+_HEAD: Final = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>clas_system</title>
+<style>{style}</style>
+<script>{script}</script>
+</head>
+<body>
+{controls}
+<ol id="images">
+"""
+_CONTROLS: Final = """<header>
+<h1>{title}</h1>
+<form id="controls" hidden>
+<label><span data-word="find">Name or class</span> <input id="find" type="search"></label>
+<label><span data-word="best">Best class</span> <select id="best"></select></label>
+<label><span data-word="from">Score from</span> \
+<input id="least" type="number" min="0" max="1" step="0.05" value="0"></label>
+<label><span data-word="to">to</span> \
+<input id="most" type="number" min="0" max="1" step="0.05" value="1"></label>
+<label><span data-word="sort">Order</span> <select id="sort"></select></label>
+<output id="count"></output>
+</form>
+</header>"""
+
+
+class HtmlReport:
+    """A sink that writes the page while images are answered, and keeps none of them in memory.
+
+    If the client is killed, a browser shows the page as far as it was written.
+
+    Args:
+        path: The file; an existing one is replaced.
+        title: The heading of the page.
+
+    Raises (also later):
+        OutputError: It can't be written.
+    """
+
+    def __init__(self, path: Path, title: str) -> None:
+        self._file = AppendedFile(path, is_new=True)
+        style, script = (
+            (_HERE / f"html_report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js")
+        )
+        policy = (
+            f"default-src 'none'; img-src data:; style-src {_source_of(style)}; "
+            f"script-src {_source_of(script)}; base-uri 'none'; form-action 'none'"
+        )
+        controls = _CONTROLS.format(title=_shown(title))
+        head = _HEAD.format(policy=policy, style=style, script=script, controls=controls)
+        self._file.append(head.encode())
+
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        """Add the images of one batch."""
+        self._file.append("".join(map(_entry, outcomes)).encode())
+
+    def close(self, summary: Sequence[str]) -> None:
+        """Write the end of the page."""
+        lines = "".join(f"<p>{_shown(line)}</p>\n" for line in summary)
+        self._file.append(f"</ol>\n<footer>\n{lines}</footer>\n</body>\n</html>\n".encode())
+        self._file.close()
+
+
+def _entry(outcome: Outcome) -> str:
+    """Return an image as an item of the list, with the data by which the script sorts and filters."""
+    image, prediction = outcome
+    thumbnail = ""
+    if image.thumbnail:
+        data = base64.b64encode(image.thumbnail).decode()
+        thumbnail = f'<img src="data:image/jpeg;base64,{data}" alt="">'
+    if "error" in prediction:
+        return _item("", "", thumbnail, image.name, f'<p class="error">{_shown(prediction["error"])}</p>')
+    classes = _classes(prediction)
+    bars = "".join(
+        f"<li><span>{_shown(name)}</span><b>{score:.5f}</b>"
+        f'<meter max="1" value="{score:.5f}">{score:.5f}</meter></li>'
+        for name, score in classes[:_MOST_CLASSES]
+    )
+    best, best_score = classes[0] if classes else ("", "")
+    return _item(best, str(best_score), thumbnail, image.name, f"<ol>{bars}</ol>")
+
+
+def _item(best: str, score: str, thumbnail: str, name: str, rest: str) -> str:
+    data = f'data-best="{_shown(best)}" data-score="{_shown(score)}"'
+    return f"<li {data}><div>{thumbnail}</div><section><h2>{_shown(name)}</h2>{rest}</section></li>\n"
+
+
+def _classes(prediction: Prediction) -> list[tuple[str, float]]:
+    """Return each class's id and name, which alone needn't be unique, and its score."""
+    names = prediction["label_names"] or [""] * len(prediction["class_ids"])
+    titles = [
+        f"{class_id} {name}".rstrip() for class_id, name in zip(prediction["class_ids"], names, strict=False)
+    ]
+    return list(zip(titles, prediction["scores"], strict=False))
+
+
+def _shown(text: str) -> str:
+    """Return a foreign text for HTML; characters that are invisible, or not in UTF-8, become escapes."""
+    visible = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return html.escape("".join(visible))
+
+
+def _source_of(text: str) -> str:
+    """Return the name of an inline style or script in the policy."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,0 +1,131 @@
+"""A run: find images, read and send them, and pass the answers on, in the order of the files."""
+
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from clas.commandline.terminal import INTERRUPTED, flush_stdout
+from clas.errors import ClasError, ImageError, SettingsError
+from clas.image.files import find_images
+from clas.image.sources import ImageSource, from_file
+
+from .answer import ServiceError
+from .appended_file import OutputError
+from .batches import in_batches, map_ahead
+from .collector import Collector
+from .console_report import ConsoleReport
+from .ground_truth import GroundTruthError
+from .log import LOGGER
+from .sender import Answer, Sender
+from .server_info import fetch_model_facts
+from .settings import ClientSettings
+from .sink import Pending
+from .wire import MakePreprocess, Wire, make_wire
+
+
+def run(settings: ClientSettings, make_preprocess: MakePreprocess) -> int:
+    """Send all images and return the exit status.
+
+    Args:
+        settings: The client settings.
+        make_preprocess: Makes the callable that preprocesses each image.
+    """
+    sender = Sender(
+        settings.server_url, settings.timeout, settings.retries, settings.token, settings.concurrency
+    )
+    try:
+        with closing(sender):
+            console = ConsoleReport(_count(settings.image_file) if sys.stderr.isatty() else None)
+            wire = make_wire(settings, sender, make_preprocess)
+            fetch_facts = partial(fetch_model_facts, sender, settings.server_url)
+            collector = Collector(settings, console, fetch_facts)
+            return _send_and_close(settings, wire, sender, collector)
+    except (ServiceError, SettingsError) as exc:  # at the start; later, they belong to a batch
+        LOGGER.error("%s", exc)
+        return 1
+    except (OutputError, GroundTruthError) as exc:  # at the start, before anything was sent
+        LOGGER.error("%s", exc)
+        return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _send_and_close(settings: ClientSettings, wire: Wire, sender: Sender, collector: Collector) -> int:
+    try:
+        try:
+            _send_all(settings, wire, sender, collector)
+        except KeyboardInterrupt:
+            collector.close()
+            if settings.concurrency > 1:  # the interpreter would wait for the threads' requests
+                sys.stdout.flush()
+                os._exit(INTERRUPTED)
+            return INTERRUPTED
+        collector.close()
+        sys.stdout.flush()
+    except OutputError as exc:  # names the file
+        LOGGER.error("%s", exc)
+        return 1
+    except OSError as exc:  # of stdout: all others are handled where they occur
+        if not isinstance(exc, BrokenPipeError):  # whose reader wants no more
+            LOGGER.error("the results can't be written: %s", exc.strerror)
+        flush_stdout()
+        return 1
+    return collector.console.status
+
+
+def _send_all(settings: ClientSettings, wire: Wire, sender: Sender, collector: Collector) -> None:
+    """Read, preprocess and send, with --concurrency threads each; collect in the order of the files.
+
+    An image that can't be read is collected at once, before those that wait for their batch to fill.
+    """
+    ahead = settings.concurrency
+
+    def read(source: ImageSource) -> tuple[Pending, Any]:
+        pending = collector.prepare(source)
+        try:
+            return pending, wire.read(source)
+        except ImageError as exc:
+            return pending, exc
+
+    def send(batch: tuple[list[Pending], list[Any]]) -> tuple[list[Pending], Answer | ClasError]:
+        pending, images = batch
+        try:
+            return pending, sender.predict(images, wire.make_body)
+        except ClasError as exc:
+            return pending, exc
+
+    with ExitStack() as stack:
+        executors = [ThreadPoolExecutor(ahead) if ahead > 1 else None for _ in range(2)]
+        for executor in filter(None, executors):
+            stack.callback(executor.shutdown, wait=False, cancel_futures=True)
+        images = map_ahead(executors[0], read, _sources(settings, collector), ahead * settings.batch_size)
+        batches = in_batches(_readable(images, collector), settings.batch_size)
+        for pending, answer in map_ahead(executors[1], send, batches, ahead):
+            collector.add(pending, answer)
+
+
+def _sources(settings: ClientSettings, collector: Collector) -> Iterator[ImageSource]:
+    """Find the images to send."""
+    root, console = settings.root, collector.console
+    for path in find_images(settings.image_file, lambda exc: console.fail([str(exc.filename)], exc.strerror)):
+        name = str(path.relative_to(root))
+        if not collector.is_done(name):
+            yield from_file(path, name)
+
+
+def _readable(images: Iterator[tuple[Pending, Any]], collector: Collector) -> Iterator[tuple[Pending, Any]]:
+    """Collect the images that can't be read, and yield the others."""
+    for pending, image in images:
+        if isinstance(image, ImageError):
+            collector.add([pending], image)
+        else:
+            yield pending, image
+
+
+def _count(path: Path) -> int:
+    return sum(1 for _ in find_images(path, on_error=lambda _: None))

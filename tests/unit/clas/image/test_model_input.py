@@ -1,0 +1,148 @@
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from clas.errors import ImageError, RequestError, UnavailableError
+from clas.image.model_input import ModelInput
+from clas.image.transforms import Normalize
+from clas.settings import Settings, load_settings
+
+SHAPE = (None, 3, 32, 40)
+SIZE = {"resize_size": [40, 32]}
+
+
+def model_input(shape: tuple[int | None, ...] = SHAPE, **overrides: object) -> ModelInput:
+    return ModelInput(load_settings({**SIZE, **overrides}), shape)
+
+
+def png(height: int = 48, width: int = 48) -> bytes:
+    return cv2.imencode(".png", np.full((height, width, 3), 200, np.uint8))[1].tobytes()
+
+
+@pytest.mark.parametrize("operations", [("normalize", "to_chw"), ("to_chw",)])
+def test_pixels_with_operations_left_give_what_a_finished_tensor_gives(operations: tuple[str, ...]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 40, 3), np.uint8)
+    finished = pixels if operations == ("to_chw",) else Normalize()(pixels)
+    expected = model_input().of_batch(finished.transpose(0, 3, 1, 2))
+    prepared = model_input().of_batch(pixels, operations=operations)
+    np.testing.assert_array_equal(prepared.tensor, expected.tensor)
+    assert prepared.tensor.flags.c_contiguous
+    assert prepared.tensor.dtype == np.float32
+    assert prepared.failures == [None, None]
+    for wrong in (pixels.transpose(0, 3, 1, 2), pixels[:, 1:], pixels[0]):
+        with pytest.raises(RequestError):
+            model_input().of_batch(wrong, operations=operations)
+
+
+def test_normalize_alone_keeps_the_order_of_the_axes() -> None:
+    """For a model that takes [N, H, W, C]."""
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 40, 3), np.uint8)
+    prepared = ModelInput(load_settings(SIZE), (None, 32, 40, 3)).of_batch(pixels, operations=("normalize",))
+    np.testing.assert_array_equal(prepared.tensor, Normalize()(pixels))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int8", "uint8", ">f4", ">i8"])
+def test_any_number_type_becomes_contiguous_float32(dtype: str) -> None:
+    batch = np.ones((2, 3, 32, 80), dtype)[..., ::2]
+    tensor = model_input().of_batch(batch).tensor
+    assert tensor.dtype == np.float32
+    assert tensor.flags.c_contiguous
+    assert (tensor == 1).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_values_that_are_not_finite_in_float32_are_refused(value: float) -> None:
+    with pytest.raises(RequestError, match="images holds NaN or infinity; every value must be a finite"):
+        model_input().of_batch(np.full((1, 3, 32, 40), value))
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((1, 3, 24, 24), "shape is [1, 3, 24, 24]; the model takes [N, 3, 32, 40]: use --resize_short/"),
+        ((1, 32, 40, 3), "the model takes [N, 3, 32, 40]: send a batch in the order N, C, H, W"),
+        ((0, 3, 32, 40), "the model takes [N, 3, 32, 40]: send at least one image"),
+        ((), "shape is []; the model takes [N, 3, 32, 40]: send at least one image"),
+    ],
+)
+def test_a_shape_that_is_not_the_models_is_refused_with_a_remedy(
+    shape: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(RequestError, match=re.escape(message)):
+        model_input().check(shape, "shape")
+
+
+def test_a_shape_is_told_as_it_is_after_the_operations() -> None:
+    message = "shape after to_chw is [1, 3, 24, 24]; the model takes [N, 3, 32, 40]"
+    with pytest.raises(RequestError, match=re.escape(message)):
+        model_input().check((1, 24, 24, 3), "shape", ("normalize", "to_chw"))
+    with pytest.raises(RequestError, match=re.escape("shape is [24, 24, 3]; preprocess takes a batch [N, H")):
+        model_input().check((24, 24, 3), "shape", ("normalize", "to_chw"))
+
+
+def test_a_size_that_the_model_leaves_open_is_shown_so() -> None:
+    with pytest.raises(RequestError, match=re.escape("the model takes [N, 3, any, any]")):
+        model_input((None, 3, None, None)).check((1, 1, 5, 5), "shape")
+
+
+def test_images_come_as_bytes_texts_pixels_or_functions_and_failed_ones_are_named() -> None:
+    def fail() -> bytes:
+        raise ImageError("the file is gone")
+
+    pixels = np.full((48, 48, 3), 200, np.uint8)
+    prepared = model_input().of_images([png(), b"no image", pixels, png, fail, 5])
+    assert prepared.tensor.shape == (3, 3, 32, 40)
+    for tensor in prepared.tensor[1:]:
+        np.testing.assert_array_equal(tensor, prepared.tensor[0])
+    assert [reason and reason[:20] for reason in prepared.failures] == [
+        None,
+        "the image can't be d",
+        None,
+        None,
+        "the file is gone",
+        "the image is a numbe",
+    ]
+
+
+def test_without_a_good_image_the_tensor_is_empty() -> None:
+    prepared = model_input().of_images([b"no image"])
+    assert prepared.tensor.shape == (0, 3, 32, 40)
+    assert len(prepared.failures) == 1
+
+
+def test_images_are_not_prepared_when_nobody_waits_any_more() -> None:
+    opened: list[int] = []
+
+    def count() -> bytes:
+        opened.append(1)
+        return png()
+
+    with pytest.raises(UnavailableError, match="nobody waits"):
+        model_input().of_images([count, count, count], is_wanted=lambda: not opened)
+    assert len(opened) == 1
+
+
+def test_a_size_that_is_not_the_models_is_warned_of_and_refused_for_images(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wrong = model_input(resize_size=[], crop_size=24, resize_short=24)
+    assert (
+        "crop_size is 24, but the model takes [N, 3, 32, 40]: encoded images will be refused" in caplog.text
+    )
+    with pytest.raises(RequestError, match=r"images is \[1, 3, 24, 24\]; .* set crop_size and resize_short"):
+        wrong.of_images([png()])
+    assert len(wrong.of_batch(np.zeros((1, 3, 32, 40))).tensor) == 1
+
+
+def test_a_large_jpeg_is_reduced_while_it_is_decoded_if_that_is_asked_for(photographs: Path) -> None:
+    data = (photographs / "rocket.jpg").read_bytes()
+    settings = Settings(resize_short=64, crop_size=48, reduced_decode=True)
+    reduced, full = (
+        ModelInput(s, (None, 3, 48, 48)).of_images([data]).tensor
+        for s in (settings, Settings(resize_short=64, crop_size=48))
+    )
+    assert not np.array_equal(reduced, full)
+    np.testing.assert_allclose(reduced, full, atol=1.5)

@@ -1,0 +1,91 @@
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+from clas.errors import LabelFileError, ModelConfigError, ModelNotFoundError
+from clas.model.exported import read_exported_model
+from clas.settings import PREPROCESS_NAMES, Settings, load_settings
+
+CONFIG = """\
+PreProcess:
+  transform_ops:
+  - ResizeImage: {size: [40, 32]}
+  - NormalizeImage: {mean: [0, 0, 0], std: [1, 1, 1], scale: 1, order: ''}
+  - ToCHWImage:
+PostProcess:
+  Topk: {topk: 2, label_list: [red, green, blue]}
+"""
+
+
+@pytest.fixture
+def model(tiny_model: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(tiny_model, tmp_path / "my_model")
+
+
+def settings_for(model: Path, **overrides: object) -> Settings:
+    return load_settings({"inference_model_dir": str(model), **overrides})
+
+
+def test_without_an_inference_yml_the_settings_stay(model: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = settings_for(model, class_id_map_file="")
+    with caplog.at_level(logging.INFO, "clas_system"):
+        read = read_exported_model(settings)
+    assert (read.name, read.settings, read.config) == ("my_model", settings, None)
+    assert (read.labels, read.label_file) == ({}, None)
+    assert read.files.program == model / "inference.pdmodel"
+    assert f"model: {model}, format: pdmodel" in caplog.text
+    assert "inference.yml" not in caplog.text
+
+
+def test_what_inference_yml_says_takes_the_settings_place_but_for_what_was_given(
+    model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (model / "inference.yml").write_text(CONFIG)
+    with caplog.at_level(logging.INFO, "clas_system"):
+        read = read_exported_model(settings_for(model, topk=3))
+    assert (read.settings.topk, read.settings.resize_size, read.settings.scale) == (3, (40, 32), 1)
+    assert read.labels == {0: "red", 1: "green", 2: "blue"}
+    assert read.label_file == model / "inference.yml"
+    assert "init_args or a flag, in place of inference.yml: topk" in caplog.text
+
+
+def test_the_preprocessing_is_told_as_json_has_it(model: Path) -> None:
+    (model / "inference.yml").write_text(CONFIG)
+    preprocess = read_exported_model(settings_for(model)).preprocess
+    assert tuple(preprocess) == PREPROCESS_NAMES
+    assert (preprocess["resize_size"], preprocess["mean"]) == ([40, 32], [0, 0, 0])
+
+
+def test_the_labels_of_two_classes_are_settings(model: Path) -> None:
+    settings = settings_for(
+        model, main_indicator="ThreshOutput", label_0="no", label_1="yes", class_id_map_file="nowhere.txt"
+    )
+    read = read_exported_model(settings)
+    assert (read.labels, read.label_file) == ({0: "no", 1: "yes"}, None)
+
+
+def test_a_label_file_of_this_start_beats_the_models(model: Path, tmp_path: Path) -> None:
+    (model / "inference.yml").write_text(CONFIG)
+    labels = tmp_path / "labels.txt"
+    labels.write_text("0 zero\n")
+    read = read_exported_model(settings_for(model, class_id_map_file=str(labels)))
+    assert (read.labels, read.label_file) == ({0: "zero"}, labels)
+
+
+def test_the_folders_own_model_is_used_where_the_settings_is_not_found(model: Path, tmp_path: Path) -> None:
+    module_dir = tmp_path / "module"
+    shutil.copytree(model, module_dir / "inference")
+    read = read_exported_model(load_settings({"class_id_map_file": ""}), module_dir)
+    assert read.files.program == module_dir / "inference" / "inference.pdmodel"
+
+
+def test_what_is_missing_or_invalid_is_refused(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError):
+        read_exported_model(settings_for(tmp_path / "nothing"), tmp_path / "module")
+    with pytest.raises(LabelFileError):
+        read_exported_model(settings_for(model, class_id_map_file=str(tmp_path / "none.txt")))
+    (model / "inference.yml").write_text("PreProcess: [")
+    with pytest.raises(ModelConfigError):
+        read_exported_model(settings_for(model))

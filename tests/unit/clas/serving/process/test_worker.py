@@ -1,0 +1,63 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from clas.serving.options import ServerOptions
+from clas.serving.process import worker as module
+from clas.serving.process.worker import Deployment, Worker
+
+
+def unused() -> Any:
+    raise AssertionError
+
+
+def worker_of(scratch: Path, **attributes: Any) -> Any:
+    deployment = Deployment(
+        options=ServerOptions(), num_workers=2, devices=(), build=unused, log_handlers=[], scratch=scratch
+    )
+    return SimpleNamespace(deployment=deployment, **attributes)
+
+
+@pytest.mark.parametrize("was_ready", [False, True])
+def test_a_worker_that_cannot_load_ends_the_start_or_makes_the_next_one_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, was_ready: bool
+) -> None:
+    monkeypatch.setattr(module, "_BACK_OFF_S", 0.2)
+    worker = worker_of(tmp_path)
+    if was_ready:
+        worker.deployment.state.was_ready = True
+    beats: list[None] = []
+    worker.notify = lambda: beats.append(None)
+    Worker._fail_start_or_back_off(worker)
+    assert worker.deployment.state.has_failed is not was_ready
+    assert bool(beats) is was_ready
+
+
+@pytest.mark.parametrize(
+    ("beats", "is_loading", "is_sent"), [(5, False, False), (6, False, True), (5, True, True)]
+)
+def test_a_heartbeat_is_sent_only_if_the_pool_has_sent_one_or_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beats: int, is_loading: bool, is_sent: bool
+) -> None:
+    monkeypatch.setattr("os.getppid", lambda: 1000)
+    sent: list[None] = []
+    service = SimpleNamespace(pool=SimpleNamespace(beats=beats, is_loading=is_loading))
+    worker = worker_of(tmp_path, _service=service, _beats=5, ppid=1000, notify=lambda: sent.append(None))
+    assert not Worker._beat(worker)
+    assert bool(sent) is is_sent
+
+
+def test_a_worker_whose_supervisor_was_killed_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getppid", lambda: 1)
+    service = SimpleNamespace(pool=SimpleNamespace(beats=5, is_loading=False))
+    worker = worker_of(tmp_path, _service=service, _beats=5, ppid=1000)
+    assert Worker._beat(worker)
+
+
+def test_what_the_processes_tell_each_other_is_false_at_the_start(tmp_path: Path) -> None:
+    state = worker_of(tmp_path).deployment.state
+    assert (state.was_ready, state.has_failed) == (False, False)
+    state.has_failed = True
+    assert (state.was_ready, state.has_failed) == (False, True)

@@ -1,0 +1,81 @@
+import pytest
+
+from clas.output.base import Prediction
+from clas_client.console_report import ConsoleReport
+from clas_client.sender import Answer
+from scripted_service import predictions
+
+
+def answer(images: int, elapse_s: float = 0.5, latency_s: float = 1.0, score: float = 0.75) -> Answer:
+    return Answer(predictions(images, score=score)["prediction"], elapse_s, latency_s)
+
+
+def test_each_image_has_its_line_and_the_averages_divide_by_the_images(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = ConsoleReport(None)
+    report.add(["a.png", "b.png", "c.png"], answer(3, 0.3, 0.9, score=0.8))
+    report.add(["d.png"], answer(1, 0.1, 0.3, score=0.4))
+    report.close()
+    results = "The result(s): class_ids: [7, 8], label_names: ['seven', 'eight'], scores: "
+    assert capsys.readouterr().out.splitlines() == [
+        f"File:a.png, {results}[0.8, 0.125]",
+        f"File:b.png, {results}[0.8, 0.125]",
+        f"File:c.png, {results}[0.8, 0.125]",
+        f"File:d.png, {results}[0.4, 0.125]",
+        "The average time of prediction cost: 0.100 s/image",
+        "The average time cost: 0.300 s/image",
+        "The average top-1 score: 0.700",
+    ]
+
+
+def test_failures_do_not_count_in_the_averages_and_leave_stdout_alone(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    report = ConsoleReport(None)
+    report.fail(["broken.png"], "damaged")
+    report.fail(["a", "b", "c"], "refused")
+    report.add(["good.png"], answer(1, 0.25, 0.5))
+    report.close()
+    out = capsys.readouterr().out.splitlines()
+    assert len(out) == 4
+    assert out[1] == "The average time of prediction cost: 0.250 s/image"
+    assert [record.getMessage() for record in caplog.records] == [
+        "broken.png: damaged",
+        "a ... c (3 images): refused",
+    ]
+    assert (report.num_failed, report.num_answered) == (4, 1)
+
+
+def test_without_an_answer_there_are_no_averages(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    ConsoleReport(None).close()
+    assert capsys.readouterr().out == ""
+    assert "no image was answered" in caplog.text
+
+
+def test_an_image_that_the_service_could_not_decode_is_a_failure(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    report = ConsoleReport(None)
+    broken: Prediction = {"class_ids": [], "scores": [], "label_names": [], "error": "dam\naged"}
+    report.add(["a", "b"], Answer([broken, *answer(1).predictions], 1, 1))
+    report.close()
+    out = capsys.readouterr().out
+    assert [line.partition(",")[0] for line in out.splitlines()][:1] == ["File:b"]
+    assert "The average time of prediction cost: 1.000 s/image" in out
+    assert caplog.messages == ["a: dam aged"]
+    assert (report.num_failed, report.num_answered) == (1, 1)
+
+
+def test_there_is_a_progress_bar_on_a_terminal_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for is_terminal in (False, True):
+        monkeypatch.setattr("sys.stderr.isatty", lambda shown=is_terminal: shown)
+        report = ConsoleReport(2)
+        report.add(["a"], answer(1))
+        report.fail(["b"], "damaged")
+        report.close()
+        assert ("2/2" in capsys.readouterr().err) is is_terminal
