@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Final
 
 from server_process import STOP_TIMEOUT_S, is_listening, server_process
 
+_POLL_S: Final = 0.05
 _COMMAND_TIMEOUT_S: Final = 180.0  # importing PaddleHub alone takes 5 to 30 s, more on a busy machine
 
 
@@ -54,7 +56,7 @@ def hub_serving(
         cwd: Where it is started.
 
     Raises:
-        RuntimeError: The server ended, or didn't listen in time; shows the end of the log.
+        RuntimeError: The server ended, or didn't listen or stop in time.
     """
     command = [hub_command(), "serving", "start", *arguments]
     with server_process(command, log, env, cwd, partial(is_listening, port)) as server:
@@ -62,5 +64,12 @@ def hub_serving(
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGTERM)
             server.wait(STOP_TIMEOUT_S)
-    if is_listening(port):
-        raise RuntimeError(f"port {port} is still open after SIGTERM")
+            _wait_until_closed(port)  # in its GPU mode, other processes end after the first one
+
+
+def _wait_until_closed(port: int) -> None:
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while is_listening(port):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"port {port} is still open {STOP_TIMEOUT_S:g} s after SIGTERM")
+        time.sleep(_POLL_S)

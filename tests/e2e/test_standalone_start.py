@@ -148,7 +148,7 @@ def test_stop_never_ends_a_process_that_is_not_ours(tiny_model: Path, tmp_path: 
         state = json.loads(file.read_text())
     stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
-        file.write_text(json.dumps({**state, "pid": stranger.pid}))
+        file.write_text(json.dumps({**state, "pid": stranger.pid, "created": state["created"] - 60}))
         assert run(tmp_path, "stop", "-p", str(running.port)).returncode == 0
         assert stranger.poll() is None
     finally:
