@@ -17,7 +17,7 @@ from documents import blocks
 from serving_process import Running, clas_serving, tiny_config
 
 DOCUMENTED = "http://127.0.0.1:8866"
-PICTURES = {"rocket.jpg": (0, 0, 255), "coffee.png": (255, 0, 0)}  # blue, green, red: of class 0 and 2
+IMAGES = {"rocket.jpg": (0, 0, 255), "coffee.png": (255, 0, 0)}  # blue, green, red: of class 0 and 2
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +28,10 @@ def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """Where an example is run: it has the pictures that the examples name."""
+    """Where an example is run: it has the images that the examples name."""
     folder = tmp_path / "build" / "demo" / "images"
     folder.mkdir(parents=True)
-    for name, colour in PICTURES.items():
+    for name, colour in IMAGES.items():
         image = np.full((32, 32, 3), colour, np.uint8)
         (folder / name).write_bytes(cv2.imencode(Path(name).suffix, image)[1].tobytes())
     return tmp_path

@@ -167,9 +167,9 @@ def test_the_same_routes_answer_and_refuse_as_everywhere(service: RayService) ->
     assert "clas_requests_total" in requests.get(f"{service.base}/metrics", timeout=30).text
     nothing = requests.get(f"{service.base}/nothing", timeout=30)
     assert (nothing.status_code, nothing.json()["results"]) == (404, "")
-    unfit = requests.post(service.url, json={"image": 1}, timeout=30)
-    assert unfit.status_code == 400
-    assert "image" in unfit.json()["msg"]
+    invalid = requests.post(service.url, json={"image": 1}, timeout=30)
+    assert invalid.status_code == 400
+    assert "image" in invalid.json()["msg"]
 
 
 def test_our_metrics_are_among_rays(service: RayService) -> None:
