@@ -22,7 +22,9 @@ DATA = (
 
 def run(*command: str, cwd: Path, path: Path | None = None) -> str:
     """Run a program that knows nothing of the repository; return what it prints."""
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # Nor of coverage, which would find no source of what is installed here when it reports.
+    left_out = ("PYTHONPATH", *(name for name in os.environ if name.startswith("COVERAGE_")))
+    env = {name: value for name, value in os.environ.items() if name not in left_out}
     if path is not None:
         env["PYTHONPATH"] = str(path)
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
