@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ImageError
+from . import png
 
 Image = npt.NDArray[np.uint8]
 """[height, width, 3], RGB, 0 to 255."""
@@ -53,6 +54,8 @@ class DecodeImage:
         Raises:
             ImageError: The file isn't an image, is damaged, or has more than `max_pixels`.
         """
+        if data.startswith(png.SIGNATURE):
+            data = png.still_image(data)
         flags = cv2.IMREAD_COLOR_RGB
         is_reducible = self.reduce_to is not None and data.startswith(_JPEG_START)
         if self.max_pixels is not None or is_reducible:
