@@ -17,7 +17,7 @@ def find_images(path: Path, on_error: Callable[[OSError], None]) -> Iterator[Pat
     Args:
         path: A folder, walked recursively in sorted order without following links to folders, or a file,
             which is yielded regardless of its suffix.
-        on_error: Called with the error when a folder can't be read; the walk continues.
+        on_error: Called with the error when a folder or a link can't be read; the walk continues.
     """
     if not path.is_dir():
         yield path
@@ -30,18 +30,25 @@ def find_images(path: Path, on_error: Callable[[OSError], None]) -> Iterator[Pat
             continue
         try:
             with os.scandir(current) as entries:
-                found = sorted(_folders_and_images(entries), reverse=True)
+                found = sorted(_folders_and_images(entries, on_error), reverse=True)
         except OSError as exc:
             on_error(exc)
             continue
         pending += [(current / name, is_folder) for name, is_folder in found]
 
 
-def _folders_and_images(entries: "Iterable[os.DirEntry[str]]") -> Iterator[tuple[str, bool]]:
+def _folders_and_images(
+    entries: "Iterable[os.DirEntry[str]]", on_error: Callable[[OSError], None]
+) -> Iterator[tuple[str, bool]]:
     """Yield the names of folders and image files; regular files only, since reading a pipe would block."""
     for entry in entries:
-        is_folder = entry.is_dir(follow_symlinks=False)
-        if is_folder or (Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file()):
+        try:
+            is_folder = entry.is_dir(follow_symlinks=False)
+            is_image = Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file()
+        except OSError as exc:  # such as a link to itself
+            on_error(exc)
+            continue
+        if is_folder or is_image:
             yield entry.name, is_folder
 
 

@@ -81,3 +81,12 @@ def test_a_file_that_can_not_be_read_is_an_image_error(tmp_path: Path) -> None:
         read_file(tmp_path / "nowhere.png")
     with pytest.raises(ImageError, match="the file can't be read: embedded null byte"):
         read_file(Path("a\0b"))
+
+
+def test_a_link_to_itself_is_reported_and_costs_no_neighbour(tmp_path: Path) -> None:
+    for name in ("a.png", "c.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "b.png").symlink_to(tmp_path / "b.png")
+    errors: list[OSError] = []
+    assert [path.name for path in find_images(tmp_path, errors.append)] == ["a.png", "c.png"]
+    assert [Path(str(error.filename)).name for error in errors] == ["b.png"]
