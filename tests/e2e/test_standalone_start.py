@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ import requests
 from known_answers import PHOTOGRAPHS
 from server_process import free_port, is_listening
 from serving_process import Running, clas_serving, eventually, is_gone, run, server_env, tiny_config
-from tiny_models import write_model
+from tiny_models import solid_batch, write_model
+from wire import encode
 
 
 def failed_start(directory: Path, config: dict[str, Any], **env: str) -> str:
@@ -156,13 +158,23 @@ def test_stop_never_ends_a_process_that_is_not_ours(tiny_model: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", [0, 2], ids=["single", "workers"])
 def test_a_signal_to_all_processes_ends_the_server_in_order(
-    tiny_model: Path, tmp_path: Path, number: signal.Signals
+    tiny_model: Path, tmp_path: Path, number: signal.Signals, workers: int
 ) -> None:
-    """As Ctrl-C does, and systemd."""
-    with clas_serving(tmp_path, config=tiny_config(tiny_model)) as running:
-        os.killpg(running.process.pid, number)
-        running.process.wait(30)
+    """As Ctrl-C does, and systemd; a request in flight is answered."""
+    several = {"use_multiprocess": True, "workers": workers} if workers else {}
+    body = json.dumps(encode(solid_batch(0))).encode()
+    with clas_serving(tmp_path, config=tiny_config(tiny_model, **several)) as running:
+        with socket.create_connection(("127.0.0.1", running.port), timeout=30) as client:
+            head = "POST /predict/clas_system HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:-1])
+            time.sleep(0.2)
+            os.killpg(running.process.pid, number)
+            time.sleep(0.5)
+            client.sendall(body[-1:])
+            assert client.recv(100_000).startswith(b"HTTP/1.1 200 ")
+        assert running.process.wait(30) == 0
     assert "Traceback" not in running.log.read_text()
 
 

@@ -70,9 +70,9 @@ class StopSignals:
     received = False
 
     @classmethod
-    def install(cls) -> None:
-        """Handle both signals from now on."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+    def install(cls, *others: signal.Signals) -> None:
+        """Handle both signals, and any others, from now on."""
+        for number in (signal.SIGTERM, signal.SIGINT, *others):
             signal.signal(number, cls._on_signal)
 
     @classmethod

@@ -5,6 +5,7 @@ import ctypes
 import logging
 import mmap
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -99,9 +100,12 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
             os._exit(status)
 
     def init_signals(self) -> None:
-        """Handle SIGTERM and SIGINT; SIGABRT, the supervisor's last resort, ends the process."""
+        """Handle SIGTERM, SIGINT, and SIGQUIT, which gunicorn sends to its workers after a SIGINT.
+
+        SIGABRT, the supervisor's last resort, ends the process.
+        """
         super().init_signals()
-        StopSignals.install()
+        StopSignals.install(signal.SIGQUIT)
 
     async def _serve(self) -> None:
         service = self._service
