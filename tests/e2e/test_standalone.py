@@ -1,6 +1,7 @@
 """What only the standalone server does, in a process of its own on a real socket."""
 
 import base64
+import contextlib
 import http.client
 import json
 import re
@@ -335,6 +336,36 @@ def test_an_endless_head_is_refused_while_it_comes(numbering: Running) -> None:
         answer = read_refusal(client)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"the head of the request has more than 65536 bytes" in answer
+
+
+@pytest.mark.parametrize("path", ["/predict/clas_system", "/nothing"], ids=["read", "refused early"])
+def test_an_endless_trailer_is_cut_off_while_it_comes(numbering: Running, path: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", numbering.port), timeout=30) as client:
+        client.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\nX: ".encode())
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            while sent < 20_000_000:
+                client.sendall(b"a" * 100_000)
+                sent += 100_000
+                time.sleep(0.01)
+    assert sent < 10_000_000
+    assert requests.get(f"{numbering.base}/health/ready", timeout=30).status_code == 200
+
+
+@pytest.mark.parametrize("cut", range(1, 4))
+def test_a_head_whose_end_is_split_does_not_count_the_body(numbering: Running, cut: int) -> None:
+    body = json.dumps(encode(numbered_batch(*range(40)))).encode()
+    assert len(body) > 2 * 65_536
+    head = "POST /predict/clas_system HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    sent = f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
+    place = len(sent) - len(body) - cut
+    with socket.create_connection(("127.0.0.1", numbering.port), timeout=30) as client:
+        client.sendall(sent[:place])
+        time.sleep(0.1)
+        client.sendall(sent[place:])
+        answer = b"".join(iter(lambda: client.recv(100_000), b""))
+    assert answer.startswith(b"HTTP/1.1 200 "), answer[:300]
 
 
 def test_a_wish_to_upgrade_is_ignored(numbering: Running) -> None:

@@ -1,19 +1,17 @@
 """HTTP/1.1 over uvicorn's httptools protocol."""
 
 import asyncio
-import re
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ...errors import RequestError
+from .head import MAX_HEAD_BYTES, HeadWatcher
 from .joined_writes import JoinedWrites
 from .responses import failure
 
-_MAX_HEAD_BYTES: Final = 65_536
 _BODY_BYTES: Final = 2**20  # of a body, that wait here for the application
 _PART_BYTES: Final = 64  # overhead of each part of a body; parts may be of one byte
-_UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _LAST_REQUEST_S: Final = 0.3  # for a request that is on its way on an idle connection when the server stops
 _LINGER_S: Final = 2.0  # for a client that is still sending to read why it is refused
 
@@ -21,7 +19,7 @@ _LINGER_S: Final = 2.0  # for a client that is still sending to read why it is r
 class Http1Protocol(HttpToolsProtocol):
     """uvicorn's protocol, with these differences.
 
-    - The head of a request has a time limit and a size limit.
+    - The head of a request has a time limit and a size limit, its trailer a size limit.
     - `Upgrade` is ignored; httptools would take the body for data of the other protocol.
     - A client that doesn't read its response is disconnected.
     - Invalid HTTP is refused in our envelope.
@@ -36,8 +34,10 @@ class Http1Protocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_timer: asyncio.TimerHandle | None = None
         self._is_last_request = False
-        self._head_bytes = 0
+        self._head = HeadWatcher()
         self._is_in_body = False
+        self._num_parts = 0
+        self._trailer_bytes = 0
         self._is_refused = False
         self._parts: list[bytes] = []  # of a body, not handed over yet
         self._parts_bytes = 0
@@ -51,21 +51,30 @@ class Http1Protocol(HttpToolsProtocol):
         """Check what may be a head before the parser sees it."""
         if self._is_refused:
             return
-        if not self._is_in_body:
-            self._wait_for_head()
-            end = data.find(b"\r\n\r\n") + 1 or len(data)
-            self._head_bytes += end
-            if self._head_bytes > _MAX_HEAD_BYTES:
-                self.send_400_response(f"the head of the request has more than {_MAX_HEAD_BYTES} bytes")
-                return
-            if _UPGRADE.search(data, 0, end):  # else a large body would be copied
-                data = _UPGRADE.sub(b"\r\nx-ignored:", data[:end]) + data[end:]
+        if self._is_in_body:
+            self._receive_body(data)
+            return
+        self._wait_for_head()
+        watched = self._head.feed(data)
+        if watched is None:
+            self.send_400_response(f"the head of the request has more than {MAX_HEAD_BYTES} bytes")
+        elif watched:
+            super().data_received(watched)
+
+    def _receive_body(self, data: bytes) -> None:
+        """Disconnect a client whose trailer, which the parser collects whole, is too large."""
+        parts = self._num_parts
         super().data_received(data)
+        is_body = self._num_parts != parts or not self._is_in_body
+        self._trailer_bytes = 0 if is_body else self._trailer_bytes + len(data)
+        if self._trailer_bytes > MAX_HEAD_BYTES:
+            self._is_refused = True
+            self.transport.close()
 
     def on_headers_complete(self) -> None:
         """The head is complete."""
         self._is_in_body = True
-        self._head_bytes = 0
+        self._head.reset()
         self._stop_waiting()
         super().on_headers_complete()
         if self._is_last_request and self.cycle is not None:
@@ -78,6 +87,7 @@ class Http1Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Collect parts, and hand them over together when they are large or complete."""
+        self._num_parts += 1
         if self.cycle is None or self.cycle.response_complete:
             return
         self._parts.append(body)
