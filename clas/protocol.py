@@ -7,6 +7,7 @@ dtype, and `preprocess`, if present, lists the operations that are left to the s
 
 import json
 import math
+import re
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -29,6 +30,9 @@ FIELDS: Final = ("images", "revert_params", "preprocess", "top_k")
 OPERATIONS: Final = ("normalize", "to_chw")
 """Names allowed in `preprocess`, in the order of their application: clas.preprocess's Normalize and ToCHW."""
 
+_DATA_URI: Final = re.compile(rb"\s*data:[\w.+/-]*(;[\w.+=/-]*)*;base64,", re.IGNORECASE)
+_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_WHITESPACE: Final = b" \t\r\n"
 _REVERT_PARAMS_FIELDS: Final = {"shape", "dtype"}
 _SHOWN_NAMES: Final = 5
 _MAX_AXES: Final = 8
@@ -175,8 +179,20 @@ def _decode_tensor(images: str | memoryview, revert_params: object) -> Tensor:
 def _decode_base64(text: str | memoryview, what: str, error: type[RequestError]) -> bytes:
     try:
         return b64decode(text, validate=True)
-    except ValueError as exc:  # includes binascii.Error; also raised for non-ASCII text
+    except ValueError:  # includes binascii.Error; also raised for non-ASCII text
+        pass
+    try:
+        return b64decode(_standard_base64(text), validate=True)
+    except ValueError as exc:
         raise error(f"{what} is not base64: {exc}") from exc
+
+
+def _standard_base64(text: str | memoryview) -> bytes:
+    """Rewrite base64 as other tools make it: with a data: prefix, line breaks, "-" and "_", or no padding."""
+    data = text.encode("ascii") if isinstance(text, str) else bytes(text)
+    prefix = _DATA_URI.match(data)
+    data = data[prefix.end() if prefix else 0 :].translate(_STANDARD, _WHITESPACE)
+    return data + b"=" * (-len(data) % 4)
 
 
 def _parse_shape(shape: object) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """Parses request bodies of every content type that the server accepts."""
 
+import codecs
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -131,6 +132,7 @@ _read_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def _read_json(body: bytes, max_images: int) -> Mapping[str, object]:
+    body = body.removeprefix(codecs.BOM_UTF8)
     rest, text = take_out_tensor(body)
     try:
         fields = _read_fields(rest)

@@ -98,7 +98,8 @@ def test_any_shape_and_dtype_fit_the_bytes_or_are_refused(shape: object, dtype: 
         (EIGHT_BYTES, {"shape": [1], "dtype": 5}, "revert_params.dtype is 5"),
         ("no base64!", {"shape": [1], "dtype": "uint8"}, "images is not base64"),
         ("ä", {"shape": [1], "dtype": "uint8"}, "images is not base64"),
-        ("AAA", {"shape": [1], "dtype": "uint8"}, "images is not base64"),
+        ("AAAAA", {"shape": [1], "dtype": "uint8"}, "images is not base64"),
+        ("data:;base64,!", {"shape": [1], "dtype": "uint8"}, "images is not base64"),
         (
             EIGHT_BYTES,
             {"shape": [3], "dtype": "float32"},
@@ -163,3 +164,24 @@ def test_an_entry_is_decoded_to_the_files_bytes() -> None:
 def test_an_entry_that_is_no_base64_fails_alone(entry: object, message: str) -> None:
     with pytest.raises(ImageError, match=message):
         decode_entry(entry)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-_-_AAE=",
+        "+/+/AAE",
+        "+/+/\r\nAAE=\n",
+        " +/+/ AAE = ",
+        "data:image/jpeg;base64,+/+/AAE=",
+        "DATA:application/octet-stream;charset=x;BASE64,-_-_AAE",
+    ],
+    ids=["URL-safe", "no padding", "line breaks", "blanks", "data URI", "all of it"],
+)
+@pytest.mark.parametrize("as_bytes", [False, True], ids=["str", "memoryview"])
+def test_base64_is_read_as_peoples_tools_write_it(text: str, as_bytes: bool) -> None:
+    given = memoryview(text.encode()) if as_bytes else text
+    array = decode(given, {"shape": [5], "dtype": "uint8"})
+    assert isinstance(array, np.ndarray)
+    assert array.tolist() == [0xFB, 0xFF, 0xBF, 0, 1]
+    assert decode_entry(given) == array.tobytes()

@@ -111,6 +111,9 @@ REVERT = '"revert_params": {"shape": [3], "dtype": "uint8"}'
     ("body", "pixels"),
     [
         (f'{{"images": "AAEC", {REVERT}}}', [0, 1, 2]),
+        (f'\ufeff{{"images": "AAEC", {REVERT}}}', [0, 1, 2]),
+        (f'{{"images": "AA\\r\\nEC\\n", {REVERT}}}', [0, 1, 2]),
+        (f'{{"images": "data:;base64,AAEC", {REVERT}}}', [0, 1, 2]),
         (f'\n {{\t"images"  :\r"AAEC" , {REVERT} }} ', [0, 1, 2]),
         (f'{{{REVERT}, "images": "AAEC"}}', [0, 1, 2]),
         (f'{{"images": "\\/\\/\\/\\/", {REVERT}}}', [255, 255, 255]),
