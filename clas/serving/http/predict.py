@@ -156,10 +156,10 @@ def _prepare(pipeline: Pipeline, inputs: Inputs, ticket: Ticket) -> _PreparedReq
     """Make the images of a request the model's input, once there is room for them."""
     top_k = pipeline.output.check(inputs.top_k)
     if not isinstance(inputs.images, list):
-        prepared = pipeline.input.of_batch(
-            inputs.images, field="revert_params.shape", operations=inputs.operations
-        )
-        ticket.set_images(len(prepared.tensor))
+        batch, field = inputs.images, "revert_params.shape"
+        pipeline.input.check(batch.shape, field, inputs.operations)
+        ticket.set_images(len(batch))  # before they become float32, four times as large as uint8
+        prepared = pipeline.input.of_batch(batch, field=field, operations=inputs.operations)
         return _PreparedRequest(prepared, top_k)
     ticket.set_images(len(inputs.images))
     prepared = pipeline.input.of_images(inputs.images, lambda: not ticket.is_over)

@@ -13,10 +13,11 @@ from starlette.types import Message
 
 from clas.engine.devices import available_cores
 from clas.errors import PredictionError, UnavailableError
+from clas.image.model_input import ModelInput
 from clas.protocol import PREDICT_PATH
 from clas.serving.http.request_body import Inputs, read_inputs
 from gates import Gate, wait_until
-from served import Exchanged, Served, assert_refused, best, encoded, exchange, image_file, served
+from served import SIDE, Exchanged, Served, assert_refused, best, encoded, exchange, image_file, served
 from tiny_models import numbered_batch, solid_batch
 from wire import encode
 
@@ -271,6 +272,26 @@ def test_more_images_than_the_queue_ever_takes_are_too_large(tiny_model: Path) -
         response = service.post(files=files(*[image_file(0)] * 3))
         assert_refused(response, 413, "the form has more than 2 images; send smaller batches")
         assert best(service.post(json=encoded(0, 1))) == [0, 1]
+
+
+def test_a_tensor_becomes_float32_only_when_there_is_room_for_it(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished: list[int] = []
+    finish = ModelInput._finish
+
+    def noted(self: ModelInput, batch: Any, operations: Any) -> Any:
+        finished.append(len(batch))
+        return finish(self, batch, operations)
+
+    monkeypatch.setattr(ModelInput, "_finish", noted)
+    pixels = np.zeros((3, 3, SIDE, SIDE), np.uint8)
+    with served(tiny_model, max_queue_images=2) as service:
+        too_many = service.post(json=encode(pixels))
+        assert_refused(too_many, 413, "the request has 3 images; max_queue_images is 2")
+        assert finished == []
+        assert service.post(json=encode(pixels[:2])).status_code == 200
+        assert finished == [2]
 
 
 # Time
