@@ -80,11 +80,11 @@ class Classifier:
             RequestError: The shape isn't the model's, a value isn't finite, or `top_k` is invalid.
             PredictionError: The model failed.
         """
-        self._pipeline.output.check(top_k)
+        k = self._pipeline.output.check(top_k)
         self._pipeline.input.check(batch.shape, field, operations)  # all of it, not just the first piece
         return self._classify(
             batch,
-            top_k,
+            k,
             lambda piece: self._pipeline.input.of_batch(piece, field=field, operations=operations),
         )
 
@@ -102,24 +102,21 @@ class Classifier:
             RequestError: `top_k` is invalid, or the configured crop_size isn't the model's.
             PredictionError: The model failed.
         """
-        return self._classify(entries, top_k, self._pipeline.input.of_images)
+        k = self._pipeline.output.check(top_k)
+        return self._classify(entries, k, self._pipeline.input.of_images)
 
     def describe(self) -> Description:
         """Describe what is loaded, and how it runs."""
         self._pipeline.engine = self._engine.info  # a fork may have changed it
         return self._pipeline.describe()
 
-    def _classify(
-        self, items: _Pieces, top_k: object, prepare: Callable[[_Pieces], Prepared]
-    ) -> list[Prediction]:
+    def _classify(self, items: _Pieces, k: int, prepare: Callable[[_Pieces], Prepared]) -> list[Prediction]:
         """Classify in pieces of the batch size, which bounds the memory of one request."""
-        output = self._pipeline.output
-        k = output.check(top_k)
         results: list[Prediction] = []
         for piece in _in_pieces(items, self.max_batch_size):
             prepared = prepare(piece)
             scores = self._engine.run(prepared.tensor) if len(prepared.tensor) else None
-            results += output.merge(scores, prepared.failures, k)
+            results += self._pipeline.output.merge(scores, prepared.failures, k)
         return results
 
 
