@@ -1,25 +1,22 @@
 """Reads label files in the common formats."""
 
+import ast
 import json
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from ..errors import LabelFileError
+from .label_lines import SHOWN, InvalidLabelsError, parse_lines
 
-_SHOWN: Final = 80
-_FEWEST_NAMES: Final = 2  # a classifier has two classes at least
-_NUMBERED: Final = re.compile(r"([0-9]{1,9})[ \t]+(\S.*)", re.DOTALL)
+_PAIR: Final = 2  # Keras: ["n01440764", "tench"]
 
 
 def load_labels(path: Path) -> dict[int, str]:
     """Read a label file, in UTF-8 with or without a byte order mark.
 
-    Formats: one `<id> <name>` per line; one name per line, the first for class 0; or JSON with a list of
-    names, an object {"<id>": "<name>"} or an object {"<name>": <id>}. A text file has the format
-    `<id> <name>` if at least half of its lines match it. Blank lines are ignored, except between lines that
-    are names only, where they would shift the ids.
+    Formats: lines of text, see `parse_lines`; JSON, or what Python prints: a list of names, an object
+    {"<id>": "<name>"} or {"<name>": <id>}, or Keras' {"<id>": ["<WordNet id>", "<name>"]}.
 
     Returns:
         Class id -> name.
@@ -29,13 +26,11 @@ def load_labels(path: Path) -> dict[int, str]:
     """
     text = _read(path)
     if text.lstrip()[:1] in ("[", "{"):
-        return _of_json(path, text)
-    lines = [line.strip() for line in text.split("\n")]
-    filled = [line for line in lines if line]
-    numbered = sum(1 for line in filled if _NUMBERED.fullmatch(line))
-    if len(filled) < _FEWEST_NAMES or 2 * numbered >= len(filled):
-        return _of_numbered(path, lines)
-    return _of_names(path, lines)
+        return _of_entries(path, _parse(path, text))
+    try:
+        return parse_lines(text.split("\n"))
+    except InvalidLabelsError as exc:
+        raise LabelFileError(f"the label file {path} is malformed{exc}") from exc
 
 
 def _read(path: Path) -> str:
@@ -52,49 +47,45 @@ def _read(path: Path) -> str:
         ) from exc
 
 
-def _of_numbered(path: Path, lines: Sequence[str]) -> dict[int, str]:
-    labels: dict[int, str] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        found = _NUMBERED.fullmatch(line)
-        if not found or int(found[1]) in labels:
-            raise LabelFileError(
-                f"the label file {path} is malformed in line {number}: {line[:_SHOWN]!r}; "
-                "a line takes '<id> <name>', each id once"
-            )
-        labels[int(found[1])] = found[2]
-    return labels
-
-
-def _of_names(path: Path, lines: Sequence[str]) -> dict[int, str]:
-    count = max(number for number, line in enumerate(lines, start=1) if line)
-    if "" in lines[:count]:
-        raise LabelFileError(
-            f"the label file {path} is malformed in line {lines.index('') + 1}: it is blank, "
-            "which would shift the ids of the names after it; remove the line"
-        )
-    return dict(enumerate(lines[:count]))
-
-
-def _of_json(path: Path, text: str) -> dict[int, str]:
+def _parse(path: Path, text: str) -> Any:  # noqa: ANN401  # a list or a dictionary of anything
+    """Parse JSON, or else a list or dictionary as Python prints it."""
     try:
-        content: Any = json.loads(text, object_pairs_hook=_unique_keys)
+        return json.loads(text, object_pairs_hook=_unique_keys)
     except json.JSONDecodeError as exc:
-        raise LabelFileError(
-            f"the label file {path} is not valid JSON: {exc.msg}, in line {exc.lineno}; "
-            "a file that begins with [ or { must have a list of names, or an object of ids and names"
-        ) from exc
+        failure = exc
     except (_DuplicateKeyError, RecursionError, ValueError) as exc:  # a number with too many digits
         raise LabelFileError(f"the label file {path} is malformed: {exc}") from exc
-    entries: Mapping[object, object] = content if isinstance(content, dict) else dict(enumerate(content))
+    try:
+        return _parse_python(text)
+    except _DuplicateKeyError as exc:
+        raise LabelFileError(f"the label file {path} is malformed: {exc}") from exc
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        raise LabelFileError(
+            f"the label file {path} is not valid JSON: {failure.msg}, in line {failure.lineno}; "
+            "a file that begins with [ or { must have a list of names, or an object of ids and names"
+        ) from failure
+
+
+def _parse_python(text: str) -> object:
+    tree = ast.parse(text.strip(), mode="eval").body
+    if not isinstance(tree, ast.Dict):
+        return ast.literal_eval(tree)
+    keys = [ast.literal_eval(key) for key in tree.keys if key is not None]
+    values = [ast.literal_eval(value) for value in tree.values]
+    return _unique_keys(list(zip(keys, values, strict=True)))
+
+
+def _of_entries(path: Path, content: Any) -> dict[int, str]:  # noqa: ANN401  # as parsed
+    entries: dict[object, object] = content if isinstance(content, dict) else dict(enumerate(content))
     labels: dict[int, str] = {}
     for key, value in entries.items():
         class_id, name = (value, key) if type(value) is int else (key, value)
-        if isinstance(class_id, str) and re.fullmatch("[0-9]{1,9}", class_id):
+        if isinstance(name, list | tuple) and len(name) == _PAIR and isinstance(content, dict):
+            name = name[1]
+        if isinstance(class_id, str) and re.fullmatch(r"\d{1,9}", class_id):
             class_id = int(class_id)
         if type(class_id) is not int or class_id < 0 or not isinstance(name, str) or not name.strip():
-            shown = f"{key!r}: {value!r}"[:_SHOWN]
+            shown = f"{key!r}: {value!r}"[:SHOWN]
             raise LabelFileError(
                 f"the label file {path} is malformed at {shown}; a list takes names, an object ids and names"
             )
@@ -108,10 +99,10 @@ class _DuplicateKeyError(Exception):
     """Raised when an object in the file has the same key twice."""
 
 
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found: dict[str, object] = {}
+def _unique_keys(pairs: list[tuple[Any, object]]) -> dict[object, object]:
+    found: dict[object, object] = {}
     for key, value in pairs:
         if key in found:
-            raise _DuplicateKeyError(f"the key {key[:_SHOWN]!r} occurs twice")
+            raise _DuplicateKeyError(f"the key {key!r:.{SHOWN}} occurs twice")
         found[key] = value
     return found

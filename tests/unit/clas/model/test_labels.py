@@ -39,6 +39,74 @@ def test_names_that_begin_with_a_number_are_names_among_others(tmp_path: Path) -
     assert load_labels(write(tmp_path, "cola\n7 up\ntea\n")) == {0: "cola", 1: "7 up", 2: "tea"}
 
 
+ANIMALS = {0: "cat", 1: "dog", 2: "fish"}
+FORMS = {
+    "colon": "0: cat\n1: dog\n2: fish\n",
+    "colon with spaces": "0 : cat\n1 : dog\n2 : fish\n",
+    "comma": "0,cat\n1,dog\n2,fish",
+    "comma with spaces, out of order": "2, fish\n0, cat\n1, dog\n",
+    "semicolon": "0;cat\n1;dog\n2;fish\n",
+    "pipe": "0|cat\n1|dog\n2|fish\n",
+    "equals sign": "0 = cat\n1 = dog\n2 = fish\n",
+    "full-width digits": "０ cat\n１ dog\n２ fish\n",
+    "full-width punctuation": "０，cat\n１，dog\n２，fish\n",
+    "ideographic space": "0\u3000cat\n1\u3000dog\n2\u3000fish\n",
+    "header": "id,name\r\n0,cat\r\n1,dog\r\n2,fish\r\n",
+    "header of a spreadsheet": "Class ID;Class Name\n0;cat\n1;dog\n2;fish\n",
+    "header in Chinese": "编号,名称\n0,cat\n1,dog\n2,fish\n",
+    "header of columns with spaces": "id name\n0 cat\n1 dog\n2 fish\n",
+    "three columns": "id,wnid,name\n0,n01,cat\n1,n02,dog\n2,n03,fish\n",
+    "quoted": '"id","name"\n"0","cat"\n"1","dog"\n"2","fish"\n',
+    "name first": "cat 0\ndog 1\nfish 2\n",
+    "name first, out of order": "fish 2\ncat 0\ndog 1\n",
+    "name first with commas": "name,id\ncat,0\ndog,1\nfish,2\n",
+    "name first with three columns": "name,wnid,id\ncat,n01,0\ndog,n02,1\nfish,n03,2\n",
+    "dictionary of Python": "{0: 'cat',\n 1: 'dog',\n 2: 'fish'}",
+    "dictionary of Python, name first": "{'cat': 0, 'dog': 1, 'fish': 2}",
+    "list of Python": "['cat', 'dog', 'fish']",
+    "Keras": '{"0": ["n01", "cat"], "1": ["n02", "dog"], "2": ["n03", "fish"]}',
+}
+
+
+@pytest.mark.parametrize("text", FORMS.values(), ids=list(FORMS))
+def test_forms_of_other_tools_are_read(tmp_path: Path, text: str) -> None:
+    assert load_labels(write(tmp_path, text)) == ANIMALS
+
+
+def test_ids_that_count_from_one_are_kept_until_the_model_is_known(tmp_path: Path) -> None:
+    assert load_labels(write(tmp_path, "1,cat\n2,dog\n3,fish\n")) == {1: "cat", 2: "dog", 3: "fish"}
+    assert load_labels(write(tmp_path, "cat 1\ndog 2\n")) == {1: "cat", 2: "dog"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["crane, bird", "crane, machine"],
+        ["windows 7", "windows 8", "windows 10"],
+        ["Boeing, 737", "Boeing, 747"],
+        ["class 0", "class 1"],
+        ["ratio 16:9", "ratio 4:3"],
+        ["a|b", "c=d", "e;f"],
+        ["0", "1", "2"],
+        ["cola", "7 up", "12,5 %"],
+        ["公鸡：家禽", "猫，狗"],
+    ],
+)
+def test_names_keep_their_separators_and_numbers(tmp_path: Path, names: list[str]) -> None:
+    assert load_labels(write(tmp_path, "\n".join(names))) == dict(enumerate(names))
+
+
+@pytest.mark.parametrize("separator", [",", ";", "|", ":", "="])
+def test_a_name_beside_an_id_may_hold_the_separator(tmp_path: Path, separator: str) -> None:
+    text = f"0{separator}a{separator}b\n1{separator}c\n"
+    assert load_labels(write(tmp_path, text)) == {0: f"a{separator}b", 1: "c"}
+
+
+def test_a_quoted_name_may_hold_a_comma(tmp_path: Path) -> None:
+    text = '0,"crane, bird"\n1,"crane, ""machine"""\n'
+    assert load_labels(write(tmp_path, text)) == {0: "crane, bird", 1: 'crane, "machine"'}
+
+
 def test_an_empty_file_has_no_labels(tmp_path: Path) -> None:
     assert load_labels(write(tmp_path, "\n\n")) == {}
     assert load_labels(write(tmp_path, "[]")) == {}
@@ -71,7 +139,21 @@ def test_another_encoding_is_refused_with_file_line_and_the_encoding_wanted(
         ),
         ('["tench", 5]', "malformed at 1: 5; a list takes names, an object ids and names"),
         ('["tench", " "]', "malformed at 1: ' '"),
-        ('{"0": ["n01440764", "tench"]}', "malformed at '0': ['n01440764', 'tench']"),
+        ('{"0": ["n01440764", "tench", 1]}', "malformed at '0': ['n01440764', 'tench', 1]"),
+        ('{"0": ["n01440764", 5]}', "malformed at '0': ['n01440764', 5]"),
+        ("{0: 'tench', 0: 'shark'}", "malformed: the key 0 occurs twice"),
+        ("{0: tench}", "is not valid JSON: Expecting property name"),
+        ("[open('x')]", "is not valid JSON: Expecting value, in line 1"),
+        ("0,cat\n1,dog\nfish", "malformed in line 3: 'fish'; a line takes '<id>,<name>', each id once"),
+        ("cat,0\ndog,1\nfish", "malformed in line 3: 'fish'; a line takes '<name>,<id>', each id once"),
+        ("cat|0\ndog|0", "malformed in line 2: 'dog|0'; a line takes '<name>|<id>', each id once"),
+        ("0,n01,cat\n1,n02,dog", "malformed: its lines have 3 columns, and it isn't said which of them has"),
+        ("0\tn01\tcat\n1\tn02\tdog", "malformed: its lines have 3 columns"),
+        ("0.cat\n1.dog", "malformed in line 1: '0.cat'; the lines are numbered, but in no form that is read"),
+        ("1) cat\n2) dog", "malformed in line 1: '1) cat'; the lines are numbered, but in no form"),
+        ("#0 cat\n#1 dog", "malformed in line 1: '#0 cat'; the lines are numbered, but in no form"),
+        ("name,wnid,id,n\ncat,n01,0,5\ndog,n02,1,5\n", "malformed in line 1: 'name,wnid,id,n'"),
+        ("wnid,label,class\nn01,cat,a\n", "malformed in line 1: 'wnid,label,class'"),
         ('{"tench": -1}', "malformed at 'tench': -1"),
         ('{"tench": true}', "malformed at 'tench': True"),
         ('{"tench": "shark"}', "malformed at 'tench': 'shark'"),
