@@ -51,5 +51,11 @@ PARAMS: dict[str, dict[str, object]] = {
         # One "<id> <name>" per line, UTF-8; looked up where the service is started, then beside this file.
         # "" means no labels: label_names stays empty.
         "class_id_map_file": "imagenet1k_label_list.txt",
+        # True: start with labels whose ids aren't those of the model's classes.
+        "allow_label_mismatch": False,
+        # The output that has the scores, if there are several; "" means the only one that may have them.
+        "output_name": "",
+        # True, False or "auto": apply softmax if the scores aren't from 0 to 1, and the classes have labels.
+        "softmax": "auto",
     },
 }

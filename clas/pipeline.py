@@ -6,6 +6,7 @@ from typing import Final, TypedDict
 from .engine.base import EngineInfo
 from .image.model_input import ModelInput
 from .model.exported import ExportedModel
+from .model.label_fit import fit_labels
 from .output.choice import make_postprocessor
 
 _LOGGER: Final = logging.getLogger("clas_system")
@@ -17,11 +18,16 @@ class Description(TypedDict):
     name: str
     format: str
     input_shape: list[int | None]
+    input_dtype: str
+    output_name: str
+    ignored_outputs: list[str]
     classes: int
     labels: int
     main_indicator: str
     threshold: float | None
     top_k: int
+    softmax: bool
+    warnings: list[str]
     preprocess: dict[str, object]
     inference_yml: bool
     device: str
@@ -46,14 +52,24 @@ class Pipeline:
 
     Raises:
         SettingsError: The settings don't fit the model.
+        LabelFileError: The labels don't.
     """
 
     def __init__(self, model: ExportedModel, engine: EngineInfo) -> None:
         self.model = model
         self.engine = engine
-        self.output = make_postprocessor(model.settings, engine.num_outputs, model.labels)
-        self.input = ModelInput(model.settings, engine.input_shape)
+        is_labelled = model.settings.main_indicator != "ThreshOutput"  # whose two labels are settings
+        labels, label_warning = fit_labels(model, engine.num_outputs) if is_labelled else (model.labels, "")
+        self.output = make_postprocessor(model.settings, engine.num_outputs, labels, engine.scores)
+        self.input = ModelInput(model.settings, engine.input_shape, engine.input_dtype)
+        self._warnings = [text for text in (label_warning, self.input.warning) if text]
         self._log()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What may make results wrong, as said in the log."""
+        of_scores = self.output.probabilities.warning
+        return [*self._warnings, of_scores] if of_scores else self._warnings
 
     def describe(self) -> Description:
         """Describe what is loaded, and how it runs."""
@@ -62,11 +78,16 @@ class Pipeline:
             "name": model.name,
             "format": model.files.format,
             "input_shape": list(engine.input_shape),
+            "input_dtype": engine.input_dtype,
+            "output_name": engine.output_name,
+            "ignored_outputs": list(engine.ignored_outputs),
             "classes": self.output.num_classes,
-            "labels": len(model.labels),
+            "labels": len(self.output.labels),
             "main_indicator": settings.main_indicator,
             "threshold": None if settings.main_indicator == "Topk" else settings.threshold,
             "top_k": self.output.k,
+            "softmax": self.output.probabilities.softmax,
+            "warnings": self.warnings,
             "preprocess": model.preprocess,
             "inference_yml": model.config is not None,
             "device": engine.device,
@@ -77,22 +98,18 @@ class Pipeline:
         }
 
     def _log(self) -> None:
-        settings, labels, num_classes = self.model.settings, self.model.labels, self.output.num_classes
+        settings, engine, labels = self.model.settings, self.engine, self.output.labels
         if settings.use_gpu and settings.enable_mkldnn:
             _LOGGER.warning("enable_mkldnn is for the CPU: ignored, the GPU is used")
+        if engine.ignored_outputs:
+            ignored = ", ".join(engine.ignored_outputs)
+            _LOGGER.info("output: %r; ignored: %s", engine.output_name, ignored)
         if settings.main_indicator != "Topk":
             _LOGGER.info("main_indicator: %s, threshold: %g", settings.main_indicator, settings.threshold)
-        label_file = self.model.label_file or "no file"
+        label_file = (self.model.label_file if labels else None) or "no file"
         _LOGGER.info("top_k: %d, labels: %d (%s)", self.output.k, len(labels), label_file)
-        if labels and labels.keys() != set(range(num_classes)):
-            _LOGGER.warning(
-                "%d labels with ids %d to %d, but the model has %d classes, 0 to %d",
-                len(labels),
-                min(labels),
-                max(labels),
-                num_classes,
-                num_classes - 1,
-            )
+        for warning in self.warnings:
+            _LOGGER.warning("%s", warning)
 
 
 def log_engine(engine: EngineInfo) -> None:

@@ -108,6 +108,18 @@ class Settings:
     label_0: str = plain("0", "Name of class 0, with ThreshOutput")
     label_1: str = plain("1", "Name of class 1, with ThreshOutput")
     class_id_map_file: str | None = plain("imagenet1k_label_list.txt", "Label file; empty: no labels")
+    allow_label_mismatch: bool = plain(
+        False, "Start with labels whose ids aren't those of the model's classes, instead of refusing them"
+    )
+    output_name: str = plain(
+        "", "Output of the program that has the scores; empty: the only one that may have them"
+    )
+    softmax: str = choice(
+        "auto",
+        "true",
+        "false",
+        help_text="Apply softmax to the scores; auto: if they aren't from 0 to 1, and the classes are named",
+    )
     overridden: frozenset[str] = frozenset()
     """Names that came from init_args or a flag rather than from params.py."""
 
@@ -119,6 +131,11 @@ class Settings:
             raise SettingsError(
                 "precision is bf16, which is for the CPU with MKL-DNN: "
                 "set use_gpu to false and enable_mkldnn to true, or precision to fp32"
+            )
+        if self.softmax == "true" and self.main_indicator == "MultiLabelThreshOutput":
+            raise SettingsError(
+                "softmax is true, which makes classes exclude each other; "
+                "main_indicator is MultiLabelThreshOutput, whose classes don't"
             )
         others = PIL_ONLY if self.resize_backend == "cv2" else CV2_ONLY
         if self.interpolation in others:
@@ -169,8 +186,17 @@ def load_settings(overrides: Mapping[str, object], params: Mapping[str, object] 
     refuse_unknown(merged, SETTING_NAMES, "params.py")
     refuse_unknown(overrides, SETTING_NAMES, "init_args")
     merged.update(overrides)
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in merged.items()}
+    values = {name: setting_value(name, value) for name, value in merged.items()}
     return Settings(**values, overridden=frozenset(overrides))  # type: ignore[arg-type]  # checked there
+
+
+def setting_value(name: str, value: object) -> object:
+    """Return a value from JSON, YAML or Python as `Settings` has it."""
+    if isinstance(value, list):
+        return tuple(value)
+    if name == "softmax" and isinstance(value, bool):
+        return str(value).lower()
+    return value
 
 
 def _read_params() -> Mapping[str, object]:

@@ -25,7 +25,13 @@ TABLES: Final[Mapping[str, tuple[str, str]]] = {
     "sizes": ("settings", "resize_short crop_size resize_size interpolation resize_backend"),
     "values": ("settings", "mean std scale"),
     "decoding": ("settings", "max_image_pixels reduced_decode"),
-    "results": ("settings", "main_indicator topk threshold label_0 label_1 class_id_map_file"),
+    "results": (
+        "settings",
+        (
+            "main_indicator topk threshold label_0 label_1 class_id_map_file allow_label_mismatch "
+            "output_name softmax"
+        ),
+    ),
     "start": ("server", "config modules use_gpu"),
     "address": ("server", "host port"),
     "processes": ("server", "use_multiprocess workers predictors gpu max_requests"),

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..model.files import ModelFiles
+from ..model.score_range import ScoreRange
 from ..settings import Settings
 
 Batch = npt.NDArray[np.float32]
-"""[N, C, H, W], C-contiguous."""
+"""[N, C, H, W], or [N, H, W, C] if the model takes that; C-contiguous."""
 Scores = npt.NDArray[np.float32]
 """[N, num_outputs]."""
 
@@ -23,7 +24,7 @@ class EngineInfo:
     """What a loaded model takes and returns, and how it runs.
 
     Attributes:
-        input_shape: [N, C, H, W]; None where the model accepts any size.
+        input_shape: [N, C, H, W] or [N, H, W, C]; None where the model accepts any size.
         num_outputs: Scores per image.
         batch_limit: The most images of one call of `run`.
         concurrency: How many calls of `run` may be under way at once; a pool member makes one at a time.
@@ -31,6 +32,11 @@ class EngineInfo:
         mkldnn: Whether MKL-DNN (oneDNN) is in use.
         precision: "fp32" or "bf16".
         num_threads: CPU threads of one call.
+        input_dtype: numpy's name of the type that the model takes; if it is "uint8", a batch holds whole
+            numbers from 0 to 255.
+        output_name: The model's output with the scores.
+        ignored_outputs: Its other outputs, each with its shape and type.
+        scores: The range of the scores at the warm-up; None if they weren't looked at.
     """
 
     input_shape: tuple[int | None, ...]
@@ -41,6 +47,10 @@ class EngineInfo:
     mkldnn: bool
     precision: str
     num_threads: int
+    input_dtype: str = "float32"
+    output_name: str = ""
+    ignored_outputs: tuple[str, ...] = ()
+    scores: ScoreRange | None = None
 
 
 class Engine(Protocol):
@@ -67,7 +77,7 @@ class Engine(Protocol):
         """Compute the scores of a batch.
 
         Args:
-            batch: [N, C, H, W] float32, C-contiguous, as `info.input_shape` says; N from 1 to
+            batch: float32, C-contiguous, of the shape that `info.input_shape` says; N from 1 to
                 `info.batch_limit`.
 
         Returns:

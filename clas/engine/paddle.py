@@ -14,13 +14,17 @@ import numpy as np
 
 from ..allocator import keep_freed_memory
 from ..errors import DeviceError, ModelLoadError, PredictionError
+from ..image.layout import image_shape
 from ..model.files import ModelFiles
-from ..model.inspection import check_weights, read_input_shape
+from ..model.inspection import check_weights
+from ..model.score_range import ScoreRange
+from ..model.signature import read_signature
 from ..settings import Settings
 from .base import Batch, EngineInfo, Scores
 from .devices import NO_FORKED_GPU, available_cores
 from .fork_safety import carry_over_forks
 from .paddle_config import build_config, check_bf16, check_gpu, import_paddle
+from .probes import probe_batches
 
 if TYPE_CHECKING:
     import paddle.inference
@@ -76,7 +80,8 @@ class PaddleEngine:
             check_gpu()
         if settings.precision == "bf16":
             check_bf16()
-        self._input_shape = read_input_shape(files)
+        self._signature = read_signature(files, settings.output_name)
+        self._input_shape = self._signature.image.shape
         self._batch_size = self._input_shape[0]  # None: any
         check_weights(files)
         self._files = files
@@ -103,7 +108,7 @@ class PaddleEngine:
         """Compute the scores of a batch; a model of one batch size gets it filled up with zeros.
 
         Args:
-            batch: [N, C, H, W] float32, C-contiguous.
+            batch: As `Engine.run`.
 
         Returns:
             [N, num_outputs] float32.
@@ -117,7 +122,7 @@ class PaddleEngine:
         with self.lock:
             self._ensure_open()
             try:
-                scores = _run(self.paddle, padded)
+                scores = self._compute(padded)
             except _PADDLE_ERRORS as exc:
                 raise PredictionError(f"the model failed on this batch: {_brief(exc)}") from exc
         if scores.shape != (len(padded), self.info.num_outputs):
@@ -146,11 +151,12 @@ class PaddleEngine:
 
     def _warm_up(self) -> EngineInfo:
         """Run once, so that the first request isn't slow; without MKL-DNN if the model fails with it."""
-        width, height = self._settings.output_size
-        sizes = zip(self._input_shape[1:], (3, height, width), strict=True)
+        sizes = zip(
+            self._input_shape[1:], image_shape(*self._settings.output_size, self._input_shape), strict=True
+        )
         shape = [self._batch_size or 1, *(size or default for size, default in sizes)]
         try:
-            scores = _run(self.paddle, np.zeros(shape, np.float32))
+            scores = [self._compute(batch) for batch in probe_batches(shape, self._signature.image.dtype)]
         except _PADDLE_ERRORS as exc:
             if not self._mkldnn:
                 raise ModelLoadError(
@@ -160,14 +166,23 @@ class PaddleEngine:
             self._mkldnn = False
             self.paddle = self._open()
             return self._warm_up()
-        if scores.ndim != 2 or len(scores) != shape[0]:  # noqa: PLR2004  # [N, classes]
+        if scores[0].ndim != 2 or len(scores[0]) != shape[0]:  # noqa: PLR2004  # [N, classes]
             raise ModelLoadError(
-                f"{self._files.program} is not an image classifier: it answers {list(scores.shape)} "
+                f"{self._files.program} is not an image classifier: it answers {list(scores[0].shape)} "
                 f"to an input of {shape}; [{shape[0]}, classes] was expected"
             )
-        return self._describe(scores.shape[1])
+        return self._describe(scores[0].shape[1], ScoreRange.of(scores))
 
-    def _describe(self, num_outputs: int) -> EngineInfo:
+    def _compute(self, batch: Batch) -> Scores:
+        """Run the predictor, on values of the type that the program takes."""
+        handle = self.paddle.get_input_handle(self._signature.image.name)
+        handle.copy_from_cpu(batch.astype(self._signature.image.dtype, copy=False))
+        self.paddle.run()
+        output = self.paddle.get_output_handle(self._signature.scores.name)
+        scores: Scores = output.copy_to_cpu().astype(np.float32, copy=False)
+        return scores
+
+    def _describe(self, num_outputs: int, scores: ScoreRange) -> EngineInfo:
         settings = self._settings
         return EngineInfo(
             input_shape=self._input_shape,
@@ -178,6 +193,10 @@ class PaddleEngine:
             mkldnn=self._mkldnn,
             precision=settings.precision if self._mkldnn else "fp32",
             num_threads=self._num_threads,
+            input_dtype=self._signature.image.dtype,
+            output_name=self._signature.scores.name,
+            ignored_outputs=tuple(map(str, self._signature.ignored)),
+            scores=scores,
         )
 
     def _ensure_open(self) -> None:
@@ -192,9 +211,9 @@ class PaddleEngine:
             )
         self._num_threads = 1
         self.paddle = self._open()
-        input_shape = read_input_shape(self._files)
+        signature = read_signature(self._files, self._settings.output_name)
         info = self._warm_up()
-        if (input_shape, info.num_outputs) != (self.info.input_shape, self.info.num_outputs):
+        if (signature, info.num_outputs) != (self._signature, self.info.num_outputs):
             raise ModelLoadError(
                 f"{self._files.program.parent} holds another model than at the start: restart"
             )
@@ -209,13 +228,6 @@ def _padded(batch: Batch, batch_size: int | None) -> Batch:
     if missing <= 0:
         return batch
     return np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.float32)])
-
-
-def _run(predictor: "paddle.inference.Predictor", batch: Batch) -> Scores:
-    predictor.get_input_handle(predictor.get_input_names()[0]).copy_from_cpu(batch)
-    predictor.run()
-    scores: Scores = predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
-    return scores
 
 
 def _brief(exc: BaseException) -> str:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -13,11 +12,11 @@ from ..errors import ImageError, RequestError, UnavailableError
 from ..protocol import decode_entry
 from ..settings import Settings
 from .decode import DecodeImage
+from .eight_bit import BRIGHTEST, are_levels, check_unchanged
+from .layout import CHANNELS, image_shape, is_channels_last
 from .transforms import NormalizeToCHW, create_transforms, normalization, reduced_size
 
-_LOGGER: Final = logging.getLogger("clas_system")
 _AXES: Final = 4  # of a batch of images
-_CHANNELS: Final = 3  # R, G, B: the ones that are normalized
 _PREPARED: Final = "the shape of the preprocessed images"
 
 Batch = npt.NDArray[np.float32]
@@ -28,7 +27,8 @@ class Prepared:
     """The images of one request, ready for the model.
 
     Attributes:
-        tensor: [n, C, H, W] float32, C-contiguous: the images that didn't fail.
+        tensor: [n, C, H, W] or [n, H, W, C], as the model takes it, float32, C-contiguous: the images that
+            didn't fail.
         failures: For each image of the request the reason why it failed, or None.
     """
 
@@ -41,22 +41,34 @@ class ModelInput:
 
     Args:
         settings: Read for what is done to images: PREPROCESS_NAMES, max_image_pixels, reduced_decode.
-        input_shape: The model's, [N, C, H, W]; None where it accepts any size.
+        input_shape: The model's, [N, C, H, W] or [N, H, W, C]; None where it accepts any size.
+        input_dtype: numpy's name of the type that the model takes.
+
+    Attributes:
+        warning: Why encoded images will be refused; empty if they won't.
+
+    Raises:
+        SettingsError: The model takes uint8, and the settings would make other numbers of the pixels.
     """
 
-    def __init__(self, settings: Settings, input_shape: Sequence[int | None]) -> None:
+    def __init__(
+        self, settings: Settings, input_shape: Sequence[int | None], input_dtype: str = "float32"
+    ) -> None:
         self._input_shape = input_shape
+        self._is_uint8 = input_dtype == "uint8"
+        if self._is_uint8:
+            check_unchanged(settings)
         size = reduced_size(settings.resize_short, settings)
         reduce_to = size if settings.reduced_decode else None
         self._decode = DecodeImage(settings.max_image_pixels, reduce_to)
         self._normalize_to_chw = NormalizeToCHW(normalization(settings))
-        self._transforms = create_transforms(settings.resize_short, settings.crop_size, settings=settings)
-        width, height = settings.output_size
-        if not _fits((height, width), input_shape[2:]):
-            named = f"resize_size is {[width, height]}" if settings.resize_size else f"crop_size is {width}"
-            _LOGGER.warning(
-                "%s, but the model takes %s: encoded images will be refused", named, self._shown_shape()
-            )
+        self._transforms = create_transforms(
+            settings.resize_short,
+            settings.crop_size,
+            to_chw=not is_channels_last(input_shape),
+            settings=settings,
+        )
+        self.warning = self._refusal_of_images(settings)
 
     def check(self, shape: tuple[int, ...], field: str, operations: Sequence[str] = ()) -> None:
         """Refuse a batch by its shape, before anything is computed.
@@ -69,7 +81,7 @@ class ModelInput:
         Raises:
             RequestError: It isn't the model's shape.
         """
-        if "normalize" in operations and (len(shape) != _AXES or shape[-1] != _CHANNELS):
+        if "normalize" in operations and (len(shape) != _AXES or shape[-1] != CHANNELS):
             raise RequestError(f"{field} is {list(shape)}; preprocess takes a batch [N, H, W, 3]")
         if "to_chw" in operations and len(shape) == _AXES:
             shape = (shape[0], shape[3], shape[1], shape[2])
@@ -82,12 +94,13 @@ class ModelInput:
         """Make a batch of preprocessed images the model's input.
 
         Args:
-            batch: [N, C, H, W] of any real number type; computed in float32.
+            batch: Of the model's shape and of any real number type; computed in float32.
             field: The user's name for the shape of `batch`, for messages.
             operations: Those of protocol.OPERATIONS that are left to do; with them, `batch` is [N, H, W, C].
 
         Raises:
-            RequestError: The shape isn't the model's, or a value isn't finite.
+            RequestError: The shape isn't the model's, a value isn't finite, or the model takes uint8, and a
+                value isn't a whole number from 0 to 255.
         """
         self.check(batch.shape, field, operations)
         is_integer = batch.dtype.kind in "iu"  # finite, in float32 too
@@ -95,6 +108,11 @@ class ModelInput:
             tensor = self._finish(batch, operations)
         if not (is_integer or np.isfinite(tensor).all()):
             raise RequestError("images holds NaN or infinity; every value must be a finite float32")
+        if self._is_uint8 and not are_levels(tensor):
+            raise RequestError(
+                f"images holds values that aren't whole numbers from 0 to {BRIGHTEST}; "
+                "the model takes pixels (uint8): send them without normalization"
+            )
         return Prepared(tensor, [None] * len(tensor))
 
     def of_images(self, entries: Sequence[object], is_wanted: Callable[[], bool] = lambda: True) -> Prepared:
@@ -149,19 +167,39 @@ class ModelInput:
             self._normalize_to_chw(image, place)
         return tensor
 
+    def _refusal_of_images(self, settings: Settings) -> str:
+        """Say so if the settings make images of a shape that the model doesn't take."""
+        width, height = settings.output_size
+        shape = image_shape(width, height, self._input_shape)
+        if _fits(shape, self._input_shape[1:]):
+            return ""
+        named = f"resize_size is {[width, height]}" if settings.resize_size else f"crop_size is {width}"
+        if self._has_other_channels((1, *shape)):
+            named = f"images have {CHANNELS} channels"
+        return f"{named}, but the model takes {self._shown_shape()}: encoded images will be refused"
+
     def _check_shape(self, shape: tuple[int, ...], field: str) -> None:
         wanted = (None, *self._input_shape[1:])  # any number of images
         if _fits(shape, wanted) and shape[0] > 0:
             return
-        if field == _PREPARED:
+        is_last = is_channels_last(self._input_shape)
+        if field == _PREPARED and self._has_other_channels(shape):
+            remedy = "send tensors of that many channels"
+        elif field == _PREPARED:
             remedy = "set crop_size and resize_short in params.py"
         elif not shape or shape[0] == 0:
             remedy = "send at least one image"
-        elif _fits(shape[:2], wanted[:2]) and len(shape) == len(wanted):
+        elif len(shape) == len(wanted) and not self._has_other_channels(shape):
             remedy = "use --resize_short/--crop_size"
+        elif is_last:
+            remedy = "send a batch in the order N, H, W, C (--to_chw False)"
         else:
             remedy = "send a batch in the order N, C, H, W (--to_chw True)"
         raise RequestError(f"{field} is {list(shape)}; the model takes {self._shown_shape()}: {remedy}")
+
+    def _has_other_channels(self, shape: Sequence[int]) -> bool:
+        axis = 3 if is_channels_last(self._input_shape) else 1
+        return not _fits([shape[axis]], [self._input_shape[axis]])
 
     def _shown_shape(self) -> str:
         return f"[{', '.join(['N', *(str(size or 'any') for size in self._input_shape[1:])])}]"

@@ -25,6 +25,7 @@ class ExportedModel:
         config: The content of inference.yml, or None without one.
         labels: Class id -> name; empty for a service without labels.
         label_file: The file with the labels; None if they aren't read from a file.
+        has_built_in_labels: Whether nobody named that file: it is the default list of ImageNet's classes.
         version: Size and time of change of each of the model's own files, inference.yml included.
     """
 
@@ -33,6 +34,7 @@ class ExportedModel:
     config: ModelConfig | None
     labels: Mapping[int, str]
     label_file: Path | None
+    has_built_in_labels: bool
     version: tuple[tuple[int, int], ...]
 
     def has_changed(self) -> bool:
@@ -77,6 +79,7 @@ def read_exported_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Ex
         config=config,
         labels=labels,
         label_file=label_file,
+        has_built_in_labels=label_file is not None and _is_built_in(settings, config),
         version=version,
     )
     _LOGGER.info("model: %s, format: %s", files.program.parent, files.format)
@@ -107,6 +110,14 @@ def _find_labels(
     is_models = config is not None and "class_id_map_file" in config.values and not is_given
     label_file = find_label_file(settings, module_dir, config.path.parent if config and is_models else None)
     return load_labels(label_file) if label_file else {}, label_file
+
+
+def _is_built_in(settings: Settings, config: ModelConfig | None) -> bool:
+    """Whether the label file is the default one, which neither a user nor the model has named."""
+    is_named = "class_id_map_file" in settings.overridden or (
+        config is not None and bool(config.labels or "class_id_map_file" in config.values)
+    )
+    return not is_named and settings.class_id_map_file == Settings.class_id_map_file
 
 
 def _log_config(config: ModelConfig, kept: Sequence[str], preprocess: Mapping[str, object]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import ModelConfigError, SettingsError
-from ..settings import Settings
+from ..settings import Settings, setting_value
 from .transform_ops import InvalidEntryError, Values, read_operations, take
 
 FILE_NAME: Final = "inference.yml"
@@ -111,17 +111,20 @@ _OUTPUTS: Final = {
     "MultiLabelThreshOutput": ("threshold", "class_id_map_file"),
 }
 """The supported entries of PostProcess, with those of their options that are settings."""
+_OWN: Final = ("allow_label_mismatch", "output_name", "softmax")
+"""Settings that PostProcess may have beside its entries; PaddleClas doesn't write them."""
 
 
 def _read_postprocess(section: Mapping[str, Any]) -> tuple[Values, dict[int, str]]:
     """Return the settings and labels of PostProcess; only the entry that main_indicator names is used."""
-    outputs = {name: options for name, options in section.items() if name != "main_indicator"}
+    own = {name: setting_value(name, section[name]) for name in _OWN if name in section}
+    outputs = {name: options for name, options in section.items() if name not in ("main_indicator", *_OWN)}
     name = section.get("main_indicator") or (next(iter(outputs)) if len(outputs) == 1 else None)
     if name is None:
         if outputs:
             found = ", ".join(map(str, outputs))
             raise InvalidEntryError(f"PostProcess has {found}; main_indicator must name one of them")
-        return {}, {}
+        return own, {}
     if not isinstance(name, str) or name not in _OUTPUTS:
         raise InvalidEntryError(f"PostProcess has {name!r}, which is not supported")
     options = outputs.get(name) or {}
@@ -136,7 +139,7 @@ def _read_postprocess(section: Mapping[str, Any]) -> tuple[Values, dict[int, str
     labels = {} if name == "ThreshOutput" else _labels(options.pop("label_list", None))
     if options:
         raise InvalidEntryError(f"{name} has an option {next(iter(options))!r}, which is not supported")
-    return {"main_indicator": name, **values}, labels
+    return {"main_indicator": name, **values, **own}, labels
 
 
 def _labels(names: object) -> dict[int, str]:

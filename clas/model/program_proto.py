@@ -23,7 +23,11 @@ _MESSAGES: Final[Mapping[str, tuple[_Field, ...]]] = {
     "VarType": (("dense_tensor", 3, _OPTIONAL, "DenseTensorDesc"),),
     "VarDesc": (("name", 1, _REQUIRED, _STRING), ("type", 2, _REQUIRED, "VarType")),
     "OpVar": (("arguments", 2, _REPEATED, _STRING),),
-    "OpDesc": (("outputs", 2, _REPEATED, "OpVar"), ("type", 3, _REQUIRED, _STRING)),
+    "OpDesc": (
+        ("inputs", 1, _REPEATED, "OpVar"),
+        ("outputs", 2, _REPEATED, "OpVar"),
+        ("type", 3, _REQUIRED, _STRING),
+    ),
     "BlockDesc": (("vars", 3, _REPEATED, "VarDesc"), ("ops", 4, _REPEATED, "OpDesc")),
     "ProgramDesc": (("blocks", 1, _REPEATED, "BlockDesc"),),
 }
@@ -42,6 +46,20 @@ ITEM_BYTES: Final[Mapping[int, int]] = {
     22: 2,  # BF16
 }
 """Bytes of one value by TensorDesc.data_type (source: VarType.Type in framework.proto)."""
+
+DTYPES: Final[Mapping[int, str]] = {
+    0: "bool",
+    1: "int16",
+    2: "int32",
+    3: "int64",
+    4: "float16",
+    5: "float32",
+    6: "float64",
+    20: "uint8",
+    21: "int8",
+    22: "bfloat16",
+}
+"""Name of the type by TensorDesc.data_type, likewise."""
 
 
 def parse_program(data: bytes) -> "Message":

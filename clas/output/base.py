@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RequestError
+from .probabilities import Probabilities
 
 _SCORE_DECIMALS: Final = 5
 
@@ -38,12 +39,16 @@ class Postprocessor(abc.ABC):
         k: Results per image, unless a call asks for another number.
         num_classes: The number of classes that results can name; `k` must not exceed it.
         labels: Class id -> name; empty for a service without labels.
+
+    Attributes:
+        probabilities: What is done to the scores first; nothing but a look at them, unless it is replaced.
     """
 
     def __init__(self, k: int, num_classes: int, labels: Mapping[int, str]) -> None:
         self.k = k
         self.num_classes = num_classes
         self.labels = labels
+        self.probabilities = Probabilities()
 
     def check(self, top_k: object) -> int:
         """Validate the `top_k` of a request; None stands for the default.
@@ -73,7 +78,7 @@ class Postprocessor(abc.ABC):
             failures: For each image of the request the reason why it failed, or None.
             k: The most classes per image.
         """
-        answered = iter([] if scores is None else self(scores, k))
+        answered = iter([] if scores is None else self(self.probabilities(scores), k))
         return [next(answered) if reason is None else failed_prediction(reason) for reason in failures]
 
     def _entry(self, class_ids: list[int], scores: list[float]) -> Prediction:

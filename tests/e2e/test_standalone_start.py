@@ -51,6 +51,8 @@ def test_the_shipped_configuration_wants_a_gpu_and_says_how_to_name_it(
         ({"inference_model_dir": "nowhere"}, "ModelNotFoundError: there is no model"),
         ({"inference_model_dir": "damaged"}, "ModelLoadError"),
         ({"class_id_map_file": "none.txt"}, "LabelFileError: there is no label file"),
+        ({"class_id_map_file": "two.txt"}, "but the model has 6 classes, 0 to 5: set class_id_map_file"),
+        ({"output_name": "nothing"}, "SettingsError: output_name is 'nothing', but the outputs of"),
     ],
 )
 def test_what_cannot_be_loaded_ends_the_start(
@@ -58,6 +60,7 @@ def test_what_cannot_be_loaded_ends_the_start(
 ) -> None:
     shutil.copytree(tiny_model, tmp_path / "damaged")
     (tmp_path / "damaged" / "inference.pdiparams").write_bytes(b"")
+    (tmp_path / "two.txt").write_text("0,cat\n1,dog\n")
     config = tiny_config(tiny_model, **workers)
     config["modules_info"]["clas_system"]["init_args"].update(init_args)
     port = config["port"] = free_port()

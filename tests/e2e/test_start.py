@@ -114,6 +114,12 @@ def test_a_malformed_label_file_ends_the_start(failed_start: Callable[..., str],
     assert "malformed in line 1: 'goldfish'" in text
 
 
+def test_labels_of_another_model_end_the_start(failed_start: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("0 goldfish\n1 shark\n")
+    text = failed_start(errors.LabelFileError, class_id_map_file="labels.txt")
+    assert "2 labels with ids 0 to 1, but the model has 1000 classes, 0 to 999: set class_id_map_file" in text
+
+
 def test_an_unknown_init_arg_ends_the_start(failed_start: Callable[..., str]) -> None:
     text = failed_start(errors.SettingsError, enable_mkldn=True)
     assert text == "init_args has an unknown name 'enable_mkldn'; did you mean 'enable_mkldnn'?"

@@ -68,7 +68,7 @@ SETTINGS = (
         "mean",
     ),
     *("std", "scale", "max_image_pixels", "reduced_decode", "main_indicator", "topk", "threshold", "label_0"),
-    *("label_1", "class_id_map_file"),
+    *("label_1", "class_id_map_file", "allow_label_mismatch", "output_name", "softmax"),
 )
 OPTIONS = (
     *("host", "port", "use_multiprocess", "workers", "predictors", "gpu", "timeout_s", "graceful_timeout_s"),

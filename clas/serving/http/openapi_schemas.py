@@ -80,8 +80,25 @@ def component_schemas() -> Schema:
                 "model": {
                     "type": "object",
                     "nullable": True,  # while it is being loaded
-                    "required": ["input_shape", "classes", "preprocess", "inference_yml"],
+                    "required": [
+                        "input_shape",
+                        "classes",
+                        "softmax",
+                        "warnings",
+                        "preprocess",
+                        "inference_yml",
+                    ],
                     "properties": {
+                        "output_name": {**text, "description": "The model's output with the scores"},
+                        "softmax": {
+                            "type": "boolean",
+                            "description": "Whether softmax is applied to that output",
+                        },
+                        "warnings": {
+                            "type": "array",
+                            "items": text,
+                            "description": "What may make results wrong, as in the log of the start",
+                        },
                         "preprocess": {
                             "type": "object",
                             "description": "How images become the model's input, by the names of params.py",

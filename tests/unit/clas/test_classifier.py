@@ -11,13 +11,20 @@ import pytest
 
 from clas.classifier import Classifier
 from clas.engine.paddle import PaddleEngine
-from clas.errors import LabelFileError, RequestError
+from clas.errors import LabelFileError, ModelLoadError, RequestError, SettingsError
 from clas.image.decode import DecodeImage
 from clas.image.transforms import create_transforms
 from clas.model.files import MODULE_DIR, find_model
 from clas.settings import Settings, load_settings
 from known_answers import PHOTOGRAPHS, assert_right
-from tiny_models import bright_channels, solid_batch, write_model
+from tiny_models import (
+    bright_channels,
+    brightest_channel,
+    features_and_scores,
+    logits,
+    solid_batch,
+    write_model,
+)
 
 
 def settings_of(model: Path, **overrides: object) -> Settings:
@@ -182,23 +189,48 @@ def test_the_start_is_logged(tiny_model: Path, tmp_path: Path, caplog: pytest.Lo
     assert classifier.classify(solid_batch(1))[0]["label_names"] == ["name1", "name0"]
 
 
-def test_a_label_count_that_is_not_the_models_is_warned_of(
+def test_labels_that_are_not_the_models_end_the_start_unless_that_is_allowed(
     tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("1 goldfish\n2 shark\n")
-    classifier = classifier_of(tiny_model, class_id_map_file=str(labels))
-    assert "2 labels with ids 1 to 2, but the model has 6 classes, 0 to 5" in caplog.text
+    message = "2 labels with ids 1 to 2, but the model has 6 classes, 0 to 5"
+    with pytest.raises(
+        LabelFileError, match=f"labels.txt has {message}: set .* allow_label_mismatch to true"
+    ):
+        classifier_of(tiny_model, class_id_map_file=str(labels))
+    classifier = classifier_of(tiny_model, class_id_map_file=str(labels), allow_label_mismatch=True)
+    assert f"labels.txt has {message}" in caplog.text
+    assert classifier.describe()["warnings"] == [f"labels.txt has {message}"]
     assert classifier.classify(solid_batch(1), 2)[0]["label_names"] == ["goldfish", ""]
 
 
-def test_labels_that_count_from_one_are_warned_of(
+def test_labels_that_count_from_one_are_those_of_the_classes_and_that_is_said(
     tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     labels = tmp_path / "labels.txt"
-    labels.write_text("".join(f"{number} name\n" for number in range(1, 7)))
-    classifier_of(tiny_model, class_id_map_file=str(labels))
-    assert "6 labels with ids 1 to 6, but the model has 6 classes, 0 to 5" in caplog.text
+    labels.write_text("".join(f"{number},name{number}\n" for number in range(1, 7)))
+    classifier = classifier_of(tiny_model, class_id_map_file=str(labels))
+    assert "the labels of labels.txt count from 1: 1 is taken for class 0, and 6 for class 5" in caplog.text
+    assert classifier.classify(solid_batch(2), 2)[0]["label_names"] == ["name3", "name1"]
+
+
+def test_the_list_of_imagenet_is_for_1000_classes_unless_it_is_asked_for(
+    tiny_model: Path, numbering_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sizes = {"crop_size": 32, "resize_short": 32}
+    settings = load_settings({"inference_model_dir": str(tiny_model), **sizes})
+    told = Classifier(settings).describe()
+    assert told["labels"] == 0
+    assert "the built-in label list isn't used: it has 1000 labels with ids 0 to 999, but" in caplog.text
+    assert [warning[:38] for warning in told["warnings"]] == ["the built-in label list isn't used: it"]
+    assert Classifier(settings).classify(solid_batch(1))[0]["label_names"] == []
+    known = Classifier(load_settings({"inference_model_dir": str(numbering_model), **sizes})).describe()
+    assert (known["labels"], known["warnings"]) == (1000, [])
+    with pytest.raises(
+        LabelFileError, match=r"list\.txt has 1000 labels with ids 0 to 999, but the model has 6"
+    ):
+        classifier_of(tiny_model, class_id_map_file="imagenet1k_label_list.txt")
 
 
 def test_topk_above_the_classes_is_lowered_with_a_warning(
@@ -343,3 +375,95 @@ def test_a_multi_label_model_names_all_labels_above_the_threshold(tmp_path: Path
     batch = np.concatenate([np.maximum(solid_batch(0), solid_batch(2)), solid_batch(1), 0 * solid_batch(0)])
     assert [entry["class_ids"] for entry in classifier.classify(batch)] == [[0, 2], [1], []]
     assert [entry["class_ids"] for entry in classifier.classify(batch, 1)] == [[0], [1], []]
+
+
+def write_labels(directory: Path, count: int) -> str:
+    labels = directory / "labels.txt"
+    labels.write_text("".join(f"{number} name{number}\n" for number in range(count)))
+    return str(labels)
+
+
+FORMATS = pytest.mark.parametrize("json", [False, True], ids=["pdmodel", "json"])
+
+
+@FORMATS
+@pytest.mark.parametrize("softmax", ["auto", True, "true"])
+def test_logits_of_named_classes_become_probabilities(tmp_path: Path, json: bool, softmax: object) -> None:
+    model = write_model(tmp_path, logits(6), json=json)
+    classifier = classifier_of(model, class_id_map_file=write_labels(tmp_path, 6), softmax=softmax)
+    [entry] = classifier.classify(solid_batch(1) / 4)
+    powers = np.exp(np.array([0, 2.5, 0, 0, 0, 0]))  # 10 x the mean of each channel
+    assert entry["class_ids"] == [1, 0, 2, 3, 4]
+    assert entry["scores"] == pytest.approx((powers / powers.sum())[[1, 0, 2, 3, 4]], abs=1e-5)
+    told = classifier.describe()
+    assert told["softmax"]
+    assert len(told["warnings"]) == (softmax == "auto")
+
+
+@pytest.mark.parametrize("softmax", ["auto", False])
+def test_numbers_that_are_no_probabilities_are_said_to_be_none(
+    tmp_path: Path, softmax: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    classifier = classifier_of(write_model(tmp_path, logits(6)), softmax=softmax)
+    assert classifier.classify(solid_batch(1), 2)[0]["scores"] == [10.0, 0.0]
+    [warning] = classifier.describe()["warnings"]
+    assert warning.startswith("the model's scores at the warm-up are from ")
+    assert caplog.text.count(warning) == 1
+
+
+@FORMATS
+def test_the_scores_are_the_output_that_is_named(
+    tmp_path: Path, json: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = write_model(tmp_path, features_and_scores, json=json)
+    with pytest.raises(ModelLoadError, match="has several outputs that may be the scores: ") as caught:
+        classifier_of(model)
+    name = re.findall(r"'([^']+)' \[N, 6\] float32 by softmax", str(caught.value))[0]
+    with caplog.at_level(logging.INFO, "clas_system"):
+        classifier = classifier_of(model, output_name=name)
+    assert best(classifier.classify(solid_batch(2, 0))) == [2, 0]
+    told = classifier.describe()
+    assert told["output_name"] == name
+    assert len(told["ignored_outputs"]) == 1
+    assert f"output: {name!r}; ignored: {told['ignored_outputs'][0]}" in caplog.text
+
+
+def test_features_are_not_taken_for_classes_in_silence(tmp_path: Path) -> None:
+    classifier = classifier_of(write_model(tmp_path, lambda image: image.flatten(1)[:, :128]))
+    assert ["may be the features of an image" in text for text in classifier.describe()["warnings"]] == [True]
+
+
+@FORMATS
+def test_a_model_of_pixels_is_given_pixels(tmp_path: Path, json: bool) -> None:
+    model = write_model(tmp_path, lambda image: brightest_channel(6)(image / 255), dtype="uint8", json=json)
+    with pytest.raises(
+        SettingsError, match=r"the model takes pixels \(uint8\), but the settings normalize them"
+    ):
+        classifier_of(model)
+    classifier = classifier_of(model, mean=[0, 0, 0], std=[1, 1, 1], scale=1)
+    [entry] = classifier.classify_images([image_text(2)])
+    powers = np.exp(np.array([10, 0, 0, 0, 0, 0]))
+    assert entry["class_ids"][0] == 2
+    assert entry["scores"][0] == pytest.approx(powers[0] / powers.sum(), abs=1e-5)
+    assert classifier.classify((255 * solid_batch(2)).astype(np.uint8)) == [entry]
+    with pytest.raises(RequestError, match="aren't whole numbers from 0 to 255; the model takes pixels"):
+        classifier.classify(solid_batch(2) / 2)
+    assert classifier.describe()["input_dtype"] == "uint8"
+
+
+@FORMATS
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_a_model_of_other_floats_is_given_them(tmp_path: Path, dtype: str, json: bool) -> None:
+    classifier = classifier_of(write_model(tmp_path, dtype=dtype, json=json))
+    assert best(classifier.classify(solid_batch(2, 0))) == [2, 0]
+    assert best(classifier.classify_images([image_text(1)])) == [1]
+
+
+@FORMATS
+def test_a_model_with_channels_last_is_given_them_last(tmp_path: Path, json: bool) -> None:
+    def network(image: Any) -> Any:
+        return brightest_channel(6)(image.transpose([0, 3, 1, 2]))
+
+    classifier = classifier_of(write_model(tmp_path, network, input_shape=(None, 32, 32, 3), json=json))
+    assert best(classifier.classify_images([image_text(2), image_text(0)])) == [2, 0]
+    assert best(classifier.classify(solid_batch(1, 2).transpose(0, 2, 3, 1))) == [1, 2]

@@ -111,3 +111,18 @@ def test_bf16_goes_with_mkldnn_on_the_cpu_only(other: dict[str, bool]) -> None:
         load_settings({"precision": "bf16", **other})
     with pytest.raises(SettingsError, match="precision is 'fp16'; it takes fp32 or bf16"):
         load_settings({"precision": "fp16"})
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [(True, "true"), (False, "false"), ("auto", "auto"), ("true", "true")]
+)
+def test_softmax_is_a_boolean_or_auto(value: object, word: str) -> None:
+    assert load_settings({"softmax": value}).softmax == word
+    assert load_settings({}, {"PostProcess": {"softmax": value}}).softmax == word
+
+
+def test_softmax_does_not_go_with_several_labels() -> None:
+    with pytest.raises(
+        SettingsError, match="softmax is true, which makes classes exclude each other; main_ind"
+    ):
+        load_settings({"softmax": True, "main_indicator": "MultiLabelThreshOutput"})

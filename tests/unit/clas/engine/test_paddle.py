@@ -11,7 +11,7 @@ from clas.engine.paddle import PaddleEngine
 from clas.errors import DeviceError, ModelLoadError, PredictionError
 from clas.model.files import ModelFiles
 from engines import open_engine, run_in_fork, settings_for
-from tiny_models import solid_batch, write_model
+from tiny_models import logits, solid_batch, write_model
 
 
 def pixels_in_rows(image: Any) -> Any:
@@ -115,6 +115,19 @@ def test_a_model_whose_answers_are_no_scores_is_refused(tmp_path: Path) -> None:
         ModelLoadError, match=r"is not an image classifier: it answers \[1, 3, 32, 32\] to an input of"
     ):
         open_engine(tmp_path)
+
+
+def test_a_model_tells_which_output_it_uses_and_what_it_returned_at_the_warm_up(tmp_path: Path) -> None:
+    info = open_engine(write_model(tmp_path / "one", logits(6))).info
+    assert info.scores
+    assert info.scores.highest == pytest.approx(20)  # 10 x the mean of channels of 2
+    assert info.scores.highest_sum == pytest.approx(60)
+    assert info.scores.lowest <= 0
+    assert (info.input_dtype, info.ignored_outputs) == ("float32", ())
+    assert info.output_name
+    info = open_engine(write_model(tmp_path / "two")).info
+    assert info.scores
+    assert info.scores.is_distribution
 
 
 def test_an_input_size_that_the_model_can_not_take_is_refused(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from clas.errors import ImageError, RequestError, UnavailableError
+from clas.errors import ImageError, RequestError, SettingsError, UnavailableError
 from clas.image.model_input import ModelInput
 from clas.image.transforms import Normalize
 from clas.settings import Settings, load_settings
@@ -125,16 +125,53 @@ def test_images_are_not_prepared_when_nobody_waits_any_more() -> None:
     assert len(opened) == 1
 
 
-def test_a_size_that_is_not_the_models_is_warned_of_and_refused_for_images(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_size_that_is_not_the_models_is_warned_of_and_refused_for_images() -> None:
+    assert not model_input().warning
     wrong = model_input(resize_size=[], crop_size=24, resize_short=24)
-    assert (
-        "crop_size is 24, but the model takes [N, 3, 32, 40]: encoded images will be refused" in caplog.text
-    )
+    message = "crop_size is 24, but the model takes [N, 3, 32, 40]: encoded images will be refused"
+    assert wrong.warning == message
     with pytest.raises(RequestError, match=r"images is \[1, 3, 24, 24\]; .* set crop_size and resize_short"):
         wrong.of_images([png()])
     assert len(wrong.of_batch(np.zeros((1, 3, 32, 40))).tensor) == 1
+
+
+def test_images_become_what_a_model_with_channels_last_takes() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 40, 3), np.uint8)
+    last = model_input((None, 32, 40, 3))
+    assert not last.warning
+    prepared = last.of_images([pixels, pixels[::-1]])
+    expected = (np.stack([pixels, pixels[::-1]]) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    np.testing.assert_allclose(prepared.tensor, expected, atol=1e-5)
+    assert prepared.tensor.flags.c_contiguous
+    with pytest.raises(RequestError, match=r"takes \[N, 32, 40, 3\]: send a batch in the order N, H, W, C"):
+        last.of_batch(np.zeros((1, 3, 32, 40), np.float32))
+    with pytest.raises(RequestError, match=r"takes \[N, 32, 40, 3\]: use --resize_short/--crop_size"):
+        last.of_batch(np.zeros((1, 24, 24, 3), np.float32))
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_images_are_refused_by_a_model_of_other_channels_but_tensors_are_not(channels: int) -> None:
+    other = model_input((None, channels, 32, 40))
+    takes = f"the model takes [N, {channels}, 32, 40]"
+    assert other.warning == f"images have 3 channels, but {takes}: encoded images will be refused"
+    assert len(other.of_batch(np.zeros((2, channels, 32, 40))).tensor) == 2
+    with pytest.raises(RequestError, match=re.escape(f"{takes}: send tensors of that many channels")):
+        other.of_images([png()])
+
+
+def test_a_model_of_pixels_takes_pixels_only() -> None:
+    unchanged = {**SIZE, "mean": [0, 0, 0], "std": [1, 1, 1], "scale": 1}
+    with pytest.raises(SettingsError, match="but the settings normalize them: mean is"):
+        ModelInput(load_settings(SIZE), SHAPE, "uint8")
+    takes_pixels = ModelInput(load_settings(unchanged), SHAPE, "uint8")
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 40, 3), np.uint8)
+    as_image = takes_pixels.of_images([pixels]).tensor
+    np.testing.assert_array_equal(as_image, pixels.transpose(2, 0, 1)[np.newaxis])
+    for batch in (as_image, as_image.astype(np.uint8), as_image.astype(np.int64)):
+        np.testing.assert_array_equal(takes_pixels.of_batch(batch).tensor, as_image)
+    for wrong in (as_image / 255, as_image - 128, as_image + 1.5):
+        with pytest.raises(RequestError, match="images holds values that aren't whole numbers from 0 to 255"):
+            takes_pixels.of_batch(wrong)
 
 
 def test_a_large_jpeg_is_reduced_while_it_is_decoded_if_that_is_asked_for(photographs: Path) -> None:

@@ -72,6 +72,18 @@ def test_a_label_file_of_this_start_beats_the_models(model: Path, tmp_path: Path
     labels.write_text("0 zero\n")
     read = read_exported_model(settings_for(model, class_id_map_file=str(labels)))
     assert (read.labels, read.label_file) == ({0: "zero"}, labels)
+    assert not read.has_built_in_labels
+
+
+def test_only_the_default_label_file_that_nobody_named_is_built_in(model: Path) -> None:
+    name = "imagenet1k_label_list.txt"
+    assert read_exported_model(settings_for(model)).has_built_in_labels
+    assert not read_exported_model(settings_for(model, class_id_map_file=name)).has_built_in_labels
+    (model / "inference.yml").write_text(f"PostProcess:\n  Topk: {{topk: 1, class_id_map_file: ../{name}}}\n")
+    assert not read_exported_model(settings_for(model)).has_built_in_labels
+    (model / "inference.yml").write_text(CONFIG)
+    assert not read_exported_model(settings_for(model)).has_built_in_labels
+    assert not read_exported_model(settings_for(model, class_id_map_file="")).has_built_in_labels
 
 
 def test_the_folders_own_model_is_used_where_the_settings_is_not_found(model: Path, tmp_path: Path) -> None:

@@ -241,3 +241,15 @@ def test_the_main_indicator_says_what_is_made_of_the_scores(tmp_path: Path) -> N
     assert config
     assert config.values == {"main_indicator": "MultiLabelThreshOutput", "threshold": 0.4}
     assert config.labels == {0: "hat", 1: "bag"}
+
+
+@pytest.mark.parametrize("softmax", [True, "true"])
+def test_postprocess_may_say_what_the_scores_are(tmp_path: Path, softmax: object) -> None:
+    own = {"softmax": softmax, "output_name": "scores", "allow_label_mismatch": True}
+    wanted = Settings(softmax="true", output_name="scores", allow_label_mismatch=True)
+    assert applied(tmp_path, {"PostProcess": own}) == wanted
+    assert applied(tmp_path, {"PostProcess": {**own, "Topk": {"topk": 5}}}) == wanted
+    with pytest.raises(ModelConfigError, match="softmax is 'maybe'; it takes auto or true or false"):
+        applied(tmp_path, {"PostProcess": {"softmax": "maybe"}})
+    with pytest.raises(ModelConfigError, match="softmax is true, which makes classes exclude each other"):
+        applied(tmp_path, {"PostProcess": {"softmax": True, "MultiLabelThreshOutput": {"threshold": 0.4}}})

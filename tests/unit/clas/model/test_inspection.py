@@ -1,5 +1,4 @@
 import contextlib
-import json
 import struct
 import tempfile
 from pathlib import Path
@@ -11,81 +10,11 @@ from paddle.base.proto import framework_pb2
 
 from clas.errors import ModelLoadError
 from clas.model.files import ModelFiles
-from clas.model.inspection import check_weights, read_input_shape
-from tiny_models import write_model
+from clas.model.inspection import check_weights
 
 
 def files(directory: Path, suffix: str = "pdmodel") -> ModelFiles:
     return ModelFiles(directory / f"inference.{suffix}", directory / "inference.pdiparams")
-
-
-def test_the_default_models_input_is_read(default_model_dir: Path) -> None:
-    assert read_input_shape(files(default_model_dir)) == (None, 3, 224, 224)
-
-
-@pytest.mark.parametrize("suffix", ["pdmodel", "json"])
-def test_free_sizes_are_none(tmp_path: Path, suffix: str) -> None:
-    write_model(tmp_path, input_shape=(None, 3, None, 48), json=suffix == "json")
-    assert read_input_shape(files(tmp_path, suffix)) == (None, 3, None, 48)
-
-
-@pytest.mark.parametrize("suffix", ["pdmodel", "json"])
-@pytest.mark.parametrize("keep", [0, 1, 10, 100, -1])
-def test_a_truncated_program_is_refused(
-    tiny_model: Path, tiny_json_model: Path, tmp_path: Path, suffix: str, keep: int
-) -> None:
-    whole = files(tiny_model if suffix == "pdmodel" else tiny_json_model, suffix).program.read_bytes()
-    damaged = files(tmp_path, suffix)
-    damaged.program.write_bytes(whole[:keep])
-    with pytest.raises(ModelLoadError, match=r"is damaged or not a Paddle model|is not an image classifier"):
-        read_input_shape(damaged)
-
-
-@pytest.mark.parametrize("suffix", ["pdmodel", "json"])
-@given(changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=5))
-def test_any_changed_byte_ends_in_our_error_or_in_none(
-    tiny_model: Path, tiny_json_model: Path, suffix: str, changes: list[tuple[int, int]]
-) -> None:
-    damaged = bytearray(
-        files(tiny_model if suffix == "pdmodel" else tiny_json_model, suffix).program.read_bytes()
-    )
-    for position, value in changes:
-        damaged[position % len(damaged)] = value
-    with tempfile.TemporaryDirectory() as directory:
-        other = files(Path(directory), suffix)
-        other.program.write_bytes(damaged)
-        with contextlib.suppress(ModelLoadError):
-            read_input_shape(other)
-
-
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"program": 1e999}', "[]", "null"])
-def test_json_that_is_no_program_is_refused(tmp_path: Path, text: str) -> None:
-    other = files(tmp_path, "json")
-    other.program.write_text(text)
-    with pytest.raises(ModelLoadError, match="is damaged or not a Paddle model"):
-        read_input_shape(other)
-
-
-@pytest.mark.parametrize("suffix", ["pdmodel", "json"])
-def test_another_kind_of_file_is_refused(tmp_path: Path, suffix: str) -> None:
-    other = files(tmp_path, suffix)
-    other.program.write_text(json.dumps({"program": {"regions": []}}))
-    with pytest.raises(ModelLoadError, match="is damaged or not a Paddle model"):
-        read_input_shape(other)
-
-
-def test_a_missing_program_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelLoadError, match="is damaged"):
-        read_input_shape(files(tmp_path))
-
-
-@pytest.mark.parametrize("suffix", ["pdmodel", "json"])
-def test_an_input_that_is_no_image_is_refused(tmp_path: Path, suffix: str) -> None:
-    write_model(tmp_path, lambda x: x, input_shape=(None, 7), json=suffix == "json")
-    with pytest.raises(
-        ModelLoadError, match=r"is not an image classifier: its inputs have the shapes \[\[-1, 7\]\]"
-    ):
-        read_input_shape(files(tmp_path, suffix))
 
 
 @pytest.mark.parametrize("model", ["default_model_dir", "tiny_model"])

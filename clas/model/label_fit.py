@@ -1,0 +1,53 @@
+"""Fits the labels to the number of classes, which is known once the model is loaded."""
+
+from collections.abc import Mapping
+
+from ..errors import LabelFileError
+from .exported import ExportedModel
+
+
+def fit_labels(model: ExportedModel, num_classes: int) -> tuple[Mapping[int, str], str]:
+    """Return the labels of a model's classes, and what isn't right about those that were found.
+
+    Labels with the ids 1 to `num_classes` count from 1: there is no class of the last id, and all classes
+    have names only if each id is one too high. The built-in list is dropped if it doesn't fit.
+
+    Args:
+        model: Its labels, and the setting allow_label_mismatch.
+        num_classes: The number of the model's classes.
+
+    Returns:
+        Class id -> name, empty for a service without labels; and a warning, empty if there is none.
+
+    Raises:
+        LabelFileError: The ids aren't 0 to `num_classes` - 1, and the settings don't allow that.
+    """
+    labels, ids = model.labels, set(model.labels)
+    if not labels or ids == set(range(num_classes)):
+        return labels, ""
+    if ids == set(range(1, num_classes + 1)):
+        warning = (
+            f"the labels of {_name(model)} count from 1: 1 is taken for class 0, and {num_classes} for class "
+            f"{num_classes - 1}"
+        )
+        return {class_id - 1: name for class_id, name in sorted(labels.items())}, warning
+    found = (
+        f"{len(labels)} labels with ids {min(ids)} to {max(ids)}, "
+        f"but the model has {num_classes} classes, 0 to {num_classes - 1}"
+    )
+    if model.settings.allow_label_mismatch:
+        return labels, f"{_name(model)} has {found}"
+    if model.has_built_in_labels:
+        return (
+            {},
+            f"the built-in label list isn't used: it has {found}; set class_id_map_file to the model's own",
+        )
+    raise LabelFileError(
+        f'{model.label_file} has {found}: set class_id_map_file to the labels of this model, or to "" for '
+        "none, or set allow_label_mismatch to true to use these labels for the classes that have their ids"
+    )
+
+
+def _name(model: ExportedModel) -> str:
+    """The name of the label file, without the folders of this machine."""
+    return model.label_file.name if model.label_file else "the settings"

@@ -1,0 +1,115 @@
+"""Chooses the input and the output of a program that are used."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from ..errors import ModelLoadError, SettingsError
+from .files import ModelFiles
+from .program import Tensor, read_program
+
+_IMAGE_RANK: Final = 4
+_SCORES_RANK: Final = 2
+_IMAGE_DTYPES: Final = ("float32", "float64", "float16", "uint8")
+_SCORE_DTYPES: Final = ("float32", "float64", "float16")
+_SORTING: Final = ("topk", "top_k", "top_k_v2", "argsort")
+"""Operators after which a score's place isn't its class any more."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """The input and the output that are used.
+
+    Attributes:
+        image: The input, of rank 4.
+        scores: The output.
+        ignored: All other outputs.
+    """
+
+    image: Tensor
+    scores: Tensor
+    ignored: tuple[Tensor, ...]
+
+
+def read_signature(files: ModelFiles, output_name: str = "") -> Signature:
+    """Read from the program which input and which output are used.
+
+    Args:
+        files: The model.
+        output_name: The output with the scores; empty for the only one that can be.
+
+    Raises:
+        ModelLoadError: The program is damaged, has another input than one image, or no scores, or more than
+            one output that may be the scores.
+        SettingsError: There is no output of this name, or it has no scores.
+    """
+    program = read_program(files)
+    image = _image_input(program.inputs, files.program)
+    if output_name:
+        scores = _named(program.outputs, output_name, files.program)
+    else:
+        scores = _only_scores(program.outputs, files.program)
+    ignored = tuple(output for output in program.outputs if output != scores)
+    _check_order(scores, ignored, files.program, is_named=bool(output_name))
+    return Signature(image, scores, ignored)
+
+
+def _image_input(inputs: Sequence[Tensor], program: Path) -> Tensor:
+    if len(inputs) != 1 or len(inputs[0].shape) != _IMAGE_RANK:
+        raise ModelLoadError(
+            f"{program} is not an image classifier: its inputs are {_listed(inputs)}; "
+            "one of rank 4 ([N, C, H, W]) was expected"
+        )
+    [image] = inputs
+    if image.dtype not in _IMAGE_DTYPES:
+        raise ModelLoadError(
+            f"{program} has an input {image}, which is not supported; it takes {', '.join(_IMAGE_DTYPES)}"
+        )
+    return image
+
+
+def _named(outputs: Sequence[Tensor], name: str, program: Path) -> Tensor:
+    found = next((output for output in outputs if output.name == name), None)
+    if found is None:
+        raise SettingsError(f"output_name is {name!r}, but the outputs of {program} are {_listed(outputs)}")
+    if found.dtype not in _SCORE_DTYPES:
+        raise SettingsError(f"output_name is {name!r}, but {found} has no scores: they are floats")
+    return found
+
+
+def _only_scores(outputs: Sequence[Tensor], program: Path) -> Tensor:
+    """Return the only output that may be the scores; if there is one only, the warm-up shows its shape."""
+    floats = [output for output in outputs if output.dtype in _SCORE_DTYPES]
+    possible = floats if len(outputs) == 1 else [out for out in floats if len(out.shape) == _SCORES_RANK]
+    if not possible:
+        raise ModelLoadError(
+            f"{program} returns no scores: its outputs are {_listed(outputs)}; "
+            "one of floats [N, classes] was expected: export the model without an argmax or top-k at its end"
+        )
+    if len(possible) > 1:
+        raise ModelLoadError(
+            f"{program} has several outputs that may be the scores: {_listed(possible)}; "
+            "set output_name to the name of one of them"
+        )
+    return possible[0]
+
+
+def _check_order(scores: Tensor, ignored: Sequence[Tensor], program: Path, *, is_named: bool) -> None:
+    """Refuse scores that the program has sorted, so that a score's place isn't its class."""
+    if scores.operator in _SORTING:
+        raise ModelLoadError(
+            f"{program} sorts its scores itself: the place in {scores} isn't the class; export the model "
+            "without that operator"
+        )
+    beside = next((out for out in ignored if out.operator in _SORTING and out.shape == scores.shape), None)
+    if beside and not is_named:
+        raise ModelLoadError(
+            f"{program} may have sorted its scores: {scores} comes with {beside}; "
+            f"if the place in it is the class all the same, set output_name to {scores.name!r}, "
+            "else export the model without that operator"
+        )
+
+
+def _listed(tensors: Sequence[Tensor]) -> str:
+    return ", ".join(map(str, tensors)) or "none"
