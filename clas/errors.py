@@ -15,7 +15,8 @@
         MethodError           405   |
         SlowRequestError      408   |  the standalone server only; PaddleHub has its own answers to these
         TooLargeError         413   |
-        MediaTypeError        415  /
+        MediaTypeError        415   |
+        TransferCodingError   501  /
       PredictionError         the model failed on a valid request
       UnavailableError        503: temporary; the same request may succeed later
 
@@ -103,6 +104,12 @@ class MediaTypeError(RequestError):
     """Raised for an unsupported content type or content encoding."""
 
     http_status = 415
+
+
+class TransferCodingError(RequestError):
+    """Raised for a transfer coding other than chunked."""
+
+    http_status = 501
 
 
 class PredictionError(ClasError):

@@ -49,11 +49,15 @@ class Metrics:
         )
         self.images = Counter("clas_images", "Images in answered requests", registry=self.registry)
         self.queue_images = self._gauge("clas_queue_images", "Images of the requests that are being answered")
+        self.unsent = self._gauge(
+            "clas_unsent_bytes", "Bytes of large answers that their clients haven't taken yet"
+        )
         self.memory = self._gauge(
             "clas_process_memory_bytes", "Resident memory of all workers and their models"
         )
         self._process = psutil.Process()
         self.queue_images.set(0)
+        self.unsent.set(0)
         self.update_memory()
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:

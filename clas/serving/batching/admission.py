@@ -10,9 +10,11 @@ from ...errors import TooLargeError, UnavailableError
 class Admission:
     """Counts the images and bytes of all requests from their first byte to their response.
 
+    Large responses count as bytes, too, until their clients have taken them.
+
     Args:
         max_images: Limit of images; a request whose body is complete counts as one at least.
-        max_bytes: Limit of body bytes.
+        max_bytes: Limit of the bytes of bodies and responses.
         on_change: Called with the number of images whenever it changes.
     """
 
@@ -43,6 +45,17 @@ class Admission:
             yield ticket
         finally:
             ticket.release()
+
+    @contextlib.contextmanager
+    def hold(self, num_bytes: int) -> Iterator[None]:
+        """Count a response for the duration of a block; there may be no room for further requests then."""
+        with self._lock:
+            self._bytes += num_bytes
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._bytes -= num_bytes
 
     def change(self, images: int, num_bytes: int) -> None:
         """Add to both counts; called by `Ticket`.

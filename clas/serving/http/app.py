@@ -22,6 +22,7 @@ from ...allocator import keep_freed_memory
 from ...engine.devices import available_cores
 from ...errors import ClasError, MethodError, NotFoundError, UnavailableError
 from ...protocol import MODULE_NAME, PREDICT_PATH, VERSION
+from ..batching.admission import Admission
 from ..batching.pool import Pool
 from ..metrics import Metrics
 from ..options import ServerOptions
@@ -29,6 +30,7 @@ from .auth import Tokens
 from .fast_path import FastPath
 from .middleware import RequestMiddleware
 from .openapi import DOCS_PAGE, describe_api
+from .outbox import Outbox
 from .predict import Predict
 from .responses import JsonResponse, failure
 from .web_ui import ASSETS_PATH, UI_PATH, Assets, page
@@ -70,7 +72,9 @@ def create_app(
         ticker.cancel()
         executor.shutdown(wait=False, cancel_futures=True)
 
-    predict = Predict(pool, options, metrics, executor)
+    admission = Admission(options.max_queue_images, options.max_queue_bytes, metrics.queue_images.set)
+    predict = Predict(pool, options, metrics, executor, admission)
+    outbox = Outbox(admission, metrics.unsent)
     return Starlette(
         routes=[
             Route(PREDICT_PATH, predict.respond, methods=["POST"]),
@@ -85,7 +89,7 @@ def create_app(
             Mount(ASSETS_PATH, Assets()),
         ],
         middleware=[
-            Middleware(RequestMiddleware, metrics=metrics, tokens=tokens),
+            Middleware(RequestMiddleware, metrics=metrics, tokens=tokens, outbox=outbox),
             Middleware(FastPath, predict=predict),
         ],
         exception_handlers={HTTPException: _refuse_path},

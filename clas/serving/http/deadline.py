@@ -3,12 +3,15 @@
 import asyncio
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from starlette.requests import ClientDisconnect, Request
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+BEGAN: Final = "clas_system.began"
+"""Key of a request's scope: when its first byte came, by `time.monotonic`; Ray's scopes don't have it."""
 
 
 class Deadline:

@@ -8,6 +8,8 @@ shortcuts of the request path, the HTTP process takes 11.0 % of the model's CPU 
 import asyncio
 from typing import Any, Final
 
+from .write_timeout import WriteTimeout
+
 _CONTINUE: Final = b"HTTP/1.1 100"
 
 
@@ -17,17 +19,22 @@ class JoinedWrites:
     Args:
         transport: Where to write.
         loop: Flushes a head that no body follows at once.
+        timeout: Is told when a response begins, and when the connection is closed.
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, timeout: WriteTimeout
+    ) -> None:
         self._transport = transport
         self._loop = loop
+        self._timeout = timeout
         self._held = b""
 
     def write(self, data: bytes) -> None:
         """Write data; a head is held back until the next write, or until the loop is idle."""
         if not self._held and data.startswith(b"HTTP/1.1 ") and not data.startswith(_CONTINUE):
             self._held = data
+            self._timeout.start()
             self._loop.call_soon(self._flush)
             return
         held, self._held = self._held, b""
@@ -41,6 +48,7 @@ class JoinedWrites:
     def close(self) -> None:
         """Write what is held, then close the connection."""
         self._flush()
+        self._timeout.arm()
         self._transport.close()
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # any attribute of a transport

@@ -16,7 +16,8 @@ from ...protocol import PREDICT_PATH
 from ..log import REQUEST_ID
 from ..metrics import Metrics
 from .auth import Tokens
-from .responses import failure
+from .outbox import PIECE_BYTES, Outbox
+from .responses import LINGER_BYTES, failure
 from .web_ui import UI_PATH
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
@@ -38,12 +39,14 @@ class RequestMiddleware:
         app: Answers the requests.
         metrics: Where requests are counted.
         tokens: The valid tokens; None for no authentication.
+        outbox: Sends large responses.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, tokens: Tokens | None) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, tokens: Tokens | None, outbox: Outbox) -> None:
         self._app = app
         self._metrics = metrics
         self._tokens = tokens
+        self._outbox = outbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -54,7 +57,7 @@ class RequestMiddleware:
         sent_id = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         request_id = sent_id if _VALID_ID.fullmatch(sent_id) else os.urandom(16).hex()
         reset = REQUEST_ID.set(request_id)
-        exchange = _Exchange(scope, receive, send, request_id)
+        exchange = _Exchange(scope, receive, send, request_id, self._outbox)
         try:
             await self._answer(scope, exchange)
         except ClientDisconnect:
@@ -111,16 +114,18 @@ class _Exchange:
     then. So the response is sent at once, and the rest of the body is discarded for a while.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str, outbox: Outbox) -> None:
         headers = Headers(scope=scope)
         self.status = _GONE
         self._scope = scope
         self.is_complete = False
         self.reason = ""
+        self._start: Message | None = None  # held back until the body begins
         self._has_started = False
         self._receive = receive
         self._send = send
         self._request_id = request_id
+        self._outbox = outbox
         self._has_body_left = headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
 
     async def receive(self) -> Message:
@@ -133,29 +138,47 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         """Send the next part of the response."""
         if message["type"] == "http.response.start":
-            self._has_started = True
+            self._start = message
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers[REQUEST_ID_HEADER] = self._request_id
             if self._has_body_left:
                 headers["Connection"] = "close"
-        elif self._has_body_left and not message.get("more_body", False):
-            await self._send({**message, "more_body": True})
+            return
+        if self._has_body_left and not message.get("more_body", False):
+            await self._pass_on({**message, "more_body": True})
             await self._discard()
             message = {"type": "http.response.body", "body": b"", "more_body": False}
-        await self._send(message)
-        self.is_complete = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await self._pass_on(message)
+        self.is_complete = not message.get("more_body", False)
 
     async def fail(self, exc: ClasError) -> None:
         """Send an error response, unless another response has begun."""
         if not self._has_started:
+            self._start = None
             self.reason = f": {_in_one_line(str(exc))}"
             await failure(exc)(self._scope, self.receive, self.send)
 
+    async def _pass_on(self, message: Message) -> None:
+        """Send a part of the body, and the head before the first one: it may have to wait, too."""
+        start, self._start = self._start, None
+        self._has_started = True
+        if len(message.get("body", b"")) > PIECE_BYTES:
+            await self._outbox.send(self._send, start, message)
+            return
+        if start is not None:
+            await self._send(start)
+        await self._send(message)
+
     async def _discard(self) -> None:
         deadline = time.monotonic() + _LINGER_S
-        while self._has_body_left and (left := deadline - time.monotonic()) > 0:
+        discarded = 0
+        while self._has_body_left and discarded <= LINGER_BYTES:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
             try:
-                await asyncio.wait_for(self.receive(), left)
+                message = await asyncio.wait_for(self.receive(), left)
             except asyncio.TimeoutError:
                 return
+            discarded += len(message.get("body", b""))

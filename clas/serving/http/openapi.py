@@ -39,6 +39,10 @@ _FAILURES: Final = {
         "Content-Type is text/plain; send application/json, multipart/form-data, or an image as image/jpeg",
     ),
     "500": ("The model failed", "the model's scores for this batch hold NaN or infinity"),
+    "501": (
+        "The transfer coding isn't supported",
+        "Transfer-Encoding is gzip, chunked; it takes chunked alone: send the body as it is",
+    ),
     "503": ("Not now; `Retry-After` says when to retry", "the queue is full: 512 of 512 images"),
 }
 

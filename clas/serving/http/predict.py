@@ -18,7 +18,7 @@ from ..batching.notifier import Notifier
 from ..batching.pool import Pool
 from ..metrics import Metrics
 from ..options import ServerOptions
-from .deadline import Deadline
+from .deadline import BEGAN, Deadline
 from .request_body import JSON, Inputs, check_media_type, read_inputs, read_query
 from .responses import success
 
@@ -45,17 +45,23 @@ class Predict:
         options: The limits.
         metrics: Where images and queue times are counted.
         executor: Decodes JSON and images; its size bounds how many at once.
+        admission: Bounds the requests.
     """
 
-    def __init__(self, pool: Pool, options: ServerOptions, metrics: Metrics, executor: Executor) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        options: ServerOptions,
+        metrics: Metrics,
+        executor: Executor,
+        admission: Admission,
+    ) -> None:
         self._pool = pool
         self._options = options
         self._metrics = metrics
         self._executor = executor
         self._notifier = Notifier()
-        self._admission = Admission(
-            options.max_queue_images, options.max_queue_bytes, metrics.queue_images.set
-        )
+        self._admission = admission
 
     async def respond(self, request: Request) -> Response:
         """Answer one request.
@@ -66,7 +72,7 @@ class Predict:
             PredictionError: The model failed.
             ClientDisconnect: The client has disconnected.
         """
-        deadline = time.monotonic() + self._options.timeout_s
+        deadline = request.scope.get(BEGAN, time.monotonic()) + self._options.timeout_s
         pipeline = self._pool.ready_pipeline()
         headers = request.headers
         content_type = headers.get("Content-Type", "")

@@ -8,6 +8,9 @@ from starlette.responses import Response
 from ...errors import ClasError, UnauthorizedError, UnavailableError
 from ...output.base import Prediction
 
+LINGER_BYTES: Final = 128 * 2**20
+"""Bytes that a client may still send when its request is refused, so that it comes to read why."""
+
 _RETRY_AFTER_S: Final = "1"
 
 

@@ -25,7 +25,7 @@ def uvicorn_options(options: ServerOptions) -> dict[str, Any]:
     """Return the keyword arguments of uvicorn.Config, except the application."""
     return {
         "loop": "auto",  # uvloop, except on Windows
-        "http": type("BoundProtocol", (Http1Protocol,), {"head_timeout_s": options.timeout_s}),
+        "http": type("BoundProtocol", (Http1Protocol,), {"timeout_s": options.timeout_s}),
         "ws": "none",
         "lifespan": "on",
         "log_config": None,

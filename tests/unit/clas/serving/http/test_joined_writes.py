@@ -1,6 +1,8 @@
 import asyncio
+from typing import Any
 
 from clas.serving.http.joined_writes import JoinedWrites
+from clas.serving.http.write_timeout import WriteTimeout
 
 
 class Transport:
@@ -23,9 +25,14 @@ class Transport:
         return self.is_closed
 
 
+def joined(transport: Any) -> JoinedWrites:
+    loop = asyncio.get_running_loop()
+    return JoinedWrites(transport, loop, WriteTimeout(transport, loop, 60))
+
+
 async def write(*parts: bytes, pause: bool = False, close: bool = False) -> Transport:
     transport = Transport()
-    answer = JoinedWrites(transport, asyncio.get_running_loop())  # type: ignore[arg-type]
+    answer = joined(transport)
     for part in parts:
         answer.write(part)
         if pause:
@@ -62,7 +69,7 @@ def test_a_word_that_the_client_waits_for_goes_at_once() -> None:
 def test_a_head_whose_client_has_gone_goes_nowhere() -> None:
     async def write_then_lose() -> Transport:
         transport = Transport()
-        JoinedWrites(transport, asyncio.get_running_loop()).write(HEAD)  # type: ignore[arg-type]
+        joined(transport).write(HEAD)
         transport.close()
         await asyncio.sleep(0)
         return transport
@@ -73,7 +80,7 @@ def test_a_head_whose_client_has_gone_goes_nowhere() -> None:
 def test_a_refusal_that_is_the_last_word_goes_before_the_end_is_told() -> None:
     async def refuse() -> Transport:
         transport = Transport()
-        answer = JoinedWrites(transport, asyncio.get_running_loop())  # type: ignore[arg-type]
+        answer = joined(transport)
         answer.write(HEAD + b"refused")
         answer.write_eof()
         await asyncio.sleep(0)

@@ -19,9 +19,11 @@ from clas.errors import (
     UnavailableError,
 )
 from clas.protocol import PREDICT_PATH
+from clas.serving.batching.admission import Admission
 from clas.serving.http import middleware
 from clas.serving.http.auth import Tokens
 from clas.serving.http.middleware import RequestMiddleware
+from clas.serving.http.outbox import Outbox
 from clas.serving.log import REQUEST_ID
 from clas.serving.metrics import Metrics
 from served import Exchanged, assert_refused, exchange
@@ -50,8 +52,13 @@ def metrics() -> Metrics:
     return Metrics()
 
 
+def around(app: ASGIApp, metrics: Metrics, tokens: Tokens | None) -> RequestMiddleware:
+    outbox = Outbox(Admission(1, 1, metrics.queue_images.set), metrics.unsent)
+    return RequestMiddleware(app, metrics, tokens, outbox)
+
+
 def client_of(app: ASGIApp, metrics: Metrics, tokens: Tokens | None = None) -> TestClient:
-    return TestClient(RequestMiddleware(app, metrics, tokens))
+    return TestClient(around(app, metrics, tokens))
 
 
 def count_of(metrics: Metrics, path: str, status: int) -> float:
@@ -99,7 +106,7 @@ def test_the_log_has_one_line_a_prediction_with_its_id(
 
 def test_a_request_id_does_not_outlive_its_request(metrics: Metrics) -> None:
     async def ask() -> tuple[str, str]:
-        exchanged = await exchange(RequestMiddleware(answering, metrics, None), Sender(1).receive)
+        exchanged = await exchange(around(answering, metrics, None), Sender(1).receive)
         return exchanged.headers["X-Request-ID"], REQUEST_ID.get()
 
     request_id, afterwards = asyncio.run(ask())
@@ -179,6 +186,15 @@ def test_a_failure_in_the_midst_of_an_answer_closes_the_connection(metrics: Metr
     assert count_of(metrics, "/", 200) == 1
 
 
+def test_a_failure_between_the_head_of_an_answer_and_its_body_is_told(metrics: Metrics) -> None:
+    async def begins_only(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise ZeroDivisionError
+
+    assert_refused(client_of(begins_only, metrics).get("/"), 500, "the server failed")
+    assert count_of(metrics, "/", 500) == 1
+
+
 def test_a_failure_after_an_answer_is_logged_and_the_answer_stays(
     metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -208,7 +224,7 @@ def test_a_request_that_the_end_of_the_server_cuts_off_is_told_so(metrics: Metri
             waits.set()
             await asyncio.Event().wait()
 
-        asking = asyncio.create_task(exchange(RequestMiddleware(app, metrics, None), Sender(1).receive))
+        asking = asyncio.create_task(exchange(around(app, metrics, None), Sender(1).receive))
         await waits.wait()
         asking.cancel()
         return await asking
@@ -227,7 +243,7 @@ def test_a_client_that_hangs_up_is_no_failure(metrics: Metrics, caplog: pytest.L
         return {"type": "http.disconnect"}
 
     with caplog.at_level(logging.INFO, "clas_system"):
-        exchanged = asyncio.run(exchange(RequestMiddleware(answering, metrics, None), receive))
+        exchanged = asyncio.run(exchange(around(answering, metrics, None), receive))
     assert exchanged.messages == []
     assert count_of(metrics, PREDICT_PATH, 499) == 1
     assert [record.getMessage()[:29] for record in caplog.records] == ["POST /predict/clas_system 499"]
@@ -244,7 +260,7 @@ def test_what_is_no_request_is_handed_through(metrics: Metrics) -> None:
     async def never() -> Any:
         pytest.fail("it was called")
 
-    asyncio.run(RequestMiddleware(app, metrics, None)({"type": "lifespan"}, never, never))  # type: ignore[arg-type]
+    asyncio.run(around(app, metrics, None)({"type": "lifespan"}, never, never))  # type: ignore[arg-type]
     assert seen == ["lifespan"]
 
 
@@ -280,7 +296,7 @@ def test_a_client_that_is_still_sending_is_answered_at_once_and_the_rest_thrown_
     metrics: Metrics, header: tuple[str, str]
 ) -> None:
     client = Sender()
-    app = RequestMiddleware(refuse_after(3), metrics, None)
+    app = around(refuse_after(3), metrics, None)
     exchanged = asyncio.run(exchange(app, client.receive, dict([header])))
     assert_refused(exchanged, 413, "too large")
     assert exchanged.headers["Connection"] == "close"
@@ -291,7 +307,7 @@ def test_a_client_that_is_still_sending_is_answered_at_once_and_the_rest_thrown_
 
 def test_a_client_that_hangs_up_after_its_early_answer_is_let_go(metrics: Metrics) -> None:
     client = Sender(hangs_up_after=5)
-    app = RequestMiddleware(refuse_after(3), metrics, None)
+    app = around(refuse_after(3), metrics, None)
     exchanged = asyncio.run(exchange(app, client.receive, {"Content-Length": "1000"}))
     assert_refused(exchanged, 413, "too large")
     assert client.parts == 5
@@ -307,7 +323,7 @@ def test_a_client_that_stalls_after_its_early_answer_is_let_go_after_a_while(
             await asyncio.Event().wait()
         return {"type": "http.request", "body": b"x", "more_body": True}
 
-    app = RequestMiddleware(refuse_after(1), metrics, None)
+    app = around(refuse_after(1), metrics, None)
     exchanged = asyncio.run(asyncio.wait_for(exchange(app, stall, {"Content-Length": "1000"}), 10))
     assert_refused(exchanged, 413, "too large")
     assert exchanged.messages[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
@@ -322,15 +338,26 @@ def test_a_client_that_drips_after_its_early_answer_is_let_go_after_a_while(
         await asyncio.sleep(0.001)
         return {"type": "http.request", "body": b"x", "more_body": True}
 
-    app = RequestMiddleware(refuse_after(1), metrics, None)
+    app = around(refuse_after(1), metrics, None)
     exchanged = asyncio.run(asyncio.wait_for(exchange(app, drip, {"Transfer-Encoding": "chunked"}), 10))
     assert_refused(exchanged, 413, "too large")
     assert exchanged.messages[-1]["more_body"] is False
 
 
+def test_a_client_that_sends_on_for_ever_after_its_early_answer_is_let_go_after_so_many_bytes(
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(middleware, "LINGER_BYTES", 500)
+    client = Sender(10**9)
+    app = around(refuse_after(3), metrics, None)
+    exchanged = asyncio.run(asyncio.wait_for(exchange(app, client.receive, {"Content-Length": "1000"}), 10))
+    assert_refused(exchanged, 413, "too large")
+    assert 50 < client.parts < 60
+
+
 @pytest.mark.parametrize("headers", [{"Content-Length": "30"}, {"Content-Length": "0"}, {}])
 def test_a_client_that_has_sent_all_keeps_its_connection(metrics: Metrics, headers: dict[str, str]) -> None:
-    exchanged = asyncio.run(exchange(RequestMiddleware(answering, metrics, None), Sender(3).receive, headers))
+    exchanged = asyncio.run(exchange(around(answering, metrics, None), Sender(3).receive, headers))
     assert "Connection" not in exchanged.headers
     assert len(exchanged.messages) == 2
 
@@ -347,5 +374,5 @@ def test_requests_at_the_same_time_keep_their_ids(metrics: Metrics) -> None:
     async def ask_all() -> list[bool]:
         return await asyncio.gather(*map(ask, range(20)))
 
-    app = RequestMiddleware(answering, metrics, None)
+    app = around(answering, metrics, None)
     assert all(asyncio.run(ask_all()))
