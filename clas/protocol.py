@@ -33,6 +33,9 @@ OPERATIONS: Final = ("normalize", "to_chw")
 _DATA_URI: Final = re.compile(rb"\s*data:[\w.+/-]*(;[\w.+=/-]*)*;base64,", re.IGNORECASE)
 _STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _WHITESPACE: Final = b" \t\r\n"
+_DTYPE: Final = re.compile(
+    r"[<>=|]?[A-Za-z_]+\d*"
+)  # numpy would also parse records, and warn of old spellings
 _REVERT_PARAMS_FIELDS: Final = {"shape", "dtype"}
 _SHOWN_NAMES: Final = 5
 _MAX_AXES: Final = 8
@@ -210,7 +213,7 @@ def _parse_shape(shape: object) -> tuple[int, ...]:
 def _parse_dtype(name: object) -> np.dtype[np.generic]:
     """Return the dtype of a real number type; objects, records, strings, times and the like are refused."""
     refusal = RequestError(f"revert_params.dtype is {_shown(name)}; it takes a number type such as 'float32'")
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not _DTYPE.fullmatch(name):
         raise refusal
     try:
         dtype = np.dtype(name)

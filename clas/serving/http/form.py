@@ -1,5 +1,6 @@
 """Parses multipart forms."""
 
+import reprlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -7,7 +8,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, FormParser, parse_options_header
 
 from ...errors import RequestError, TooLargeError
-from ...protocol import refuse_unknown_fields
+from ...protocol import FIELDS
 
 MULTIPART: Final = "multipart/form-data"
 _INT_DIGITS: Final = 9
@@ -53,29 +54,47 @@ class _Form:
         self._max_images = max_images
 
     def take_field(self, field: Field) -> None:
-        name = _text(field.field_name)
-        refuse_unknown_fields({name: None})
+        """Take a part without a file name: top_k, or an image whose sender left the name out."""
+        name = _known_name(field.field_name)
+        value = field.value or b""
+        if name == "images" and not _is_text(value):
+            self._add_image(value)
+            return
         if name != "top_k":
             raise RequestError(
                 f"{name} is a string in this form; a form takes files: -F images=@FILE, with the @"
             )
         if name in self.fields:
             raise RequestError("top_k is in the form twice")
-        self.fields[name] = number_or_text((field.value or b"").decode("ascii", errors="backslashreplace"))
+        self.fields[name] = number_or_text(value.decode("ascii", errors="backslashreplace"))
 
     def take_file(self, file: File) -> None:
-        name = _text(file.field_name)
-        refuse_unknown_fields({name: None})
+        """Take a part with a file name."""
+        name = _known_name(file.field_name)
         if name != "images":
             raise RequestError(f"{name} is a file in this form; files are called images")
+        file.file_object.seek(0)
+        self._add_image(file.file_object.read())
+
+    def _add_image(self, data: bytes) -> None:
         if len(self.images) == self._max_images:
             raise TooLargeError(f"the form has more than {self._max_images} images; send smaller batches")
-        file.file_object.seek(0)
-        self.images.append(file.file_object.read())
+        self.images.append(data)
 
     def end(self) -> None:
         self.is_complete = True
 
 
-def _text(name: bytes | None) -> str:
-    return (name or b"").decode("utf-8", errors="backslashreplace")
+def _known_name(name: bytes | None) -> str:
+    text = (name or b"").decode("utf-8", errors="backslashreplace")
+    if text not in FIELDS:
+        raise RequestError(f"unknown field {reprlib.repr(text)}; a form has images and top_k")
+    return text
+
+
+def _is_text(value: bytes) -> bool:
+    """Whether this is a name of a file, or base64; no image is."""
+    try:
+        return value.decode("utf-8").isprintable()
+    except UnicodeDecodeError:
+        return False

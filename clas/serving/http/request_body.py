@@ -17,10 +17,12 @@ JSON: Final = "application/json"
 RAW: Final = ("image/jpeg", "image/png", "image/bmp", "image/webp", "application/octet-stream")
 """Content types of a body that is one image file; any other image/... is accepted, too."""
 
-_WANTED: Final = f"send {JSON}, {MULTIPART}, or an image as image/jpeg, image/png, image/bmp or image/webp"
+_WANTED: Final = f"send {JSON}, {MULTIPART}, or an image as {', '.join(RAW[:-1])} or {RAW[-1]}"
 _OTHER_COMMAS: Final = 1000
 _MAX_SMALL_BYTES: Final = 10_000
 _NULL: Final = msgspec.Raw(b"null")
+_NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError)
+"""What msgspec raises; the second one for names and texts that aren't UTF-8."""
 _SAMPLES: Final[Mapping[int, object]] = {
     ord("["): [],
     ord("{"): {},
@@ -159,7 +161,7 @@ def _read_fields(body: bytes) -> _Body:
         if unknown:
             refuse_unknown_fields({unknown[1]: None})
         raise RequestError("the body is JSON, but not an object; it takes an object with images") from exc
-    except (msgspec.DecodeError, RecursionError) as exc:
+    except (*_NOT_JSON, RecursionError) as exc:
         raise RequestError(f"the body is not JSON: {exc}") from exc
 
 
@@ -177,7 +179,7 @@ def _decode_text(raw: msgspec.Raw) -> object:
     """Decode a text with escapes, such as the slash of base64 by some JSON writers."""
     try:
         return msgspec.json.decode(raw)
-    except msgspec.DecodeError as exc:
+    except _NOT_JSON as exc:
         raise RequestError(f"images holds a text that is not JSON: {exc}") from exc
 
 
@@ -188,5 +190,5 @@ def _read_small(name: str, raw: msgspec.Raw) -> object:
         raise RequestError(f"{name} has {size} bytes; it takes up to {_MAX_SMALL_BYTES}")
     try:
         return msgspec.json.decode(raw)
-    except msgspec.DecodeError as exc:  # a text that isn't UTF-8
+    except _NOT_JSON as exc:
         raise RequestError(f"{name} is not JSON: {exc}") from exc

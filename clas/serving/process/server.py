@@ -1,11 +1,13 @@
 """uvicorn, as this server runs it: alone, or in each worker of a supervisor."""
 
+import asyncio
 import logging
 import os
 import signal
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import uvicorn
@@ -18,6 +20,7 @@ from ..service import Service
 
 _KEEP_ALIVE_S: Final = 60
 _BACKLOG: Final = 2048
+_HANDSHAKE_S: Final = 60.0  # asyncio's own limit of a TLS handshake
 _CLOSING_S: Final = 1.0  # part of graceful_timeout_s, for what is left when the connections are closed
 
 
@@ -52,7 +55,19 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._pool = pool
+        self._handshake_s = min(_HANDSHAKE_S, config.http.timeout_s)  # type: ignore[union-attr]
         self._should_stop = should_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen, with a time limit for TLS handshakes, for which uvicorn has no option."""
+        loop: Any = asyncio.get_running_loop()
+        create_server = loop.create_server
+        if self.config.is_ssl:
+            loop.create_server = partial(create_server, ssl_handshake_timeout=self._handshake_s)
+        try:
+            await super().startup(sockets)
+        finally:
+            loop.create_server = create_server
 
     async def on_tick(self, counter: int) -> bool:
         """Called by uvicorn ten times a second; tells whether to stop."""

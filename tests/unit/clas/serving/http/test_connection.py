@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from clas.serving.http.middleware import RequestMiddleware
 from clas.serving.http.outbox import Outbox
 from clas.serving.metrics import Metrics
 from clas.serving.options import ServerOptions
-from clas.serving.process.server import uvicorn_options
+from clas.serving.process import server as process
 from gates import wait_until
 
 LARGE = 20_000_000
@@ -107,10 +108,11 @@ def serving(tls: Path | None = None, **options: Any) -> Iterator[Server]:
     )
     app, metrics = Application(), Metrics()
     outbox = Outbox(Admission(1, 10**9, metrics.queue_images.set), metrics.unsent)
-    known = uvicorn_options(ServerOptions(**files, **options))
+    known = process.uvicorn_options(ServerOptions(**files, **options))
     asgi = RequestMiddleware(app, metrics, None, outbox)
     config = uvicorn.Config(asgi, **{**known, "lifespan": "off", "timeout_graceful_shutdown": 1})
-    server = uvicorn.Server(config)
+    pool: Any = SimpleNamespace(has_failed=False)
+    server = process.Server(config, pool)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -328,3 +330,15 @@ def test_a_request_that_becomes_invalid_in_its_body_is_not_answered_twice(
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert answer.count(b"HTTP/1.1") == 1
     assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01"], ids=["nothing", "half of a hello"])
+def test_a_client_that_does_not_finish_its_tls_handshake_is_let_go(certificate: Path, sent: bytes) -> None:
+    with serving(certificate, timeout_s=0.3) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            client.sendall(sent)
+            start = time.monotonic()
+            assert client.recv(1000) == b""
+            assert time.monotonic() - start < 3
+        answer = server.ask(get("/", "Connection: close\r\n"))
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")

@@ -171,6 +171,15 @@ def test_the_encoded_image_form_is_read() -> None:
         ),
         (b'{"images": [' + b"[]," * 2000 + b"0]}", "the body has too many values; it takes up to 8 images"),
         (b'{"images": "\\u00"}', "the body is not JSON: "),
+        (b'{"\xc7": 1}', "the body is not JSON: 'utf-8' codec can't decode byte 0xc7"),
+        (b'{"images": ["AAAA"], "top_k": "\xc7"}', "top_k is not JSON: 'utf-8' codec"),
+        (b'{"images": ["AAAA"], "preprocess": ["\xc7"]}', "preprocess is not JSON: 'utf-8' codec"),
+        (b'{"images": "AAAA", "revert_params": {"\xc7": 1}}', "revert_params is not JSON: 'utf-8' codec"),
+        (b'{"images": ["A\\/\xc7"]}', "images holds a text that is not JSON: 'utf-8' codec"),
+        (b'{"images": ["\\ud800"]}', "the body is not JSON: "),
+        (b'{"images": "\\ud800"}', "the body is not JSON: "),
+        (b'{"\\udfff": 1}', "the body is not JSON: "),
+        (b'{"images": ["AAAA"], "top_k": "\\ud800"}', "the body is not JSON: "),
         (
             b'{"images": "AAAA", "preprocess": ["to_chw", "normalize"]}',
             "preprocess is ['to_chw', 'normalize']; it takes a list of normalize and to_chw, in this order",
@@ -199,6 +208,13 @@ def test_a_raw_body_is_one_image_alone(content_type: str) -> None:
 def test_the_files_of_a_form_keep_their_order() -> None:
     files = [b"\xff\xd8\r\n--limi", b"", b"c"]
     assert read_form(*(part("images", data) for data in files), ENDING) == Inputs([*files], None)
+
+
+def test_a_part_without_a_file_name_may_be_an_image() -> None:
+    """Some clients leave the name out."""
+    files = [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"BM\0\0", b"RIFF\0\0\0\0WEBP"]
+    parts = [part("images", data, file=False) for data in files]
+    assert read_form(*parts, part("images", b"a"), ENDING).images == [*files, b"a"]
 
 
 def test_a_form_as_another_client_makes_it_is_read() -> None:
@@ -232,13 +248,15 @@ def test_top_k_may_be_a_part_of_the_form(sent: bytes, top_k: object) -> None:
         ([part("images", b"a"), b"--limit-"], "the form is incomplete: its end is missing"),
         ([ENDING], "the form has no part images; send -F images=@FILE"),
         ([part("top_k", b"3", file=False), ENDING], "the form has no part images"),
-        ([part("image", b"a"), ENDING], "unknown field 'image'; a request has images"),
+        ([part("image", b"a"), ENDING], "unknown field 'image'; a form has images and top_k"),
         ([part("\xff", b"a"), ENDING], "unknown field"),
-        ([part("image", b"a", file=False), ENDING], "unknown field 'image'; a request has images"),
+        ([part("image", b"a", file=False), ENDING], "unknown field 'image'; a form has images and top_k"),
         (
-            [part("images", b"a", file=False), ENDING],
+            [part("images", b"a.jpg", file=False), ENDING],
             "images is a string in this form; a form takes files: -F",
         ),
+        ([part("images", b"", file=False), ENDING], "images is a string in this form"),
+        ([part("images", "照片.jpg".encode(), file=False), ENDING], "images is a string in this form"),
         ([part("revert_params", b"{}", file=False), ENDING], "revert_params is a string in this form"),
         ([part("revert_params", b"{}"), ENDING], "revert_params is a file in this form; files are called"),
         ([part("top_k", b"1"), ENDING], "top_k is a file in this form; files are called images"),
