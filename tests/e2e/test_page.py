@@ -433,6 +433,21 @@ def test_what_the_policy_forbids_is_stopped_and_noted(
     assert page.violations()
 
 
+def test_the_documentation_asks_the_server_under_its_own_policy(
+    server: Running, drivers: dict[str, Chrome]
+) -> None:
+    page = Page(drivers["en"], server.base)
+    page.driver.get(f"{server.base}/docs")
+
+    def shown(selector: str) -> Any:
+        return eventually(lambda: page.driver.find_elements(By.CSS_SELECTOR, selector))[0]
+
+    for selector in (".opblock-summary-control", ".try-out__btn", ".execute"):
+        shown(f".opblock-get {selector}").click()
+    assert shown(".live-responses-table .response .response-col_status").text.startswith("200")
+    assert page.violations() == []
+
+
 # A server that wants a token
 
 

@@ -13,10 +13,8 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
-from swagger_ui_bundle import swagger_ui_path
 
 from ...allocator import keep_freed_memory
 from ...engine.devices import available_cores
@@ -27,13 +25,14 @@ from ..batching.pool import Pool
 from ..metrics import Metrics
 from ..options import ServerOptions
 from .auth import Tokens
+from .docs_page import DOCS_ASSETS_PATH, DOCS_PATH, docs_assets, docs_page
 from .fast_path import FastPath
 from .middleware import RequestMiddleware
-from .openapi import DOCS_PAGE, describe_api
+from .openapi import describe_api
 from .outbox import Outbox
 from .predict import Predict
 from .responses import JsonResponse, failure
-from .web_ui import ASSETS_PATH, UI_PATH, Assets, page
+from .web_ui import ASSETS_PATH, UI_PATH, assets, page
 
 DECODER: Final = "decoder"
 """Prefix of the names of the threads that decode requests."""
@@ -83,10 +82,10 @@ def create_app(
             Route("/health/ready", endpoints.ready),
             Route("/metrics", endpoints.metrics),
             Route("/openapi.json", endpoints.openapi),
-            Route("/docs", endpoints.docs),
-            Mount("/docs/assets", StaticFiles(directory=swagger_ui_path)),
+            Route(DOCS_PATH, docs_page),
+            Mount(DOCS_ASSETS_PATH, docs_assets()),
             Route(UI_PATH, page),
-            Mount(ASSETS_PATH, Assets()),
+            Mount(ASSETS_PATH, assets()),
         ],
         middleware=[
             Middleware(RequestMiddleware, metrics=metrics, tokens=tokens, outbox=outbox),
@@ -124,7 +123,7 @@ class _Endpoints:
                 "predictors": {"serving": serving, "wanted": wanted},
                 "limits": limits,
                 "predict": PREDICT_PATH,
-                "docs": "/docs",
+                "docs": DOCS_PATH,
                 "ui": UI_PATH,
             }
         )
@@ -149,10 +148,6 @@ class _Endpoints:
     async def openapi(self, _: Request) -> Response:
         """The OpenAPI document."""
         return JsonResponse(describe_api(self._options))
-
-    async def docs(self, _: Request) -> Response:
-        """The OpenAPI document as a page."""
-        return HTMLResponse(DOCS_PAGE)
 
 
 def _refuse_path(request: Request, exc: Exception) -> Response:

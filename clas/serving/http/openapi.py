@@ -46,22 +46,6 @@ _FAILURES: Final = {
     "503": ("Not now; `Retry-After` says when to retry", "the queue is full: 512 of 512 images"),
 }
 
-DOCS_PAGE: Final = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>clas_system</title>
-<link rel="stylesheet" href="docs/assets/swagger-ui.css">
-</head>
-<body>
-<div id="ui"></div>
-<script src="docs/assets/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({url: "openapi.json", dom_id: "#ui"})</script>
-</body>
-</html>
-"""
-
 
 def describe_api(options: ServerOptions) -> Schema:
     """Return the OpenAPI 3.0 document of a server with these options."""

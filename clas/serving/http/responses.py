@@ -15,13 +15,13 @@ _RETRY_AFTER_S: Final = "1"
 
 
 class JsonResponse(Response):
-    """A JSON response, serialized by msgspec."""
+    """A JSON response, serialized by msgspec, with a line end for those who read it in a terminal."""
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:  # noqa: ANN401  # as Starlette has it
         """Serialize the content."""
-        return msgspec.json.encode(content)
+        return msgspec.json.encode(content) + b"\n"
 
 
 def success(prediction: list[Prediction], elapse_s: float, timing: str = "") -> Response:

@@ -1,6 +1,7 @@
-"""The web page: the files in ui/, and their security headers."""
+"""The web page: the files in ui/; and the security headers of any page."""
 
 import mimetypes
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,19 +14,29 @@ UI_PATH: Final = "/ui"
 ASSETS_PATH: Final = "/ui/assets"
 
 _DIRECTORY: Final = Path(__file__).parent / "ui"
+
+
+def headers_under(policy: str) -> dict[str, str]:
+    """Return the security headers of a page.
+
+    Args:
+        policy: Its Content-Security-Policy, but for what no page here needs.
+    """
+    return {
+        "Content-Security-Policy": f"{policy}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "no-referrer",
+        "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+        "Cache-Control": "no-cache",  # revalidated by ETag each time: a new version shows at once
+    }
+
+
 # blob: is an image of the visitor's that is still in the browser.
-_CONTENT_SECURITY_POLICY: Final = (
+_HEADERS: Final = headers_under(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    "require-trusted-types-for 'script'"
 )
-_HEADERS: Final = {
-    "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
-    "Cache-Control": "no-cache",  # revalidated by ETag each time: a new version shows at once
-}
 
 # The registry of Windows may say text/plain, which browsers don't run.
 mimetypes.add_type("text/javascript", ".js")
@@ -36,11 +47,22 @@ async def page(_: Request) -> Response:
     return FileResponse(_DIRECTORY / "index.html", headers=_HEADERS)
 
 
-class Assets(StaticFiles):
+def assets() -> "Assets":
     """Style, scripts and icon of the page."""
+    return Assets(_DIRECTORY, _HEADERS)
 
-    def __init__(self) -> None:
-        super().__init__(directory=_DIRECTORY)
+
+class Assets(StaticFiles):
+    """The files of a page, with its headers.
+
+    Args:
+        directory: Where they are.
+        headers: The headers.
+    """
+
+    def __init__(self, directory: str | Path, headers: Mapping[str, str]) -> None:
+        super().__init__(directory=directory)
+        self._headers = headers
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return one of the files.
@@ -49,5 +71,5 @@ class Assets(StaticFiles):
             HTTPException: There is no such file, or the method isn't allowed.
         """
         response = await super().get_response(path, scope)
-        response.headers.update(_HEADERS)
+        response.headers.update(self._headers)
         return response

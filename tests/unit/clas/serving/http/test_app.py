@@ -1,3 +1,6 @@
+import base64
+import hashlib
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,6 +176,24 @@ def test_the_documentation_is_a_page_that_finds_all_it_needs(service: Served) ->
         assert kind in response.headers["Content-Type"]
     assert '"openapi.json"' in page.text
     assert service.client.get("/openapi.json").json()["info"]["title"] == "clas_system"
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/assets/swagger-ui-bundle.js"])
+def test_the_documentation_runs_no_script_but_its_own(service: Served, path: str) -> None:
+    response = service.client.get(path)
+    policy = dict(part.split(" ", 1) for part in response.headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == "'none'"
+    assert policy["connect-src"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
+    source, own = policy["script-src"].split(" ")
+    assert source == "'self'"
+    scripts = re.findall(r"<script>(.*?)</script>", service.client.get("/docs").text, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    assert [own] == [f"'sha256-{digest}'" for digest in hashes]
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["X-Frame-Options"] == "DENY"
+    assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert response.headers["Cache-Control"] == "no-cache"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""The page of the OpenAPI document: Swagger UI, from its package."""
+
+import base64
+import hashlib
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from swagger_ui_bundle import swagger_ui_path
+
+from .web_ui import Assets, headers_under
+
+DOCS_PATH: Final = "/docs"
+DOCS_ASSETS_PATH: Final = "/docs/assets"
+
+_SCRIPT: Final = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#ui", validatorUrl: null})'
+_PAGE: Final = f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>clas_system</title>
+<link rel="stylesheet" href="docs/assets/swagger-ui.css">
+</head>
+<body>
+<div id="ui"></div>
+<script src="docs/assets/swagger-ui-bundle.js"></script>
+<script>{_SCRIPT}</script>
+</body>
+</html>
+"""
+_HASH: Final = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
+# Swagger UI sets styles inline, and has its icons as data:; blob: is an answer to be saved.
+_HEADERS: Final = headers_under(
+    f"default-src 'none'; script-src 'self' 'sha256-{_HASH}'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; connect-src 'self'"
+)
+
+
+async def docs_page(_: Request) -> Response:
+    """The page; its addresses are relative, so that it works below any prefix of a proxy."""
+    return HTMLResponse(_PAGE, headers=_HEADERS)
+
+
+def docs_assets() -> Assets:
+    """Style and scripts of the page."""
+    return Assets(swagger_ui_path, _HEADERS)
