@@ -173,6 +173,7 @@ async def exchange(
     receive: Callable[[Exchanged], Awaitable[Message]],
     headers: dict[str, str] | None = None,
     path: str = PREDICT_PATH,
+    **more: object,
 ) -> Exchanged:
     """Call an application without any client, for what clients can't do.
 
@@ -181,6 +182,7 @@ async def exchange(
         receive: Makes the messages of the request; is told what was sent so far.
         headers: Those of the request.
         path: Where it goes.
+        **more: Further keys of the scope.
     """
     exchanged = Exchanged()
 
@@ -203,6 +205,7 @@ async def exchange(
         "headers": [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
+        **more,
     }
     await app(scope, as_receive, send)
     return exchanged

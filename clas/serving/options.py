@@ -36,7 +36,11 @@ class ServerOptions:
     )
     gpu: str = plain("", "GPUs to use, such as 0 or 0,1; one worker per GPU; empty: CUDA_VISIBLE_DEVICES")
     timeout_s: float = number(
-        30.0, 0.1, _A_DAY_S, "Seconds that a request may take, and that a batch may take in the model"
+        30.0,
+        0.1,
+        _A_DAY_S,
+        "Seconds that a request may take from its first byte, that its client may take to read the answer, "
+        "and that a batch may take in the model",
     )
     graceful_timeout_s: float = number(
         30.0, 0.1, _A_DAY_S, "Seconds that a stopping server waits for the requests in flight"

@@ -99,6 +99,13 @@ def test_the_client_has_every_image_of_a_folder_answered_meanwhile(
     assert [row["class_ids"][0] for row in rows] == [number % 1000 for number in range(IMAGES)]
 
 
+@pytest.mark.parametrize("body", [b'{"\xc7": 1}', b'{"images": ["AAAA"], "top_k": "\xc7"}'])
+def test_json_that_is_not_utf_8_is_refused_as_such(service: RayService, body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = requests.post(service.url, data=body, headers=headers, timeout=60)
+    assert (response.status_code, response.json()["status"]) == (400, "101")
+
+
 def test_what_ray_refuses_is_in_the_envelope_and_the_rest_is_answered(
     service: RayService, numbering_model: Path
 ) -> None:

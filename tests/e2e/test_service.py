@@ -1,13 +1,15 @@
 """What both servers must do: the real PaddleHub and the standalone one, each with and without workers."""
 
 import base64
+import codecs
+import json
 import re
 import struct
 import subprocess
 import sys
 import threading
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -305,6 +307,56 @@ def test_a_huge_image_is_refused_by_its_header_within_bounded_memory(
     assert "max_image_pixels" in bad["error"]
     assert_right([good], ["coffee.png"])
     assert memory() < before + 200_000_000  # its pixels would be 30 GB
+
+
+def test_base64_and_json_are_read_as_other_tools_write_them(service: Service, image_folder: Path) -> None:
+    """Line breaks as of MIME, a data: prefix, the URL-safe alphabet, no padding, a byte order mark."""
+    [text] = encoded(image_folder, "coffee.png")
+    batch = tensor(image_folder, "rocket.jpg")
+    ways: tuple[Callable[[str], str], ...] = (
+        lambda text: "\r\n".join(text[at : at + 76] for at in range(0, len(text), 76)),
+        lambda text: f"data:image/png;base64,{text}",
+        lambda text: text.replace("+", "-").replace("/", "_").rstrip("="),
+    )
+    for way in ways:
+        answer = post(service, {"images": [way(text)]})
+        assert_right(answer["results"]["prediction"], ["coffee.png"])
+        answer = post(service, {**batch, "images": way(batch["images"])})
+        assert_right(answer["results"]["prediction"], ["rocket.jpg"])
+    body = codecs.BOM_UTF8 + json.dumps(batch).encode()
+    headers = {"Content-Type": "application/json"}
+    answer = requests.post(service.url, data=body, headers=headers, timeout=60).json()
+    assert_right(answer["results"]["prediction"], ["rocket.jpg"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"\xc7": 1}',
+        b'{"images": ["AAAA"], "top_k": "\xc7"}',
+        b'{"images": "AAAA", "revert_params": {"shape": [1], "dtype": "\xc7"}}',
+        b'{"images": "AAAA", "preprocess": ["\xc7"], "revert_params": {"shape": [1], "dtype": "uint8"}}',
+    ],
+)
+def test_json_that_is_not_utf_8_is_refused_as_such(service: Service, body: bytes) -> None:
+    """Behind PaddleHub, by Flask, before the module sees it."""
+    headers = {"Content-Type": "application/json"}
+    response = requests.post(service.url, data=body, headers=headers, timeout=60)
+    assert response.status_code == 400
+
+
+def test_a_lone_surrogate_in_a_request_is_no_fault_of_the_server(service: Service) -> None:
+    """JSON can say it, UTF-8 can't: neither the answer nor the log may fail by it."""
+    one = {"shape": [1], "dtype": "uint8"}
+    texts = (
+        {"\ud800": 1},
+        {"images": "\ud800", "revert_params": one},
+        {"images": ["AAAA"], "top_k": "\ud800"},
+    )
+    for fields in (*texts, {"images": "AAAA", "revert_params": {"shape": [1], "dtype": "\ud800"}}):
+        answer = post(service, fields)
+        assert (answer["status"], answer["results"]) == ("101", "")
+        assert not re.search("internal|failed", answer["msg"])
 
 
 @ONLY_HUB

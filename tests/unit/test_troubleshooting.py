@@ -27,6 +27,7 @@ THIRD_PARTY = (
     "Failed to establish a new connection: [Errno 111] Connection refused",
     "Failed to resolve ...",
     "[Errno 104] Connection reset by peer",
+    "Remote end closed connection without response",
     "[SSL: CERTIFICATE_VERIFY_FAILED] ...",
 )
 HEADS = {"en": "Message", "zh": "信息"}

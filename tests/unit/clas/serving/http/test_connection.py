@@ -22,6 +22,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from clas.serving.batching.admission import Admission
+from clas.serving.http.deadline import BEGAN
 from clas.serving.http.middleware import RequestMiddleware
 from clas.serving.http.outbox import Outbox
 from clas.serving.metrics import Metrics
@@ -40,6 +41,7 @@ class Application:
         hold: Requests wait for it; set at first.
         waiting: Requests that have been received, and wait.
         ended: How each request went.
+        began: When the first byte of the last one came.
     """
 
     def __init__(self) -> None:
@@ -47,9 +49,11 @@ class Application:
         self.hold.set()
         self.waiting = 0
         self.ended: list[str] = []
+        self.began = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        self.began = scope.get(BEGAN, 0.0)
         await request.body()
         self.waiting += 1
         try:
@@ -258,6 +262,21 @@ def test_a_client_that_closes_its_side_too_early_is_let_go(sent: bytes) -> None:
     with serving() as server:
         assert half_closed(server, sent) == b""
         wait_until(lambda: not server.protocols)
+
+
+def test_the_time_of_a_request_begins_with_its_first_byte() -> None:
+    """Not when the connection is made, nor when the head is complete."""
+    with serving() as server, server.connect() as client:
+        wait_until(lambda: server.protocols)
+        [protocol] = server.protocols
+        for _ in range(2):
+            before = time.monotonic()
+            client.sendall(get("/")[:9])
+            wait_until(lambda: protocol._began)
+            after = time.monotonic()
+            client.sendall(get("/")[9:])
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
+            assert before <= server.app.began <= after
 
 
 HEAD = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"

@@ -15,7 +15,9 @@ from clas.engine.devices import available_cores
 from clas.errors import PredictionError, UnavailableError
 from clas.image.model_input import ModelInput
 from clas.protocol import PREDICT_PATH
+from clas.serving.http.deadline import BEGAN
 from clas.serving.http.request_body import Inputs, read_inputs
+from clas.serving.options import ServerOptions
 from gates import Gate, wait_until
 from served import SIDE, Exchanged, Served, assert_refused, best, encoded, exchange, image_file, served
 from tiny_models import numbered_batch, solid_batch
@@ -308,6 +310,16 @@ def test_a_body_that_does_not_come_in_time_is_refused(tiny_model: Path) -> None:
         refused = asyncio.run(exchange(service.app, stall, {**JPEG, "Content-Length": "100"}))
         assert_refused(refused, 408, "the body didn't come within 0.1 s (timeout_s)")
         assert service.queued_images() == 0
+
+
+def test_the_time_of_a_request_includes_that_of_its_head(service: Served) -> None:
+    async def never(_: Exchanged) -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    long_ago: dict[str, Any] = {BEGAN: time.monotonic() - ServerOptions().timeout_s}
+    refused = asyncio.run(exchange(service.app, never, {"Content-Type": "application/json"}, **long_ago))
+    assert_refused(refused, 408, "the body didn't come within 30 s (timeout_s)")
 
 
 def test_a_request_whose_time_is_over_is_refused_and_never_computed(tiny_model: Path) -> None:
