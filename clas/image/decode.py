@@ -1,20 +1,44 @@
 """Decodes image files."""
 
-import io
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import ImageError
-from . import png
+from . import bmp, exif, jpeg, png, tiff, webp
+from .still import CheckSize, Still, damaged
 
 Image = npt.NDArray[np.uint8]
 """[height, width, 3], RGB, 0 to 255."""
 
-_FORMATS: Final = ("JPEG", "PNG", "BMP", "WEBP")
-_JPEG_START: Final = b"\xff\xd8"
+
+class _Format(NamedTuple):
+    """A format of image files.
+
+    Attributes:
+        name: For messages.
+        starts: How its files begin.
+        read: Checks a file, and reduces it to its pixels.
+    """
+
+    name: str
+    starts: tuple[bytes, ...]
+    read: Callable[[bytes, CheckSize], Still]
+
+
+_JPEG: Final = _Format("JPEG", (jpeg.START,), jpeg.read)
+_FORMATS: Final = (
+    _JPEG,
+    _Format("PNG", (png.START,), png.read),
+    _Format("BMP", (bmp.START,), bmp.read),
+    _Format("WEBP", (webp.START,), webp.read),
+)
+_TIFF: Final = _Format("TIFF", tuple(tiff.STARTS), tiff.read)
+_MAX_PIXELS: Final = 2**30  # what OpenCV decodes at most
 _REDUCED_MARGIN: Final = 2  # closer to the target size, too much detail would be lost
 _REDUCTIONS: Final = (
     (8, cv2.IMREAD_REDUCED_COLOR_8),
@@ -24,23 +48,26 @@ _REDUCTIONS: Final = (
 
 
 class DecodeImage:
-    """Decodes the bytes of an image file to RGB, and applies the EXIF orientation of JPEG and PNG.
+    """Decodes the bytes of an image file to RGB, turned by its orientation.
 
-    Grayscale, alpha and 16-bit images are converted to 8-bit RGB, as by `cv2.imread`.
+    Grayscale, alpha and 16-bit images are converted to 8-bit RGB, as by `cv2.imread`. The orientation is that
+    of EXIF in JPEG, PNG and WebP, and the tag of TIFF. Of an animation it is the first image.
+
+    Native code gets only what has been checked: one image, without metadata, of a size and at a cost that
+    are known before; see `still`.
 
     Args:
-        max_pixels: Limit of width x height, checked in the header before anything is decoded. Needs Pillow,
-            and allows JPEG, PNG, BMP and WebP only. None decodes every format that OpenCV supports.
+        max_pixels: Limit of width x height, checked in the header before anything is decoded; JPEG, PNG, BMP
+            and WebP are decoded. None for no limit, and TIFF as well.
         reduce_to: Decode a JPEG at the smallest of 1/2, 1/4 and 1/8 of its size whose short side still has
-            twice as many pixels as this. Faster, with slightly different pixels after resizing. Needs
-            Pillow. None decodes every image at full size.
+            twice as many pixels as this. Faster, with slightly different pixels after resizing. None decodes
+            every image at full size.
     """
 
     def __init__(self, max_pixels: int | None = None, reduce_to: int | None = None) -> None:
         self.max_pixels = max_pixels
         self.reduce_to = reduce_to
-        if max_pixels is not None or reduce_to is not None:
-            import PIL.Image  # noqa: F401, PLC0415  # here, so that the first request doesn't wait for it
+        self._formats = (*_FORMATS, _TIFF) if max_pixels is None else _FORMATS
 
     def __call__(self, data: bytes) -> Image:
         """Decode one image file.
@@ -54,46 +81,49 @@ class DecodeImage:
         Raises:
             ImageError: The file isn't an image, is damaged, or has more than `max_pixels`.
         """
-        if data.startswith(png.SIGNATURE):
-            data = png.still_image(data)
+        file_format = self._format_of(data)
+        still = file_format.read(data, self._check_size)
         flags = cv2.IMREAD_COLOR_RGB
-        is_reducible = self.reduce_to is not None and data.startswith(_JPEG_START)
-        if self.max_pixels is not None or is_reducible:
-            size = _read_size(data, self.max_pixels)
-            if self.reduce_to is not None and is_reducible:
-                flags = _reduction(min(size), self.reduce_to) or flags
-        try:
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-        except cv2.error as exc:
-            raise ImageError(f"the image can't be decoded: {exc.err}") from exc
-        if image is None:
-            raise ImageError("the image can't be decoded: it is damaged, or of a format OpenCV doesn't know")
-        if flags != cv2.IMREAD_COLOR_RGB:  # OpenCV 5 refuses to combine it with a reduced size
-            cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
-        return image  # type: ignore[return-value]
+        if self.reduce_to is not None and file_format is _JPEG:
+            flags = _reduction(min(still.width, still.height), self.reduce_to) or flags
+        decode = partial(_decode, flags=flags)
+        image = decode(still.data)
+        if flags == cv2.IMREAD_COLOR_RGB and image.shape[:2] != (still.height, still.width):
+            raise damaged("its header is damaged")  # the decoder has read another size in it
+        if still.other is not None and not np.array_equal(image, decode(still.other)):
+            raise damaged("it ends before its last pixel")
+        return exif.turned(image, still.orientation)
 
     def __repr__(self) -> str:
         return f"DecodeImage(max_pixels={self.max_pixels}, reduce_to={self.reduce_to})"
 
+    def _format_of(self, data: bytes) -> _Format:
+        for file_format in self._formats:
+            if data.startswith(file_format.starts):
+                return file_format
+        names = ", ".join(file_format.name for file_format in self._formats)
+        raise damaged(f"it is none of {names}")
 
-def _read_size(data: bytes, max_pixels: int | None) -> tuple[int, int]:
-    """Return width and height from the header of an image file; raises ImageError beyond `max_pixels`."""
-    from PIL import Image as PillowImage  # noqa: PLC0415  # the client doesn't need Pillow
-    from PIL import UnidentifiedImageError  # noqa: PLC0415
+    def _check_size(self, width: int, height: int) -> None:
+        if self.max_pixels is not None and width * height > self.max_pixels:
+            raise ImageError(
+                f"the image has {width} x {height} pixels; max_image_pixels is {self.max_pixels}"
+            )
+        if width * height > _MAX_PIXELS:
+            raise damaged(f"it has {width} x {height} pixels, and OpenCV decodes {_MAX_PIXELS} at most")
 
+
+def _decode(data: bytes | bytearray, flags: int) -> Image:
+    """Have OpenCV decode a file that has been checked; returns RGB."""
     try:
-        with PillowImage.open(io.BytesIO(data), formats=_FORMATS) as header:
-            width, height = header.size
-    except UnidentifiedImageError as exc:
-        raise ImageError(f"the image can't be decoded: it is none of {', '.join(_FORMATS)}") from exc
-    except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as exc:
-        limit = "" if max_pixels is None else f"; max_image_pixels is {max_pixels}"
-        raise ImageError(f"the image is too large{limit}") from exc
-    except (OSError, SyntaxError, ValueError, ArithmeticError) as exc:  # what Pillow's readers raise
-        raise ImageError(f"the image can't be decoded: its header is damaged ({exc})") from exc
-    if max_pixels is not None and width * height > max_pixels:
-        raise ImageError(f"the image has {width} x {height} pixels; max_image_pixels is {max_pixels}")
-    return width, height
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as exc:
+        raise damaged(exc.err) from exc
+    if image is None:
+        raise damaged("its pixels are damaged")
+    if flags != cv2.IMREAD_COLOR_RGB:  # OpenCV 5 refuses to combine it with a reduced size
+        cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return image  # type: ignore[return-value]
 
 
 def _reduction(short_side: int, reduce_to: int) -> int:

@@ -1,63 +1,175 @@
 """Reduces a PNG file to what a still image needs, before native code sees it.
 
 OpenCV 4.11 and 4.12 crash on animated PNGs whose frames are damaged (opencv issue 27744), or return memory
-that was never written, and refuse files with much packed text. So only these chunks reach the decoder.
+that was never written, and refuse files with much packed text. libpng unpacks all that was packed, a thousand
+times the size of the file, even of an image of one pixel. So only the chunks that say what the pixels are
+reach the decoder, with exactly as many bytes of pixels as there must be. They are no longer packed, so this
+takes no longer: what is unpacked here isn't unpacked there.
+
+Numbers in brackets are sections of the PNG specification, third edition.
 """
 
 import struct
-from typing import Final
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
 
-from ..errors import ImageError
+from . import exif
+from .still import MAX_CHUNKS, CheckSize, Still, damaged
 
-SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+START: Final = b"\x89PNG\r\n\x1a\n"
 
 _HEADER: Final = b"IHDR"
-_HEADER_BYTES: Final = 13
+_HEADER_BODY: Final = struct.Struct(">IIBBBBB")
+_PALETTE: Final = b"PLTE"
+_TRANSPARENCY: Final = b"tRNS"
+_EXIF: Final = b"eXIf"
 _DATA: Final = b"IDAT"
 _END: Final = b"IEND"
-_KEPT: Final = (_HEADER, b"PLTE", b"tRNS", b"eXIf", _DATA, _END)
-"""The chunks that say what the pixels are; eXIf has the orientation (source: PNG specification, 11)."""
-_AROUND: Final = 12  # bytes of a chunk besides its data: length, type and checksum
+_CHUNK_HEADER: Final = struct.Struct(">I4s")
+_CHECKSUM: Final = struct.Struct(">I")
+_AROUND: Final = _CHUNK_HEADER.size + _CHECKSUM.size
+_BODY: Final = slice(_CHUNK_HEADER.size, -_CHECKSUM.size)  # of a chunk
+_DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+"""The bits of a sample for each type of color (11.2.1)."""
+_SAMPLES: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""The samples of a pixel for each type of color."""
+_PASSES: Final = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+)
+"""Left and top of the first pixel, then the steps, of each pass of an interlaced image (8.1)."""
+_PIECE: Final = 2**18  # bytes that are unpacked at a time
+_PACKED_PIECE: Final = 2**16  # what is left of it is copied each time
 
 
-def still_image(data: bytes) -> bytes:
-    """Return a PNG file without the chunks that a still image doesn't need.
+class _Header(NamedTuple):
+    width: int
+    height: int
+    depth: int
+    color: int
+    compression: int
+    filter: int
+    interlace: int
 
-    Args:
-        data: A PNG file.
+    def check(self) -> None:
+        """Check that it says how many bytes the pixels have."""
+        is_known = self.depth in _DEPTHS.get(self.color, ()) and self.interlace in (0, 1)
+        if not is_known or self.compression or self.filter or not self.width or not self.height:
+            raise damaged("its header is damaged")
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the pixels before they are packed, with a byte for the filter of each row (7.2)."""
+        bits = self.depth * _SAMPLES[self.color]
+        total = 0
+        for left, top, step_x, step_y in _PASSES if self.interlace else ((0, 0, 1, 1),):
+            width, height = -((left - self.width) // step_x), -((top - self.height) // step_y)
+            if width > 0 and height > 0:
+                total += height * (1 + (width * bits + 7) // 8)
+        return total
+
+
+def read(data: bytes, check_size: CheckSize) -> Still:
+    """Check a PNG file and reduce it to its still image; an animation's is the one that it begins with.
 
     Raises:
-        ImageError: It doesn't begin with one header, has no pixels, or ends within a chunk.
+        ImageError: It is damaged.
     """
-    view = memoryview(data)
-    parts = [view[: len(SIGNATURE)]]
-    start = len(SIGNATURE)
-    kind = b""
-    has_data = False
-    while start < len(view) and kind != _END:
-        length, next_kind = _read_chunk(view, start)
-        if (next_kind == _HEADER) != (kind == b"") or (next_kind == _HEADER and length != _HEADER_BYTES):
-            raise _damaged("its header is damaged")
-        kind = next_kind
-        has_data |= kind == _DATA
+    header: _Header | None = None
+    first: dict[bytes, memoryview] = {}
+    packed: list[memoryview] = []
+    for kind, chunk in _chunks(memoryview(data)):
+        if (kind == _HEADER) != (header is None):
+            raise damaged("its header is damaged")
+        if header is None:
+            header = _read_header(chunk[_BODY])
+            check_size(header.width, header.height)
+        if kind == _DATA:
+            packed.append(chunk)
+        else:
+            first.setdefault(kind, chunk)
+    if header is None or not packed:
+        raise damaged("it has no pixels")
+    still = bytearray(START)
+    for kind in (_HEADER, _PALETTE, _TRANSPARENCY):
+        still += first.get(kind, b"")
+    _write_stored(still, _unpacked(packed, header.num_bytes))
+    still += _new_chunk(_END, b"")
+    orientation = exif.orientation(first[_EXIF][_BODY]) if _EXIF in first else exif.UPRIGHT
+    return Still(still, header.width, header.height, orientation)
+
+
+def _chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Yield kind and whole of each chunk before the last one."""
+    start = len(START)
+    for _ in range(MAX_CHUNKS):
+        if start >= len(view):
+            return
+        if start + _AROUND > len(view):
+            break
+        length, kind = _CHUNK_HEADER.unpack_from(view, start)
+        if kind == _END:
+            return
         end = start + _AROUND + length
-        if kind in _KEPT:
-            parts.append(view[start:end])
+        if end > len(view):
+            break
+        yield kind, view[start:end]
         start = end
-    if not has_data:
-        raise _damaged("it has no pixels")
-    return b"".join(parts)
+    else:
+        raise damaged(f"it has more than {MAX_CHUNKS} chunks")
+    raise damaged("it ends within a chunk")
 
 
-def _read_chunk(view: memoryview, start: int) -> tuple[int, bytes]:
-    """Return length and type of the chunk at `start`, which must be whole."""
-    left = len(view) - start - _AROUND
-    if left >= 0:
-        length, kind = struct.unpack_from(">I4s", view, start)
-        if length <= left:
-            return length, kind
-    raise _damaged("it ends within a chunk")
+def _read_header(body: memoryview) -> _Header:
+    if len(body) != _HEADER_BODY.size:
+        raise damaged("its header is damaged")
+    header = _Header(*_HEADER_BODY.unpack(body))
+    header.check()
+    return header
 
 
-def _damaged(reason: str) -> ImageError:
-    return ImageError(f"the image can't be decoded: {reason}")
+def _unpacked(chunks: Iterable[memoryview], num_bytes: int) -> Iterator[bytes]:
+    """Yield the first bytes that are packed in these chunks, in pieces.
+
+    Raises:
+        ImageError: There are fewer of them, or a chunk is damaged.
+    """
+    unpacker = zlib.decompressobj()
+    try:
+        for packed in _pieces(chunks):
+            rest: bytes | memoryview = packed
+            while rest and num_bytes:
+                piece = unpacker.decompress(rest, min(num_bytes, _PIECE))
+                rest = unpacker.unconsumed_tail
+                num_bytes -= len(piece)
+                yield piece
+        while num_bytes and (piece := unpacker.decompress(b"", min(num_bytes, _PIECE))):
+            num_bytes -= len(piece)
+            yield piece
+    except zlib.error as exc:
+        raise damaged("its pixels are damaged") from exc
+    if num_bytes:
+        raise damaged("it ends before its last pixel")
+
+
+def _pieces(chunks: Iterable[memoryview]) -> Iterator[memoryview]:
+    """Yield what the chunks hold in pieces that aren't large."""
+    for chunk in chunks:
+        body = chunk[_BODY]
+        if _CHECKSUM.unpack(chunk[-_CHECKSUM.size :]) != (zlib.crc32(chunk[4 : -_CHECKSUM.size]),):
+            raise damaged("its pixels are damaged")
+        for start in range(0, len(body), _PACKED_PIECE):
+            yield body[start : start + _PACKED_PIECE]
+
+
+def _write_stored(file: bytearray, pieces: Iterable[bytes]) -> None:
+    """Append chunks that hold these bytes as they are, in zlib's format."""
+    packer = zlib.compressobj(0)
+    for piece in pieces:
+        file += _new_chunk(_DATA, packer.compress(piece))
+    file += _new_chunk(_DATA, packer.flush())
+
+
+def _new_chunk(kind: bytes, body: bytes) -> bytes:
+    checksum = zlib.crc32(body, zlib.crc32(kind))
+    return b"".join((_CHUNK_HEADER.pack(len(body), kind), body, _CHECKSUM.pack(checksum)))

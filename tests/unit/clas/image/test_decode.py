@@ -1,6 +1,8 @@
 import contextlib
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
+from PIL import ImageOps
 
 from clas.errors import ImageError
 from clas.image.decode import DecodeImage
@@ -57,11 +60,28 @@ def test_other_kinds_of_pixels_become_8_bit_rgb(stored: npt.NDArray[Any]) -> Non
     np.testing.assert_array_equal(image, np.full((4, 4, 3), 128, np.uint8))
 
 
-def test_exif_orientation_is_honoured() -> None:
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_an_image_is_turned_by_its_orientation(kind: str, orientation: int) -> None:
+    """Each quarter has a colour of its own, so that no two of the eight look alike."""
+    stored = np.zeros((32, 64, 3), np.uint8)
+    stored[:16, :32, 0] = stored[:16, 32:, 1] = stored[16:, :32, 2] = 255
     file, exif = io.BytesIO(), PillowImage.Exif()  # type: ignore[no-untyped-call]
-    exif[0x0112] = 6  # to be turned by 90 degrees
-    PillowImage.fromarray(RED).save(file, "JPEG", exif=exif)
-    assert DecodeImage(100)(file.getvalue()).shape == (10, 8, 3)
+    exif[0x0112] = orientation
+    lossless: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
+    PillowImage.fromarray(stored).save(file, kind, exif=exif, **lossless)
+    shown = ImageOps.exif_transpose(PillowImage.open(file))
+    assert shown is not None
+    image = DecodeImage()(file.getvalue())
+    assert image.shape == ((64, 32, 3) if orientation > 4 else (32, 64, 3))
+    np.testing.assert_allclose(image.astype(int), np.asarray(shown.convert("RGB")).astype(int), atol=3)
+
+
+def test_a_reduced_jpeg_is_turned_too() -> None:
+    file, exif = io.BytesIO(), PillowImage.Exif()  # type: ignore[no-untyped-call]
+    exif[0x0112] = 6
+    PillowImage.new("RGB", (400, 200)).save(file, "JPEG", exif=exif)
+    assert DecodeImage(reduce_to=50)(file.getvalue()).shape == (200, 100, 3)
 
 
 @pytest.mark.parametrize("max_pixels", [None, 100])
@@ -72,9 +92,31 @@ def test_what_is_no_image_is_refused(data: bytes, max_pixels: int | None) -> Non
 
 
 def test_other_formats_are_refused_where_size_counts() -> None:
-    with pytest.raises(ImageError, match="none of JPEG, PNG, BMP, WEBP"):
+    with pytest.raises(ImageError, match=r"none of JPEG, PNG, BMP, WEBP$"):
         DecodeImage(100)(encoded(RED, ".tiff"))
     assert DecodeImage()(encoded(RED, ".tiff")).shape == RED.shape
+
+
+@pytest.mark.parametrize("ending", [".jp2", ".ppm", ".hdr", ".sr"])
+def test_formats_that_nothing_here_checks_reach_no_decoder(ending: str) -> None:
+    file = encoded(np.zeros((64, 64, 3), np.float32 if ending == ".hdr" else np.uint8), ending)
+    with pytest.raises(ImageError, match=r"none of JPEG, PNG, BMP, WEBP, TIFF$"):
+        DecodeImage()(file)
+
+
+def test_a_file_in_which_the_decoder_finds_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cv2.imdecode", lambda *_: np.zeros((8, 9, 3), np.uint8))
+    with pytest.raises(ImageError, match="its header is damaged"):
+        DecodeImage()(encoded(RED))
+
+
+def test_an_error_of_opencv_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise cv2.error("no memory")
+
+    monkeypatch.setattr("cv2.imdecode", fail)
+    with pytest.raises(ImageError, match="the image can't be decoded"):
+        DecodeImage()(encoded(RED))
 
 
 def test_a_damaged_header_is_refused() -> None:
@@ -89,7 +131,17 @@ def test_more_pixels_than_opencv_bears_are_refused_where_size_does_not_count() -
         DecodeImage()(png_header(100_000, 100_000))
 
 
-def test_a_header_that_pillow_can_not_read_is_refused() -> None:
+def test_pillow_is_not_needed(repository: Path) -> None:
+    """A machine that only sends requests hasn't got it."""
+    code = "import sys; sys.modules['PIL'] = None; from clas.image.decode import DecodeImage as D; "
+    code += "print(D(10**6, 50)(sys.stdin.buffer.read()).shape)"
+    file = encoded(np.zeros((200, 200, 3), np.uint8), ".jpg")
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, input=file, cwd=repository, capture_output=True, check=True)
+    assert done.stdout.strip() == b"(100, 100, 3)"
+
+
+def test_a_header_of_an_unknown_kind_is_refused() -> None:
     damaged = bytearray(encoded(RED, ".bmp"))
     damaged[14] = 7  # the size of the header, by which its kind is known
     with pytest.raises(ImageError, match="its header is damaged"):
@@ -116,7 +168,7 @@ def test_any_damage_ends_in_an_image_or_in_our_error(
     ("width", "height", "message"),
     [
         (11, 10, "the image has 11 x 10 pixels; max_image_pixels is 100"),
-        (100_000, 100_000, "the image is too large; max_image_pixels is 100"),
+        (100_000, 100_000, "the image has 100000 x 100000 pixels; max_image_pixels is 100"),
     ],
 )
 def test_too_many_pixels_are_refused_by_the_header_alone(width: int, height: int, message: str) -> None:
