@@ -21,6 +21,7 @@ from clas.model.files import ModelFiles
 from clas.protocol import PREDICT_PATH
 from clas.serving.batching.pool import Pool
 from clas.serving.batching.runner import InProcessRunner
+from clas.serving.http.decoders import Decoders
 from clas.serving.launch import Launch
 from clas.serving.options import ServerOptions
 from clas.serving.service import build_service
@@ -59,6 +60,7 @@ class Served:
     app: Starlette
     client: TestClient
     pool: Pool
+    decoders: Decoders
     runners: list[HeldRunner]
 
     @property
@@ -93,12 +95,12 @@ def served(
         return runners[-1]
 
     launch = Launch(options=ServerOptions(**options), settings=settings_of(model, **(settings or {})))
-    app, pool, _ = build_service(launch, open_runner=open_runner)
+    app, pool, _, decoders = build_service(launch, open_runner=open_runner)
     try:
         with TestClient(app) as client:
             if wait:
                 wait_until(lambda: not pool.is_loading)
-            yield Served(app, client, pool, runners)
+            yield Served(app, client, pool, decoders, runners)
     finally:
         for runner in runners:
             runner.gate.open()

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 from starlette.applications import Starlette
 
+from ..engine.devices import available_cores
 from ..engine.paddle import PaddleEngine
 from .batching import runner
 from .batching.pool import OpenRunner, Pool
 from .http.app import create_app
 from .http.auth import load_tokens
+from .http.decoders import Decoders
 from .launch import Launch
 from .metrics import Metrics
 from .options import ServerOptions
@@ -23,11 +25,22 @@ class Service(NamedTuple):
         app: The ASGI application; its lifespan starts the pool.
         pool: The predictors.
         options: The server options.
+        decoders: The threads that decode requests.
     """
 
     app: Starlette
     pool: Pool
     options: ServerOptions
+    decoders: Decoders
+
+    def check_health(self) -> None:
+        """Check that neither a predictor nor a decoder hangs.
+
+        Raises:
+            UnavailableError: One does.
+        """
+        self.pool.check_health(self.options.timeout_s)
+        self.decoders.check_health(self.options.timeout_s)
 
 
 def build_service(
@@ -53,5 +66,6 @@ def build_service(
         open_runner or partial(runner.open_runner, options=options, engine_class=PaddleEngine),
         launch.predictor_threads,
     )
-    app = create_app(options, pool, metrics, tokens, max(1, launch.num_workers))
-    return Service(app, pool, options)
+    decoders = Decoders(available_cores())
+    app = create_app(options, pool, decoders, metrics, tokens, max(1, launch.num_workers))
+    return Service(app, pool, options, decoders)

@@ -17,6 +17,7 @@ import pytest
 import requests
 
 from known_answers import PHOTOGRAPHS
+from served import encoded
 from server_process import free_port, is_listening
 from serving_process import Running, clas_serving, eventually, is_gone, run, server_env, tiny_config
 from tiny_models import solid_batch, write_model
@@ -179,6 +180,20 @@ def test_a_signal_to_all_processes_ends_the_server_in_order(
             assert client.recv(100_000).startswith(b"HTTP/1.1 200 ")
         assert running.process.wait(30) == 0
     assert "Traceback" not in running.log.read_text()
+
+
+def test_a_server_that_has_decoded_images_cleans_up_at_its_end(tiny_model: Path, tmp_path: Path) -> None:
+    with clas_serving(tmp_path, config=tiny_config(tiny_model)) as running:
+        state = tmp_path / "clas_system" / f"serving_{running.port}.json"
+        scratch = Path(json.loads(state.read_text())["scratch"])
+        for _ in range(2 * (os.cpu_count() or 1)):
+            sent = requests.post(running.url, json=encoded(0), timeout=30)
+            assert sent.status_code == 200, sent.text
+        running.process.terminate()
+        assert running.process.wait(30) == 0
+        assert not state.exists()
+        assert not scratch.exists()
+        assert running.log.read_text().splitlines()[-1].endswith(": stopped")
 
 
 def test_paddlehub_is_not_needed(repository: Path) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import cv2
@@ -17,7 +16,6 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from ...allocator import keep_freed_memory
-from ...engine.devices import available_cores
 from ...errors import ClasError, MethodError, NotFoundError, UnavailableError
 from ...protocol import MODULE_NAME, PREDICT_PATH, VERSION
 from ..batching.admission import Admission
@@ -25,6 +23,7 @@ from ..batching.pool import Pool
 from ..metrics import Metrics
 from ..options import ServerOptions
 from .auth import Tokens
+from .decoders import Decoders
 from .docs_page import DOCS_ASSETS_PATH, DOCS_PATH, docs_assets, docs_page
 from .fast_path import FastPath
 from .middleware import RequestMiddleware
@@ -34,9 +33,6 @@ from .predict import Predict
 from .responses import JsonResponse, failure
 from .web_ui import ASSETS_PATH, UI_PATH, assets, page
 
-DECODER: Final = "decoder"
-"""Prefix of the names of the threads that decode requests."""
-
 _TICK_S: Final = 1.0
 _KEPT_BLOCK: Final = 32 * 2**20
 """Bytes of the largest block of memory that is kept when it is freed; a decoded photograph has millions."""
@@ -45,19 +41,24 @@ _KEPT: Final = 64 * 2**20
 
 
 def create_app(
-    options: ServerOptions, pool: Pool, metrics: Metrics, tokens: Tokens | None, workers: int
+    options: ServerOptions,
+    pool: Pool,
+    decoders: Decoders,
+    metrics: Metrics,
+    tokens: Tokens | None,
+    workers: int,
 ) -> Starlette:
     """Create the application of one process.
 
     Args:
         options: The limits.
         pool: The predictors; they are loaded when the application starts, if they weren't before.
+        decoders: The threads that decode requests.
         metrics: Where requests are counted.
         tokens: The valid tokens; None for no authentication.
         workers: The number of processes, to be shown.
     """
-    executor = ThreadPoolExecutor(available_cores(), DECODER)
-    endpoints = _Endpoints(options, pool, metrics, workers)
+    endpoints = _Endpoints(options, pool, decoders, metrics, workers)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -69,10 +70,10 @@ def create_app(
         ticker = asyncio.create_task(_tick(metrics))
         yield
         ticker.cancel()
-        executor.shutdown(wait=False, cancel_futures=True)
+        decoders.close()
 
     admission = Admission(options.max_queue_images, options.max_queue_bytes, metrics.queue_images.set)
-    predict = Predict(pool, options, metrics, executor, admission)
+    predict = Predict(pool, options, metrics, decoders, admission)
     outbox = Outbox(admission, metrics.unsent)
     return Starlette(
         routes=[
@@ -99,9 +100,12 @@ def create_app(
 class _Endpoints:
     """All endpoints but predictions."""
 
-    def __init__(self, options: ServerOptions, pool: Pool, metrics: Metrics, workers: int) -> None:
+    def __init__(
+        self, options: ServerOptions, pool: Pool, decoders: Decoders, metrics: Metrics, workers: int
+    ) -> None:
         self._options = options
         self._pool = pool
+        self._decoders = decoders
         self._metrics = metrics
         self._workers = workers
 
@@ -129,8 +133,9 @@ class _Endpoints:
         )
 
     async def live(self, _: Request) -> Response:
-        """Whether this process is well: its event loop and its predictors."""
+        """Whether this process is well: its event loop, its predictors and its decoders."""
         self._pool.check_health(self._options.timeout_s)
+        self._decoders.check_health(self._options.timeout_s)
         return JsonResponse({"status": "live"})
 
     async def ready(self, _: Request) -> Response:

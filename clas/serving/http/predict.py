@@ -1,11 +1,9 @@
 """The prediction endpoint: receive, decode, run the model, respond."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor
 from functools import partial
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +17,7 @@ from ..batching.pool import Pool
 from ..metrics import Metrics
 from ..options import ServerOptions
 from .deadline import BEGAN, Deadline
+from .decoders import Decoders
 from .request_body import JSON, Inputs, check_media_type, read_inputs, read_query
 from .responses import success
 
@@ -26,8 +25,6 @@ _SMALL_BYTES: Final = 2**20
 """Largest JSON that is read in the event loop: about 1 ms for a float32 image of 224 pixels."""
 _FEW_IMAGES: Final = 8
 """The most images whose best classes are found there: 0.1 ms, with 1000 classes."""
-
-_Result = TypeVar("_Result")
 
 
 class _PreparedRequest(NamedTuple):
@@ -44,7 +41,7 @@ class Predict:
         pool: The predictors.
         options: The limits.
         metrics: Where images and queue times are counted.
-        executor: Decodes JSON and images; its size bounds how many at once.
+        decoders: The threads that decode JSON and images.
         admission: Bounds the requests.
     """
 
@@ -53,13 +50,13 @@ class Predict:
         pool: Pool,
         options: ServerOptions,
         metrics: Metrics,
-        executor: Executor,
+        decoders: Decoders,
         admission: Admission,
     ) -> None:
         self._pool = pool
         self._options = options
         self._metrics = metrics
-        self._executor = executor
+        self._decoders = decoders
         self._notifier = Notifier()
         self._admission = admission
 
@@ -127,7 +124,7 @@ class Predict:
         num_images = len(prepared.failures)
         self._metrics.images.inc(num_images)
         merge = partial(pipeline.output.merge, scores, prepared.failures, top_k)
-        results = merge() if num_images <= _FEW_IMAGES else await self._in_thread(merge)
+        results = merge() if num_images <= _FEW_IMAGES else await self._decoders.run(merge)
         return success(results, elapse_s, timing)
 
     async def _prepare(
@@ -149,10 +146,7 @@ class Predict:
                 raise self._too_late()
             return _prepare(pipeline, read() if inputs is None else inputs, ticket)
 
-        return await self._in_thread(decode)
-
-    async def _in_thread(self, function: Callable[[], _Result]) -> _Result:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+        return await self._decoders.run(decode)
 
     def _too_late(self) -> UnavailableError:
         return UnavailableError(f"there was no time for this request within {self._options.timeout_s:g} s")

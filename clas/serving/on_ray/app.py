@@ -40,11 +40,13 @@ class RunningService:
     Attributes:
         options: The service's.
         pool: The service's.
+        check_health: The service's.
     """
 
     def __init__(self, service: Service) -> None:
         self.options = service.options
         self.pool = service.pool
+        self.check_health = service.check_health
         self._app = service.app
         self._lifespan = contextlib.AsyncExitStack()
         self._in_flight = 0
@@ -149,10 +151,10 @@ class Replica:
         """Called by Ray every health_check_period_s; a replica that fails it is replaced.
 
         Raises:
-            UnavailableError: A predictor hangs.
+            UnavailableError: A predictor or a decoder hangs.
         """
         if self.app.service is not None:
-            self.app.service.pool.check_health(self.app.service.options.timeout_s)
+            self.app.service.check_health()
 
     async def __del__(self) -> None:
         """Called by Ray when a stopping replica has answered everything."""

@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import socket
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -13,7 +12,6 @@ from typing import Any, Final
 import uvicorn
 
 from ..batching.pool import Pool
-from ..http.app import DECODER
 from ..http.http1 import Http1Protocol
 from ..options import ServerOptions
 from ..service import Service
@@ -124,13 +122,12 @@ def serve_alone(service: Service, listener: socket.socket) -> int:
     config = uvicorn.Config(service.app, **uvicorn_options(service.options))
     Server(config, service.pool).run(sockets=[listener])
     status = int(service.pool.has_failed)
-    exit_unless_idle(service.pool, status)
+    exit_unless_idle(service, status)
     return status
 
 
-def exit_unless_idle(pool: Pool, status: int) -> None:
+def exit_unless_idle(service: Service, status: int) -> None:
     """Exit at once if a thread is still busy: Python would wait for it, or crash."""
-    is_decoding = any(thread.name.startswith(DECODER) for thread in threading.enumerate())
-    if not pool.close(_CLOSING_S) or is_decoding:
+    if not service.pool.close(_CLOSING_S) or not service.decoders.is_idle:
         logging.shutdown()
         os._exit(status)

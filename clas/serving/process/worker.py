@@ -76,8 +76,9 @@ class Deployment:
 class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
     """A process with a pool of its own.
 
-    The event loop sends a heartbeat to the supervisor only if the pool has sent one, too. So a worker is
-    replaced when its event loop hangs, and also when its model does.
+    The event loop sends a heartbeat to the supervisor only if the pool has sent one, too, and no decoder has
+    outlived the deadline of its request. So a worker is replaced when its event loop hangs, and also when its
+    model or a decoder does.
     """
 
     deployment: Deployment
@@ -120,7 +121,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
     def run(self) -> None:
         """Serve, then wait for the pool."""
         super().run()
-        exit_unless_idle(self._service.pool, 0)
+        exit_unless_idle(self._service, 0)
 
     @property
     def _service(self) -> Service:
@@ -129,9 +130,10 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
         return service
 
     def _beat(self) -> bool:
-        """Send a heartbeat if the pool is well; tells whether the supervisor was killed."""
+        """Send a heartbeat if pool and decoders are well; tells whether the supervisor was killed."""
         pool = self._service.pool
-        if pool.beats != self._beats or pool.is_loading:
+        is_stuck = self._service.decoders.busy_s > self.deployment.options.timeout_s
+        if (pool.beats != self._beats or pool.is_loading) and not is_stuck:
             self._beats = pool.beats
             self.notify()
         return bool(os.getppid() != self.ppid)

@@ -132,6 +132,16 @@ def test_a_service_whose_model_hangs_is_not_live(tiny_model: Path, monkeypatch: 
         assert_refused(refused, 503, "the model has been at one batch for 15 s")
 
 
+def test_a_service_whose_decoder_hangs_is_not_live(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(tiny_model, timeout_s=5) as service:
+        now = time.monotonic()
+        monkeypatch.setattr(service.decoders, "_busy_since", {1: now, 2: now - 14.5})
+        assert service.client.get("/health/live").status_code == 200
+        monkeypatch.setattr(service.decoders, "_busy_since", {1: now, 2: now - 15.5})
+        refused = service.client.get("/health/live")
+        assert_refused(refused, 503, "a decoder has been at one request for 15 s")
+
+
 def test_prometheus_reads_all_that_is_counted(tiny_model: Path) -> None:
     with served(tiny_model) as service:
         assert best(service.post(json=encoded(0, 1, 2))) == [0, 1, 2]

@@ -72,12 +72,11 @@ class Model:
     """Stands in for a service; its model has been at one batch for `busy_s`."""
 
     def __init__(self, busy_s: float) -> None:
-        self.pool = self
-        self.options = plan_in_process({"timeout_s": 5.0}, "user_config").options
+        self.options = plan_in_process({}, "user_config").options
         self.busy_s = busy_s
 
-    def check_health(self, timeout_s: float) -> None:
-        Batcher.check_pace(self, timeout_s)  # type: ignore[arg-type]
+    def check_health(self) -> None:
+        Batcher.check_pace(self, 5.0)  # type: ignore[arg-type]
 
 
 async def _check_health(busy_s: float | None) -> None:

@@ -20,6 +20,11 @@ def worker_of(scratch: Path, **attributes: Any) -> Any:
     return SimpleNamespace(deployment=deployment, **attributes)
 
 
+def service_of(beats: int, *, is_loading: bool = False, busy_s: float = 0) -> Any:
+    pool = SimpleNamespace(beats=beats, is_loading=is_loading)
+    return SimpleNamespace(pool=pool, decoders=SimpleNamespace(busy_s=busy_s))
+
+
 @pytest.mark.parametrize("was_ready", [False, True])
 def test_a_worker_that_cannot_load_ends_the_start_or_makes_the_next_one_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, was_ready: bool
@@ -43,7 +48,20 @@ def test_a_heartbeat_is_sent_only_if_the_pool_has_sent_one_or_loads(
 ) -> None:
     monkeypatch.setattr("os.getppid", lambda: 1000)
     sent: list[None] = []
-    service = SimpleNamespace(pool=SimpleNamespace(beats=beats, is_loading=is_loading))
+    service = service_of(beats, is_loading=is_loading)
+    worker = worker_of(tmp_path, _service=service, _beats=5, ppid=1000, notify=lambda: sent.append(None))
+    assert not Worker._beat(worker)
+    assert bool(sent) is is_sent
+
+
+@pytest.mark.parametrize(("busy_s", "is_sent"), [(29, True), (31, False)])
+def test_no_heartbeat_is_sent_while_a_decoder_outlives_its_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, busy_s: float, is_sent: bool
+) -> None:
+    """So that the supervisor replaces the process; its timeout_s is 30."""
+    monkeypatch.setattr("os.getppid", lambda: 1000)
+    sent: list[None] = []
+    service = service_of(6, busy_s=busy_s)
     worker = worker_of(tmp_path, _service=service, _beats=5, ppid=1000, notify=lambda: sent.append(None))
     assert not Worker._beat(worker)
     assert bool(sent) is is_sent
@@ -51,7 +69,7 @@ def test_a_heartbeat_is_sent_only_if_the_pool_has_sent_one_or_loads(
 
 def test_a_worker_whose_supervisor_was_killed_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.getppid", lambda: 1)
-    service = SimpleNamespace(pool=SimpleNamespace(beats=5, is_loading=False))
+    service = service_of(5)
     worker = worker_of(tmp_path, _service=service, _beats=5, ppid=1000)
     assert Worker._beat(worker)
 
