@@ -8,6 +8,7 @@
 # make chaos     MINUTES=5 of killed processes under load; likewise
 # make overload  MINUTES=1 of five times as many clients as there is room for, and
 # make soak      MINUTES=5 of mixed requests, with the slope of the memory in use
+# make fuzz      MINUTES=2 of changed image files, for each of the oldest, the pinned and the newest OpenCV
 # make check     format, lint, types
 # make docs      the manual as a site, in build/docs (from an environment of its own, .venv-docs)
 # make clean     remove what the targets above have made
@@ -18,7 +19,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3 python,\
 BIN := .venv/bin
 MODEL := clas/inference/inference.pdmodel
 
-.PHONY: venv model demo browser test cover serve chaos overload soak bench check docs clean
+.PHONY: venv model demo browser test cover serve chaos overload soak bench fuzz check docs clean
 venv: .venv/.complete
 
 .venv/.complete: constraints/dev.txt
@@ -78,6 +79,22 @@ bench: $(MODEL)
 	$(BIN)/python -W ignore benchmarks/liveness.py
 	$(BIN)/python -W ignore benchmarks/agreement.py
 
+# Versions of OpenCV, each in an environment of its own in .venv-fuzz/.
+FUZZ_oldest := opencv-python-headless~=$(shell sed -n 's/.*opencv-python-headless >=//p' setup.cfg | sort -u).0
+FUZZ_pinned := $(shell grep '^opencv-python-headless==' constraints/serving.txt)
+FUZZ_newest := opencv-python-headless
+
+.venv-fuzz/%/.complete: setup.cfg constraints/serving.txt
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or 3.12 is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv --clear .venv-fuzz/$*
+	.venv-fuzz/$*/bin/pip install --disable-pip-version-check --quiet '$(FUZZ_$*)' numpy pillow
+	touch $@
+
+# FUZZ="--count 100000 --seed 1" for the same files again.
+fuzz: MINUTES ?= 2
+fuzz: .venv-fuzz/oldest/.complete .venv-fuzz/pinned/.complete .venv-fuzz/newest/.complete
+	.venv-fuzz/pinned/bin/python tools/fuzz_images.py --minutes $(MINUTES) $(FUZZ) $(^:%/.complete=%/bin/python)
+
 check: .venv/.complete
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -94,5 +111,5 @@ docs: .venv-docs/.complete
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
 
 clean:
-	rm -rf .venv .venv-docs build clas_system.egg-info clas/inference .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-docs .venv-fuzz build clas_system.egg-info clas/inference .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -3,8 +3,9 @@
 OpenCV 4.11 and 4.12 crash on animated PNGs whose frames are damaged (opencv issue 27744), or return memory
 that was never written, and refuse files with much packed text. libpng unpacks all that was packed, a thousand
 times the size of the file, even of an image of one pixel. So only the chunks that say what the pixels are
-reach the decoder, with exactly as many bytes of pixels as there must be. They are no longer packed, so this
-takes no longer: what is unpacked here isn't unpacked there.
+reach the decoder, with exactly as many bytes of pixels as there must be. They are no longer packed: what is
+unpacked here isn't unpacked there, which takes as long, and up to a quarter longer for many megapixels. Those
+of 16 bits would take too much memory, so they stay packed and are unpacked twice.
 
 Numbers in brackets are sections of the PNG specification, third edition.
 """
@@ -40,6 +41,8 @@ _PASSES: Final = (
 """Left and top of the first pixel, then the steps, of each pass of an interlaced image (8.1)."""
 _PIECE: Final = 2**18  # bytes that are unpacked at a time
 _PACKED_PIECE: Final = 2**16  # what is left of it is copied each time
+_ENDS_EARLY: Final = "it ends before its last pixel"
+_STORED_DEPTH: Final = 8  # the most bits of a sample that isn't packed again
 
 
 class _Header(NamedTuple):
@@ -93,7 +96,12 @@ def read(data: bytes, check_size: CheckSize) -> Still:
     still = bytearray(START)
     for kind in (_HEADER, _PALETTE, _TRANSPARENCY):
         still += first.get(kind, b"")
-    _write_stored(still, _unpacked(packed, header.num_bytes))
+    if header.depth > _STORED_DEPTH:
+        _check_size(packed, header.num_bytes)
+        for chunk in packed:
+            still += chunk
+    else:
+        _write_stored(still, packed, header.num_bytes)
     still += _new_chunk(_END, b"")
     orientation = exif.orientation(first[_EXIF][_BODY]) if _EXIF in first else exif.UPRIGHT
     return Still(still, header.width, header.height, orientation)
@@ -129,10 +137,10 @@ def _read_header(body: memoryview) -> _Header:
 
 
 def _unpacked(chunks: Iterable[memoryview], num_bytes: int) -> Iterator[bytes]:
-    """Yield the first bytes that are packed in these chunks, in pieces.
+    """Yield the first bytes that are packed in these chunks, in pieces; fewer if there are fewer.
 
     Raises:
-        ImageError: There are fewer of them, or a chunk is damaged.
+        ImageError: A chunk is damaged.
     """
     unpacker = zlib.decompressobj()
     try:
@@ -148,8 +156,6 @@ def _unpacked(chunks: Iterable[memoryview], num_bytes: int) -> Iterator[bytes]:
             yield piece
     except zlib.error as exc:
         raise damaged("its pixels are damaged") from exc
-    if num_bytes:
-        raise damaged("it ends before its last pixel")
 
 
 def _pieces(chunks: Iterable[memoryview]) -> Iterator[memoryview]:
@@ -162,11 +168,23 @@ def _pieces(chunks: Iterable[memoryview]) -> Iterator[memoryview]:
             yield body[start : start + _PACKED_PIECE]
 
 
-def _write_stored(file: bytearray, pieces: Iterable[bytes]) -> None:
-    """Append chunks that hold these bytes as they are, in zlib's format."""
+def _check_size(chunks: Iterable[memoryview], num_bytes: int) -> None:
+    """Check that so many bytes are packed in these chunks, and no more."""
+    found = sum(len(piece) for piece in _unpacked(chunks, num_bytes + 1))
+    if found > num_bytes:
+        raise damaged("it goes on behind its last pixel")
+    if found < num_bytes:
+        raise damaged(_ENDS_EARLY)
+
+
+def _write_stored(file: bytearray, chunks: Iterable[memoryview], num_bytes: int) -> None:
+    """Append the first bytes that are packed in these chunks as they are, in zlib's format."""
     packer = zlib.compressobj(0)
-    for piece in pieces:
+    for piece in _unpacked(chunks, num_bytes):
+        num_bytes -= len(piece)
         file += _new_chunk(_DATA, packer.compress(piece))
+    if num_bytes:
+        raise damaged(_ENDS_EARLY)
     file += _new_chunk(_DATA, packer.flush())
 
 

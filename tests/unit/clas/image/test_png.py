@@ -200,6 +200,18 @@ def test_an_image_without_its_last_byte_is_refused(interlaced: bool) -> None:
         DecodeImage()(png_of_zeros(cut, interlaced=interlaced))
 
 
+def test_an_image_of_16_bits_has_neither_more_nor_less_than_its_pixels() -> None:
+    deep = np.random.default_rng(0).integers(0, 2**16, (5, 7, 3), np.uint16)
+    file = cv2.imencode(".png", deep)[1].tobytes()
+    expected = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR_RGB)
+    np.testing.assert_array_equal(DecodeImage()(file), expected)
+    header = START + chunk(b"IHDR", struct.pack(">IIBBBBB", 7, 5, 16, 0, 0, 0, 0))
+    for surplus, message in ((-1, "it ends before its last pixel"), (1, "it goes on behind its last pixel")):
+        packed = zlib.compress(bytes(5 * (1 + 2 * 7) + surplus))
+        with pytest.raises(ImageError, match=message):
+            DecodeImage()(header + chunk(b"IDAT", packed) + chunk(b"IEND", b""))
+
+
 @pytest.mark.parametrize("place", [0, 5, 60], ids=["checksum", "zlib", "pixels"])
 def test_damaged_pixels_are_refused(place: int) -> None:
     file = bytearray(png_of(PIXELS))
