@@ -27,7 +27,7 @@ class Running:
         base: Its address, without a path.
         url: Where predictions are asked for.
         log: What it has printed.
-        process: Its first process: the supervisor, or the only one but for the model's.
+        process: Its first process, the parent.
     """
 
     def __init__(self, port: int, log: Path, pid: int, scheme: str = "http") -> None:
@@ -36,6 +36,10 @@ class Running:
         self.url = f"{self.base}/predict/clas_system"
         self.log = log
         self.process = psutil.Process(pid)
+
+    def servers(self) -> list[psutil.Process]:
+        """The process that serves, or the supervisor of those that do; two while one follows another."""
+        return self.process.children()
 
     def models(self) -> list[psutil.Process]:
         """The processes that have a model loaded, or are loading one."""
@@ -59,7 +63,8 @@ class Running:
 
     def workers(self) -> list[psutil.Process]:
         """The worker processes under the supervisor."""
-        return [child for child in self.process.children() if not is_spawned(child, "multiprocessing")]
+        children = [child for server in self.servers() for child in server.children()]
+        return [child for child in children if not is_spawned(child, "multiprocessing")]
 
     def is_complete(self) -> bool:
         """Whether all workers, and all predictors of the one that is asked, serve; not only the first."""

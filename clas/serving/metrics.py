@@ -6,12 +6,14 @@ continues with them, so that there are never more files than slots, however long
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import prometheus_client
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 _DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"  # what prometheus_client reads it from
@@ -30,11 +32,28 @@ def forget_worker(directory: Path, slot: int) -> None:
     mark_process_dead(slot, str(directory))  # type: ignore[no-untyped-call]
 
 
-class Metrics:
-    """The metrics of one process."""
+class _Restarts:
+    """How many processes were lost before this one; the same in all workers, so that it isn't summed."""
 
-    def __init__(self) -> None:
+    def __init__(self, restarts: int) -> None:
+        self._restarts = restarts
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Called by prometheus_client."""
+        text = "Times that the server was started again after its process was lost"
+        yield CounterMetricFamily("clas_process_restarts", text, value=self._restarts)
+
+
+class Metrics:
+    """The metrics of one process.
+
+    Args:
+        restarts: How many processes its parent has lost before; None where there is no parent.
+    """
+
+    def __init__(self, restarts: int | None = None) -> None:
         self.registry = CollectorRegistry()
+        self._restarts = None if restarts is None else _Restarts(restarts)
         self.requests = Counter(
             "clas_requests", "Answered requests", ["path", "status"], registry=self.registry
         )
@@ -80,4 +99,9 @@ class Metrics:
         if _DIRECTORY in os.environ:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return prometheus_client.generate_latest(registry)
+        text = prometheus_client.generate_latest(registry)
+        if self._restarts is not None:
+            own = CollectorRegistry()
+            own.register(self._restarts)
+            text += prometheus_client.generate_latest(own)
+        return text

@@ -76,7 +76,8 @@ def service(
         assert default_model_dir.is_dir()
         with clas_serving(directory, "-m", "clas_system", *workers) as running:
             eventually(running.is_complete)
-            yield Service(running.url, running.process.pid, running.log, is_hub=False)
+            [first] = running.servers()
+            yield Service(running.url, first.pid, running.log, is_hub=False)
         return
     port = free_port()
     log = directory / "log"

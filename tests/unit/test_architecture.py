@@ -32,7 +32,8 @@ SERVING: Rows = [
     [{"http"}, {"launch"}],
     [{"service"}],
     [{"process"}, {"on_ray"}],
-    [{"cli"}, {"ray_app"}],
+    [{"start"}, {"ray_app"}],
+    [{"cli"}],
     [{"__main__"}],
 ]
 """The same of clas/serving/."""

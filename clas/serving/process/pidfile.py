@@ -1,12 +1,12 @@
-"""The file by which `stop` finds the server that `start` started at a port."""
+"""The files by which `stop` finds the servers that `start` started at a port, one for each address."""
 
 import contextlib
 import dataclasses
 import json
 import logging
 import os
+import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -19,89 +19,108 @@ SCRATCH_PREFIX: Final = "clas_serving_"
 
 _KINDS: Final = {
     "pid": int,
-    "created": float,
+    "started": str,
+    "host": str,
+    "address": str,
+    "port": int,
     "graceful_timeout_s": int | float,
     "scratch": str,
 }
-_SAME_TIME_S: Final = 2.0  # the system's clock may have been set meanwhile
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunningServer:
-    """The first process of a server.
+    """The first process of a server: the parent, where there is one.
 
     Attributes:
         pid: Its id.
-        created: Its start, in seconds since 1970.
+        started: Tells it from others of this id; see `start_of`.
+        host: Where it listens, as it was told.
+        address: The same as a number; it has a file for each address and port.
+        port: The port.
         graceful_timeout_s: How long it may take to stop.
         scratch: Its directory for temporary files.
     """
 
     pid: int
-    created: float
+    started: str
+    host: str
+    address: str
+    port: int
     graceful_timeout_s: float
     scratch: str
 
-    def process(self) -> psutil.Process | None:
-        """Return the process, if it is still running and still the same."""
-        try:
-            process = psutil.Process(self.pid)
-            is_same = abs(process.create_time() - self.created) < _SAME_TIME_S
-            if is_same and process.status() != psutil.STATUS_ZOMBIE:
-                return process
-        except psutil.Error:
-            pass
-        return None
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is still running and still the same."""
+        return start_of(self.pid) == self.started
+
+    @property
+    def file(self) -> Path:
+        """Where this is written."""
+        address = re.sub(r"[^\w.]", "-", self.address)  # Windows has no colons in names
+        return _directory() / f"serving_{self.port}_{address}.json"
 
 
-def _path_of(port: int) -> Path:
-    return platformdirs.user_state_path("clas_system") / f"serving_{port}.json"
+def start_of(pid: int) -> str:
+    """Return what tells a running process from others that have or had its id; empty if it has ended.
+
+    On Linux that is the clock tick of its start, and the boot to which that belongs: a time of day would be
+    another one as soon as the clock is set.
+    """
+    if psutil.LINUX:
+        with contextlib.suppress(OSError, IndexError):
+            state, *fields = Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+            return "" if state in "ZX" else f"{boot} {fields[18]}"  # the 22nd of all, see proc(5)
+        return ""
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return repr(process.create_time())
+    return ""
 
 
-@contextlib.contextmanager
-def announced(port: int, graceful_timeout_s: float, scratch: Path) -> Iterator[None]:
-    """Write the file of this process for the duration of a block."""
-    process = psutil.Process()
-    server = RunningServer(process.pid, process.create_time(), graceful_timeout_s, str(scratch))
-    file = _path_of(port)
-    predecessor = find(port)
-    if predecessor and predecessor.process() is None:
-        forget(port, predecessor)
+def announce(server: RunningServer) -> None:
+    """Write the file of a server; what is left of one that was killed goes."""
+    before = _read(server.file)
+    if before and not before.is_running:
+        forget(before)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = file.with_suffix(f".{process.pid}")
+        server.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = server.file.with_suffix(f".{os.getpid()}")
         temporary.write_text(json.dumps(dataclasses.asdict(server)))
-        temporary.replace(file)
+        temporary.replace(server.file)
     except OSError as exc:
-        _LOGGER.warning("`stop -p %d` won't find this server: %s: %s", port, file, exc.strerror)
-    try:
-        yield
-    finally:
-        if os.getpid() == process.pid:  # not in a worker that leaves the block
-            forget(port, server)
+        where = f"`stop -p {server.port}` won't find this server"
+        _LOGGER.warning("%s: %s: %s", where, server.file, exc.strerror)
 
 
-def find(port: int) -> RunningServer | None:
-    """Read the file of the server at `port`, whether it still runs or not; None if there is none."""
+def find(port: int) -> list[RunningServer]:
+    """Read the files of the servers at `port`, whether they still run or not."""
+    servers = (_read(file) for file in sorted(_directory().glob(f"serving_{port}_*.json")))
+    return [server for server in servers if server]
+
+
+def forget(server: RunningServer) -> None:
+    """Remove the files of a server, unless another one has taken its place."""
+    if _read(server.file) != server:
+        return
+    with contextlib.suppress(OSError):
+        server.file.unlink()
+    if Path(server.scratch).name.startswith(SCRATCH_PREFIX):  # whatever the file says
+        shutil.rmtree(server.scratch, ignore_errors=True)
+
+
+def _directory() -> Path:
+    return platformdirs.user_state_path("clas_system")
+
+
+def _read(file: Path) -> RunningServer | None:
+    """Read a server's file; None if it isn't one."""
     try:
-        content = json.loads(_path_of(port).read_text())
+        content = json.loads(file.read_text())
         server = RunningServer(**{name: content[name] for name in _KINDS})
     except (OSError, ValueError, TypeError, LookupError):
         return None
     return server if all(isinstance(getattr(server, name), kind) for name, kind in _KINDS.items()) else None
-
-
-def forget(port: int, server: RunningServer | None = None) -> None:
-    """Remove the files of the server at `port`.
-
-    Args:
-        port: The server's.
-        server: The server; the files of another one stay. None removes those of any.
-    """
-    found = find(port)
-    if server and found != server:
-        return
-    with contextlib.suppress(OSError):
-        _path_of(port).unlink()
-    if found and Path(found.scratch).name.startswith(SCRATCH_PREFIX):
-        shutil.rmtree(found.scratch, ignore_errors=True)

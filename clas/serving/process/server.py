@@ -5,20 +5,25 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from functools import partial
+from types import FrameType
 from typing import Any, Final
 
 import uvicorn
 
+from ...errors import UnavailableError
 from ..batching.pool import Pool
 from ..http.http1 import Http1Protocol
 from ..options import ServerOptions
 from ..service import Service
+from .control import Control
 
 _KEEP_ALIVE_S: Final = 60
 _BACKLOG: Final = 2048
 _HANDSHAKE_S: Final = 60.0  # asyncio's own limit of a TLS handshake
+_LOAD_POLL_S: Final = 0.05
 _CLOSING_S: Final = 1.0  # part of graceful_timeout_s, for what is left when the connections are closed
 
 
@@ -46,15 +51,22 @@ class Server(uvicorn.Server):
         config: uvicorn's.
         pool: The predictors.
         should_stop: Called ten times a second.
+        on_stop: Called when it begins to stop.
     """
 
     def __init__(
-        self, config: uvicorn.Config, pool: Pool, should_stop: Callable[[], bool] = lambda: False
+        self,
+        config: uvicorn.Config,
+        pool: Pool,
+        should_stop: Callable[[], bool],
+        on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(config)
         self._pool = pool
         self._handshake_s = min(_HANDSHAKE_S, config.http.timeout_s)  # type: ignore[union-attr]
         self._should_stop = should_stop
+        self._on_stop = on_stop
+        self._interrupts = 0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, with a time limit for TLS handshakes, for which uvicorn has no option."""
@@ -71,6 +83,21 @@ class Server(uvicorn.Server):
         """Called by uvicorn ten times a second; tells whether to stop."""
         is_over = await super().on_tick(counter)
         return self._should_stop() or self._pool.has_failed or StopSignals.received or is_over
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by uvicorn on a signal; a second Ctrl-C closes the connections at once.
+
+        uvicorn takes a Ctrl-C after any signal for the second one. But the first one reaches this process
+        twice: from the terminal, and as SIGTERM from the parent, in either order.
+        """
+        self._interrupts += sig == signal.SIGINT
+        is_other = sig == signal.SIGINT and self._interrupts == 1
+        super().handle_exit(signal.SIGTERM if is_other else sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called by uvicorn to answer the requests in flight, and to end."""
+        self._on_stop()
+        await super().shutdown(sockets)
 
 
 class StopSignals:
@@ -112,18 +139,62 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve_alone(service: Service, listener: socket.socket) -> int:
+class _Report:
+    """Tells the parent how a process is.
+
+    Args:
+        service: What it serves.
+        control: To the parent.
+    """
+
+    def __init__(self, service: Service, control: Control) -> None:
+        self._service = service
+        self._control = control
+        self._was_ready = False
+
+    def __call__(self) -> bool:
+        """Tell how it is now; returns whether the parent was killed."""
+        pool = self._service.pool
+        if not self._was_ready and not (pool.is_loading or pool.has_failed):
+            self._was_ready = True
+            self._control.ready()
+        try:
+            self._service.check_health()
+        except UnavailableError:
+            pass  # without heartbeats, the parent replaces this process
+        else:
+            self._control.beat()
+        return self._control.is_orphaned
+
+
+def serve_alone(service: Service, listener: socket.socket, control: Control) -> int:
     """Serve in this process until SIGTERM or SIGINT.
+
+    Args:
+        service: What to serve.
+        listener: Listens.
+        control: To the parent.
 
     Returns:
         The exit status: 1 if the model can't be loaded.
     """
     StopSignals.install()
+    if control.takes_over:
+        _load(service.pool)
     config = uvicorn.Config(service.app, **uvicorn_options(service.options))
-    Server(config, service.pool).run(sockets=[listener])
+    if not service.pool.has_failed and not StopSignals.received:
+        report = _Report(service, control)
+        Server(config, service.pool, report, control.stopping).run(sockets=[listener])
     status = int(service.pool.has_failed)
     exit_unless_idle(service, status)
     return status
+
+
+def _load(pool: Pool) -> None:
+    """Load the model before accepting connections: meanwhile another process accepts them."""
+    pool.start()
+    while pool.is_loading and not StopSignals.received:
+        time.sleep(_LOAD_POLL_S)
 
 
 def exit_unless_idle(service: Service, status: int) -> None:

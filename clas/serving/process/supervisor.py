@@ -5,7 +5,7 @@ import math
 import os
 import signal
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import gunicorn.glogging
 from gunicorn.app.base import BaseApplication
@@ -13,8 +13,9 @@ from gunicorn.arbiter import Arbiter
 
 from ..metrics import forget_worker, share_metrics
 from ..service import Service
+from .control import Control
 from .server import uvicorn_options
-from .worker import BuildService, Deployment, Worker
+from .worker import Deployment, Worker
 
 _LOGGER: Final = logging.getLogger("clas_system")
 _SLACK_S: Final = 5.0  # for the pool to end a process that hangs
@@ -56,7 +57,7 @@ def supervise(deployment: Deployment, fd: int) -> int:
         "child_exit": _on_worker_exit,
     }
     try:
-        _Application(settings, deployment.build).run()
+        _Application(settings, deployment).run()
     except SystemExit as exc:
         return 1 if exc.code or deployment.state.has_failed else 0
     return 0
@@ -65,9 +66,9 @@ def supervise(deployment: Deployment, fd: int) -> int:
 class _Application(BaseApplication):  # type: ignore[misc]
     """gunicorn, configured without its command line."""
 
-    def __init__(self, settings: dict[str, Any], build: BuildService) -> None:
+    def __init__(self, settings: dict[str, Any], deployment: Deployment) -> None:
         self._settings = settings
-        self._build = build
+        self._deployment = deployment
         super().__init__()
 
     def load_config(self) -> None:
@@ -77,7 +78,43 @@ class _Application(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Service:
         """Called in each worker, after the fork."""
-        return self._build()
+        return self._deployment.build()
+
+    def run(self) -> None:
+        """Run the supervisor."""
+        _Supervisor(self, self._deployment.control).run()
+
+
+class _Supervisor(Arbiter):  # type: ignore[misc]
+    """gunicorn's, below our parent: whose is SIGHUP, and who is told that all is well."""
+
+    SIGNALS: ClassVar = [one for one in Arbiter.SIGNALS if one not in (signal.SIGHUP, signal.SIGUSR2)]
+
+    def __init__(self, application: _Application, control: Control) -> None:
+        self._control = control
+        super().__init__(application)
+
+    def init_signals(self) -> None:
+        """Ignore what isn't handled; gunicorn's own ways with both would end the present workers too soon."""
+        super().init_signals()
+        for number in (signal.SIGHUP, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
+
+    def maybe_promote_master(self) -> None:
+        """Called in each round of the main loop, at least once a second."""
+        if self._control.is_orphaned:
+            raise StopIteration  # as gunicorn's SIGTERM does
+        self._control.beat()
+
+    def spawn_worker(self) -> Any:  # noqa: ANN401
+        """Start a worker; with many of them, a round takes long."""
+        self._control.beat()
+        return super().spawn_worker()
+
+    def stop(self, graceful: bool = True) -> None:
+        """Stop the workers."""
+        self._control.stopping()
+        super().stop(graceful)
 
 
 def _logger_class(handlers: Sequence[Any]) -> type:

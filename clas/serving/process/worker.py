@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import dataclasses
 import logging
 import mmap
 import os
@@ -17,6 +18,7 @@ from uvicorn_worker import UvicornWorker
 from ..batching.pool import Pool
 from ..options import ServerOptions
 from ..service import Service
+from .control import Control
 from .server import Server, StopSignals, exit_unless_idle
 
 _LOGGER: Final = logging.getLogger("clas_system")
@@ -39,38 +41,36 @@ class _State(ctypes.Structure):
     has_failed: bool
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Deployment:
     """What the workers are; made before the first fork.
 
-    Args:
+    Attributes:
         options: The server's.
         num_workers: The number of workers.
         devices: GPU numbers, one per worker; empty for the CPU.
         build: Builds the service; called in each worker.
         log_handlers: The handlers of gunicorn's own log.
         scratch: A directory that the processes share.
-
-    Attributes:
+        control: To the parent.
         state: Shared by all processes.
     """
 
-    def __init__(  # all by keyword
-        self,
-        *,
-        options: ServerOptions,
-        num_workers: int,
-        devices: Sequence[str],
-        build: BuildService,
-        log_handlers: Sequence[Any],
-        scratch: Path,
-    ) -> None:
-        self.options = options
-        self.num_workers = num_workers
-        self.devices = devices
-        self.build = build
-        self.log_handlers = log_handlers
-        self.metrics_dir = scratch / "metrics"
-        self.state = _State.from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
+    options: ServerOptions
+    num_workers: int
+    devices: Sequence[str]
+    build: BuildService
+    log_handlers: Sequence[Any]
+    scratch: Path
+    control: Control
+    state: _State = dataclasses.field(
+        default_factory=lambda: _State.from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
+    )
+
+    @property
+    def metrics_dir(self) -> Path:
+        """Where the workers' metrics meet."""
+        return self.scratch / "metrics"
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -103,9 +103,10 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
     def init_signals(self) -> None:
         """Handle SIGTERM, SIGINT, and SIGQUIT, which gunicorn sends to its workers after a SIGINT.
 
-        SIGABRT, the supervisor's last resort, ends the process.
+        SIGABRT, the supervisor's last resort, ends the process. SIGHUP is the parent's.
         """
         super().init_signals()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         StopSignals.install(signal.SIGQUIT)
 
     async def _serve(self) -> None:
@@ -115,6 +116,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
         if StopSignals.received:
             return
         self.deployment.state.was_ready = True
+        self.deployment.control.ready()
         _LOGGER.info("worker %d is ready", self.pid)
         await Server(self.config, service.pool, self._beat).serve(sockets=self.sockets)
 

@@ -1,5 +1,7 @@
+import errno
 import json
 import logging
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +62,18 @@ def test_what_cannot_be_started_is_said_in_one_line(
 ) -> None:
     assert cli.main(arguments) == 1
     assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_without_a_directory_for_temporary_files_it_says_how_to_name_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_directory() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", no_directory)
+    assert cli.main(["start", "-m", "clas_system", "-p", "0"]) == 1
+    wanted = "there is no directory for temporary files: No usable temporary directory found in ['/tmp']; "
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"{wanted}name one in the variable TMPDIR")
 
 
 def test_stop_knows_no_server_that_was_never_started(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,9 @@
 import json
 import logging
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -119,3 +122,50 @@ def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     missing = tmp_path / "none" / "log"
     with pytest.raises(SettingsError, match=rf"log_file {missing} can't be opened: No such file"):
         set_up_log(ServerOptions(log_file=str(missing)))
+
+
+def test_a_log_that_cannot_be_written_is_told_in_one_line_whatever_is_lost(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    set_up_log(ServerOptions(log_file="/dev/full"))
+    logger = logging.getLogger("clas_system")
+    for _ in range(50):
+        logger.info("lost")
+    assert capfd.readouterr().err == "the log can't be written: [Errno 28] No space left on device\n"
+
+
+def test_it_is_told_again_after_a_minute(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up_log(ServerOptions(log_file="/dev/full"))
+    for now in (1000.0, 1059.0, 1061.0):
+        monkeypatch.setattr(time, "monotonic", lambda now=now: now)
+        logging.getLogger("clas_system").info("lost")
+    monkeypatch.undo()
+    assert capfd.readouterr().err.count("the log can't be written") == 2
+
+
+def test_a_log_whose_directory_has_gone_harms_no_request(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / "logs"
+    directory.mkdir()
+    set_up_log(ServerOptions(log_file=str(directory / "log")))
+    (directory / "log").unlink()
+    directory.rmdir()
+    logging.getLogger("clas_system").info("lost")
+    assert capfd.readouterr().err.startswith("the log can't be written: [Errno 2] No such file or directory")
+    directory.mkdir()
+    logging.getLogger("clas_system").info("there again")
+    assert (directory / "log").read_text().endswith("there again\n")
+
+
+def test_without_stderr_lines_are_lost_in_silence() -> None:
+    """Such as a full disk that stderr is redirected to."""
+    code = (
+        "import logging, sys; from clas.serving.log import set_up_log; from clas.serving.options import "
+        "ServerOptions; set_up_log(ServerOptions()); logging.getLogger('clas_system').info('x'); sys.exit(5)"
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stderr=full, check=False)
+    assert done.returncode == 5

@@ -69,6 +69,18 @@ def test_one_process_shows_all_that_is_counted() -> None:
     assert found["clas_process_memory_bytes"] > 10**6
 
 
+def test_restarts_are_shown_where_there_is_a_parent() -> None:
+    assert samples(Metrics(3))["clas_process_restarts_total"] == 3
+    assert "clas_process_restarts_total" not in samples(Metrics())
+
+
+def test_restarts_are_not_summed_over_the_workers(directory: Path) -> None:
+    for slot in range(2):
+        share_metrics(directory, slot)
+        metrics = Metrics(3)
+    assert samples(metrics)["clas_process_restarts_total"] == 3
+
+
 def test_two_of_them_in_one_process_do_not_meddle() -> None:
     first, second = Metrics(), Metrics()
     first.images.inc()

@@ -7,6 +7,7 @@ import pytest
 
 from clas.serving.options import ServerOptions
 from clas.serving.process import supervisor
+from clas.serving.process.control import Control
 from clas.serving.process.worker import Deployment
 
 
@@ -22,6 +23,7 @@ def worker_of(scratch: Path, slot: int, *devices: str) -> Any:
         build=unused,
         log_handlers=[],
         scratch=scratch,
+        control=Control(),
     )
     return SimpleNamespace(slot=slot, deployment=deployment, pid=os.getpid())
 

@@ -6,6 +6,7 @@ import pytest
 
 from clas.serving.options import ServerOptions
 from clas.serving.process import worker as module
+from clas.serving.process.control import Control
 from clas.serving.process.worker import Deployment, Worker
 
 
@@ -15,7 +16,13 @@ def unused() -> Any:
 
 def worker_of(scratch: Path, **attributes: Any) -> Any:
     deployment = Deployment(
-        options=ServerOptions(), num_workers=2, devices=(), build=unused, log_handlers=[], scratch=scratch
+        options=ServerOptions(),
+        num_workers=2,
+        devices=(),
+        build=unused,
+        log_handlers=[],
+        scratch=scratch,
+        control=Control(),
     )
     return SimpleNamespace(deployment=deployment, **attributes)
 

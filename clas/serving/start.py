@@ -1,0 +1,147 @@
+"""Starts a server: its log, its socket, its directory for temporary files, and one process or workers."""
+
+import errno
+import logging
+import os
+import socket
+import ssl
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from ..errors import SettingsError, StartupError
+from .http.auth import load_tokens
+from .launch import Launch
+from .log import set_up_log
+from .metrics import Metrics
+from .options import ServerOptions
+from .process.control import Control, Facts
+from .process.pidfile import SCRATCH_PREFIX, RunningServer, announce, forget, start_of
+from .process.server import bind, serve_alone
+from .service import build_service
+
+_LOGGER: Final = logging.getLogger("clas_system")
+
+
+def start(launch: Launch, control: Control) -> int:
+    """Start a server, and serve until it is stopped.
+
+    Args:
+        launch: What is to be started.
+        control: To the parent.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        StartupError: It can't be started.
+    """
+    options = launch.options
+    handler = set_up_log(options)
+    _check_files(options)
+    listener = _listener(options, control)
+    scheme = "https" if options.tls_cert_file else "http"
+    address, port, *_ = listener.getsockname()  # chosen by the system if options.port is 0
+    _LOGGER.info(
+        "listening at %s://%s:%d, workers: %d", scheme, options.host, port, max(1, launch.num_workers)
+    )
+    with _scratch() as scratch:
+        pid = control.parent or os.getpid()
+        server = RunningServer(
+            pid=pid,
+            started=start_of(pid),
+            host=options.host,
+            address=address,
+            port=port,
+            graceful_timeout_s=options.graceful_timeout_s,
+            scratch=scratch,
+        )
+        announce(server)
+        control.listening(_facts(launch, server), listener)
+        try:
+            status = _serve(launch, handler, listener, control, Path(scratch))
+        finally:
+            if not control.parent:  # which does it at its own end
+                forget(server)
+        _LOGGER.info("stopped")
+        return status
+
+
+def _listener(options: ServerOptions, control: Control) -> socket.socket:
+    """Return the socket of the processes before this one, or else a new one."""
+    if control.listener:
+        port: int = control.listener.getsockname()[1]
+        if options.port not in (0, port):
+            _LOGGER.warning(
+                "port is %d now; the server stays at %d until it is restarted", options.port, port
+            )
+        return control.listener
+    try:
+        return bind(options.host, options.port)
+    except OSError as exc:
+        if exc.errno == errno.EADDRINUSE:
+            raise SettingsError(f"Port {options.port} is occupied, please change it.") from exc
+        raise SettingsError(f"{options.host}:{options.port} can't be listened at: {exc.strerror}") from exc
+
+
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, ignore_cleanup_errors=True)
+    except OSError as exc:
+        raise StartupError(
+            f"there is no directory for temporary files: {exc.strerror}; name one in the variable TMPDIR"
+        ) from exc
+
+
+def _facts(launch: Launch, server: RunningServer) -> Facts:
+    options = launch.options
+    return Facts(
+        workers=max(1, launch.num_workers),
+        timeout_s=options.timeout_s,
+        graceful_timeout_s=options.graceful_timeout_s,
+        scratch=server.scratch,
+        pidfile=str(server.file),
+        log_format=options.log_format,
+        log_level=options.log_level,
+        log_file=options.log_file,
+    )
+
+
+def _serve(
+    launch: Launch, handler: logging.Handler, listener: socket.socket, control: Control, scratch: Path
+) -> int:
+    if launch.num_workers and sys.platform != "win32":
+        from .process.supervisor import supervise  # noqa: PLC0415  # not on Windows
+        from .process.worker import Deployment  # noqa: PLC0415
+
+        deployment = Deployment(
+            options=launch.options,
+            num_workers=launch.num_workers,
+            devices=launch.devices,
+            build=lambda: build_service(launch, Metrics(control.restarts)),
+            log_handlers=[handler],
+            scratch=scratch,
+            control=control,
+        )
+        return supervise(deployment, listener.fileno())
+    if launch.num_workers:
+        _LOGGER.warning("there is one process only on Windows: use_multiprocess is ignored")
+    if launch.devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = launch.devices[0]
+    return serve_alone(build_service(launch, Metrics(control.restarts)), listener, control)
+
+
+def _check_files(options: ServerOptions) -> None:
+    """Report an invalid file now; each process reads these files for itself."""
+    if options.token_file:
+        load_tokens(Path(options.token_file))
+    if options.tls_cert_file:
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(options.tls_cert_file, options.tls_key_file, password="")
+        except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
+            raise SettingsError(
+                f"tls_cert_file {options.tls_cert_file} with tls_key_file {options.tls_key_file} "
+                f"can't be used: {exc}"
+            ) from exc
