@@ -124,6 +124,37 @@ def test_killed_processes_are_replaced_and_clients_that_retry_lose_nothing(
     print(f"{load.answered} requests, none lost")
 
 
+def test_a_killed_server_is_started_again_and_clients_that_retry_lose_nothing(
+    numbering_model: Path, tmp_path: Path, minutes: float | None
+) -> None:
+    """A single process: its socket stays open, and connections wait there for the next one."""
+    lost = 0
+    with (
+        clas_serving(tmp_path, config=tiny_config(numbering_model)) as running,
+        loaded(running, 8, retries=8) as load,
+    ):
+        for _ in rounds(minutes):
+            load.goes_on()
+            [server] = running.servers()
+            server.kill()
+            lost += 1
+            load.goes_on()
+            assert running.metric("clas_process_restarts_total") == lost
+    assert not load.failures
+    print(f"{load.answered} requests, {lost} processes killed, none lost")
+
+
+def test_a_server_whose_event_loop_stands_still_is_started_again(
+    numbering_model: Path, tmp_path: Path
+) -> None:
+    with clas_serving(tmp_path, config=tiny_config(numbering_model, timeout_s=1)) as running:
+        [server] = running.servers()
+        server.suspend()
+        eventually(lambda: is_gone(server))
+        assert f"process {server.pid} has given no sign of life for" in running.log.read_text()
+        eventually(lambda: requests.get(f"{running.base}/health/ready", timeout=30).ok)
+
+
 def test_a_model_that_hangs_is_replaced_and_clients_that_retry_lose_nothing(
     numbering_model: Path, tmp_path: Path
 ) -> None:

@@ -13,13 +13,24 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 
 from known_answers import PHOTOGRAPHS
 from served import encoded
 from server_process import free_port, is_listening
-from serving_process import Running, clas_serving, eventually, is_gone, run, server_env, tiny_config
+from serving_process import (
+    COMMAND,
+    REPOSITORY,
+    Running,
+    clas_serving,
+    eventually,
+    is_gone,
+    run,
+    server_env,
+    tiny_config,
+)
 from tiny_models import solid_batch, write_model
 from wire import encode
 
@@ -311,20 +322,88 @@ def test_used_up_workers_are_replaced_and_no_request_is_lost(tiny_model: Path, t
         assert count > 50
 
 
-def test_a_hangup_signal_exchanges_the_model_and_loses_no_request(tmp_path: Path) -> None:
-    """SIGHUP to the supervisor: new workers first, then the old ones go."""
+@pytest.mark.parametrize("workers", [{}, {"use_multiprocess": True, "workers": 2}], ids=["single", "workers"])
+def test_a_hangup_signal_exchanges_the_model_and_loses_no_request(
+    tmp_path: Path, workers: dict[str, Any]
+) -> None:
+    """A second server loads it, while the first one serves; new and old connections, and a slow request."""
     model = write_model(tmp_path / "model")
-    config = tiny_config(model, use_multiprocess=True, workers=2)
-    with clas_serving(tmp_path, config=config) as running:
-        old = {worker.pid for worker in running.workers()}
+    body = json.dumps(encode(solid_batch(0))).encode()
+    with (
+        clas_serving(tmp_path, config=tiny_config(model, **workers)) as running,
+        requests.Session() as session,
+        socket.create_connection(("127.0.0.1", running.port), timeout=30) as slow,
+    ):
+        head = "POST /predict/clas_system HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        slow.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:-1])
+        [old] = running.servers()
         shutil.rmtree(model)
         write_model(model, num_classes=9)
         running.process.send_signal(signal.SIGHUP)
         classes: list[int] = []
-        while old & {worker.pid for worker in running.workers()} or classes[-1:] != [9]:
-            classes.append(requests.get(f"{running.base}/", timeout=30).json()["model"]["classes"])
-            assert len(classes) < 5000
+        while classes[-1:] != [9] or f"process {old.pid} stops" not in running.log.read_text():
+            for get in (requests.get, session.get):
+                assert get(f"{running.base}/health/ready", timeout=30).status_code == 200
+                classes.append(get(running.base, timeout=30).json()["model"]["classes"])
+            assert len(classes) < 50_000
+        slow.sendall(body[-1:])
+        assert slow.recv(100_000).startswith(b"HTTP/1.1 200 ")
+        eventually(lambda: is_gone(old))
+        assert running.metric("clas_process_restarts_total") == 0
     assert set(classes) == {6, 9}
+
+
+@pytest.mark.parametrize("workers", [{}, {"use_multiprocess": True, "workers": 2}], ids=["single", "workers"])
+def test_a_hangup_signal_changes_nothing_if_the_model_is_damaged(
+    tmp_path: Path, workers: dict[str, Any]
+) -> None:
+    model = write_model(tmp_path / "model")
+    with clas_serving(tmp_path, config=tiny_config(model, **workers)) as running:
+        [old] = running.servers()
+        (model / "inference.pdiparams").write_bytes(b"")
+        running.process.send_signal(signal.SIGHUP)
+        while "SIGHUP has changed nothing" not in running.log.read_text():
+            assert requests.get(f"{running.base}/health/ready", timeout=30).status_code == 200
+        assert "ModelLoadError" in running.log.read_text()
+        assert running.servers() == [old]
+        assert requests.post(running.url, json=encode(solid_batch(0)), timeout=30).status_code == 200
+
+
+def test_a_server_that_dies_before_it_is_ready_ends_the_start(tiny_model: Path, tmp_path: Path) -> None:
+    config = {**tiny_config(tiny_model), "port": free_port()}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    code = "import os, clas.serving.start as s; s.build_service = lambda *_: os.abort()"
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nif 'start' in sys.orig_argv: {code}\n")
+    done = run(tmp_path, "start", "-c", "config.json", PYTHONPATH=f"{tmp_path}:{REPOSITORY}")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].endswith("was ended by SIGABRT before it was ever ready: giving up")
+    assert not list((tmp_path / "clas_system").iterdir())
+
+
+def test_the_parent_takes_little_memory(tiny_model: Path, tmp_path: Path) -> None:
+    with clas_serving(tmp_path, config=tiny_config(tiny_model)) as running:
+        assert running.process.memory_info().rss < 20 * 10**6
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_still_imports_is_stopped_without_a_word(
+    tiny_model: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Ctrl-C reaches the parent and the server; a traceback would say nothing to the user."""
+    config = {**tiny_config(tiny_model), "port": 0}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    server = subprocess.Popen(
+        [*COMMAND, "start", "-c", "config.json"],
+        env=server_env(tmp_path),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    parent = psutil.Process(server.pid)
+    eventually(lambda: any(child.cpu_times().user > 0.1 for child in parent.children()))
+    os.killpg(server.pid, number)
+    _, printed = server.communicate(timeout=30)
+    assert (server.returncode, printed) == (0, b"")
 
 
 def test_the_state_of_a_server_can_be_anywhere_or_nowhere(tiny_model: Path, tmp_path: Path) -> None:

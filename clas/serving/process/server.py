@@ -24,6 +24,8 @@ _KEEP_ALIVE_S: Final = 60
 _BACKLOG: Final = 2048
 _HANDSHAKE_S: Final = 60.0  # asyncio's own limit of a TLS handshake
 _LOAD_POLL_S: Final = 0.05
+_FAREWELL_S: Final = 0.5
+_FAREWELL_POLL_S: Final = 0.02
 _CLOSING_S: Final = 1.0  # part of graceful_timeout_s, for what is left when the connections are closed
 
 
@@ -38,7 +40,9 @@ def uvicorn_options(options: ServerOptions) -> dict[str, Any]:
         "access_log": False,
         "server_header": False,
         "timeout_keep_alive": _KEEP_ALIVE_S,
-        "timeout_graceful_shutdown": max(_CLOSING_S, options.graceful_timeout_s - 2 * _CLOSING_S),
+        "timeout_graceful_shutdown": max(
+            _CLOSING_S, options.graceful_timeout_s - 2 * _CLOSING_S - _FAREWELL_S
+        ),
         "ssl_certfile": options.tls_cert_file or None,
         "ssl_keyfile": options.tls_key_file or None,
     }
@@ -95,8 +99,22 @@ class Server(uvicorn.Server):
         super().handle_exit(signal.SIGTERM if is_other else sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Called by uvicorn to answer the requests in flight, and to end."""
+        """Called by uvicorn to answer the requests in flight, and to end.
+
+        uvicorn would close at once what is idle, and with it a connection whose request is on its way. So
+        clients are told with a last answer, for a moment, that they need another connection.
+        """
         self._on_stop()
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        deadline = time.monotonic() + _FAREWELL_S
+        while (  # noqa: ASYNC110  # uvicorn has no event for it
+            self.server_state.connections and time.monotonic() < deadline and not self.force_exit
+        ):
+            await asyncio.sleep(_FAREWELL_POLL_S)
         await super().shutdown(sockets)
 
 

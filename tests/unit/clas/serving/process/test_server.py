@@ -1,13 +1,16 @@
 import asyncio
+import signal
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import uvicorn
 
+from clas.errors import UnavailableError
 from clas.serving.http.decoders import Decoders
-from clas.serving.process.server import exit_unless_idle
+from clas.serving.process.server import Server, _Report, exit_unless_idle
 from gates import Gate
 
 
@@ -55,3 +58,68 @@ def test_a_process_that_still_decodes_exits_at_once(decoders: Decoders, statuses
 def test_a_process_whose_model_still_runs_exits_at_once(decoders: Decoders, statuses: list[int]) -> None:
     exit_unless_idle(service_with(decoders, has_ended=False), 0)
     assert statuses == [0]
+
+
+def server_of(pool: Any) -> Server:
+    async def app(*_: object) -> None:
+        raise AssertionError
+
+    return Server(uvicorn.Config(app), pool, lambda: False)
+
+
+@pytest.mark.parametrize(
+    "numbers", [(signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)], ids=["terminal", "parent"]
+)
+def test_ctrl_c_reaches_a_server_twice_and_cuts_nothing(numbers: tuple[signal.Signals, ...]) -> None:
+    """From the terminal, and as SIGTERM from the parent, whichever comes first."""
+    server = server_of(SimpleNamespace(has_failed=False))
+    for number in numbers:
+        server.handle_exit(number, None)
+    assert server.should_exit
+    assert not server.force_exit
+    server.handle_exit(signal.SIGINT, None)
+    assert server.force_exit
+
+
+class Told:
+    """Records what the parent is told."""
+
+    is_orphaned = False
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def ready(self) -> None:
+        self.events.append("ready")
+
+    def beat(self) -> None:
+        self.events.append("beat")
+
+
+def test_the_parent_is_told_once_that_the_model_serves_and_hears_while_all_is_well() -> None:
+    pool = SimpleNamespace(is_loading=True, has_failed=False)
+    hangs = False
+
+    def check_health() -> None:
+        if hangs:
+            raise UnavailableError("the model has been at one batch for 99 s")
+
+    told: Any = Told()
+    report = _Report(SimpleNamespace(pool=pool, check_health=check_health), told)  # type: ignore[arg-type]
+    report()
+    pool.is_loading = False
+    assert report() is False
+    hangs = True
+    report()
+    told.is_orphaned = True
+    assert report() is True
+    assert told.events == ["beat", "ready", "beat"]
+
+
+def test_a_model_that_cannot_be_loaded_is_never_ready() -> None:
+    told: Any = Told()
+    service: Any = SimpleNamespace(
+        pool=SimpleNamespace(is_loading=False, has_failed=True), check_health=lambda: None
+    )
+    _Report(service, told)()
+    assert told.events == ["beat"]
