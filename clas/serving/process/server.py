@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ _KEEP_ALIVE_S: Final = 60
 _BACKLOG: Final = 2048
 _HANDSHAKE_S: Final = 60.0  # asyncio's own limit of a TLS handshake
 _LOAD_POLL_S: Final = 0.05
+_OTHERS_LOAD_S: Final = 60.0  # of several predictors, one may fail for long
 _FAREWELL_S: Final = 0.5
 _FAREWELL_POLL_S: Final = 0.02
 _CLOSING_S: Final = 1.0  # part of graceful_timeout_s, for what is left when the connections are closed
@@ -209,9 +211,15 @@ def serve_alone(service: Service, listener: socket.socket, control: Control) -> 
 
 
 def _load(pool: Pool) -> None:
-    """Load the model before accepting connections: meanwhile another process accepts them."""
+    """Load all predictors before accepting connections: meanwhile another process accepts them."""
     pool.start()
-    while pool.is_loading and not StopSignals.received:
+    latest = math.inf
+    while not (pool.has_failed or StopSignals.received) and time.monotonic() < latest:
+        serving, wanted = pool.predictors
+        if serving == wanted:
+            return
+        if serving:
+            latest = min(latest, time.monotonic() + _OTHERS_LOAD_S)
         time.sleep(_LOAD_POLL_S)
 
 
