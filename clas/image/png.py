@@ -12,7 +12,7 @@ Numbers in brackets are sections of the PNG specification, third edition.
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from . import exif
@@ -93,6 +93,12 @@ def read(data: bytes, check_size: CheckSize) -> Still:
             first.setdefault(kind, chunk)
     if header is None or not packed:
         raise damaged("it has no pixels")
+    orientation = exif.orientation(first[_EXIF][_BODY]) if _EXIF in first else exif.UPRIGHT
+    return Still(_write(header, first, packed), header.width, header.height, orientation)
+
+
+def _write(header: _Header, first: Mapping[bytes, memoryview], packed: Sequence[memoryview]) -> bytearray:
+    """Return a file of nothing but what the pixels need."""
     still = bytearray(START)
     for kind in (_HEADER, _PALETTE, _TRANSPARENCY):
         still += first.get(kind, b"")
@@ -103,8 +109,7 @@ def read(data: bytes, check_size: CheckSize) -> Still:
     else:
         _write_stored(still, packed, header.num_bytes)
     still += _new_chunk(_END, b"")
-    orientation = exif.orientation(first[_EXIF][_BODY]) if _EXIF in first else exif.UPRIGHT
-    return Still(still, header.width, header.height, orientation)
+    return still
 
 
 def _chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:

@@ -116,7 +116,7 @@ def serving(tls: Path | None = None, **options: Any) -> Iterator[Server]:
     asgi = RequestMiddleware(app, metrics, None, outbox)
     config = uvicorn.Config(asgi, **{**known, "lifespan": "off", "timeout_graceful_shutdown": 1})
     pool: Any = SimpleNamespace(has_failed=False)
-    server = process.Server(config, pool)
+    server = process.Server(config, pool, lambda: False)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
