@@ -10,7 +10,7 @@ import numpy as np
 from clas.image.resize import Array
 from clas.protocol import tensor_body
 
-from .answer import ServiceError
+from .reply import ServiceError
 
 _Key = TypeVar("_Key")
 _Item = TypeVar("_Item")

@@ -9,11 +9,12 @@ from clas.image.sources import ImageSource, from_file
 from clas.output.base import failed_prediction
 
 from .accuracy import Accuracy
-from .answer import in_one_line
 from .console_report import ConsoleReport
 from .ground_truth import GroundTruth
 from .html_report import HtmlReport
 from .images import make_thumbnail
+from .interrupt import interrupt_deferred
+from .reply import in_one_line
 from .results_file import ResultsFile, key_of
 from .resume_check import check_settings, note_settings
 from .sender import Answer
@@ -72,16 +73,20 @@ class Collector:
         return True
 
     def add(self, images: Sequence[Pending], answer: Answer | ClasError) -> None:
-        """Collect the answer to one batch, or the reason why there is none."""
+        """Collect the answer to one batch, or the reason why there is none.
+
+        Raises:
+            KeyboardInterrupt: After Ctrl-C, when all of the batch is written and printed.
+        """
         names = [image.name for image in images]
-        if isinstance(answer, Answer):
-            outcomes = map(Outcome, images, answer.predictions)
-            self._pass_on([_without_line_breaks(outcome) for outcome in outcomes])
-            self.console.add(names, answer)
-        else:
-            entry = failed_prediction(in_one_line(str(answer)))
-            self._pass_on([Outcome(image, entry) for image in images])
-            self.console.fail(names, answer)
+        with interrupt_deferred():
+            if isinstance(answer, Answer):
+                self._pass_on(list(map(Outcome, images, answer.predictions)))
+                self.console.add(names, answer)
+            else:
+                entry = failed_prediction(in_one_line(str(answer)))
+                self._pass_on([Outcome(image, entry) for image in images])
+                self.console.fail(names, answer)
 
     def close(self) -> None:
         """Print averages and accuracy, and finish all files."""
@@ -116,11 +121,3 @@ def _open_results(
     results = ResultsFile(output, resume=settings.resume)
     note_settings(output, noted)
     return results
-
-
-def _without_line_breaks(outcome: Outcome) -> Outcome:
-    """Put the service's reason why it couldn't decode an image in one line."""
-    entry = outcome.prediction
-    if "error" not in entry:
-        return outcome
-    return outcome._replace(prediction={**entry, "error": in_one_line(str(entry["error"]))})

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from .answer import in_one_line
 from .log import LOGGER
 from .sender import Answer
 
@@ -44,7 +43,7 @@ class ConsoleReport:
         self._latency_s += answer.latency_s
         for name, entry in zip(names, answer.predictions, strict=True):
             if "error" in entry:
-                self.fail([name], in_one_line(str(entry["error"])))
+                self.fail([name], entry["error"])
                 continue
             self._print(
                 f"File:{name}, The result(s): class_ids: {entry['class_ids']}, "

@@ -14,13 +14,13 @@ from clas.errors import ClasError, ImageError, SettingsError
 from clas.image.files import find_images
 from clas.image.sources import ImageSource, from_file
 
-from .answer import ServiceError
 from .appended_file import OutputError
 from .batches import in_batches, map_ahead
 from .collector import Collector
 from .console_report import ConsoleReport
 from .ground_truth import GroundTruthError
 from .log import LOGGER
+from .reply import ServiceError, UnreachableError
 from .sender import Answer, Sender
 from .server_info import fetch_model_facts
 from .settings import ClientSettings
@@ -56,32 +56,40 @@ def run(settings: ClientSettings, make_preprocess: MakePreprocess) -> int:
 
 
 def _send_and_close(settings: ClientSettings, wire: Wire, sender: Sender, collector: Collector) -> int:
+    """Send all images, finish the files, and return the exit status."""
+    cut_short = 0
     try:
         try:
             _send_all(settings, wire, sender, collector)
         except KeyboardInterrupt:
-            collector.close()
-            if settings.concurrency > 1:  # the interpreter would wait for the threads' requests
-                sys.stdout.flush()
-                os._exit(INTERRUPTED)
-            return INTERRUPTED
+            cut_short = INTERRUPTED
+        except UnreachableError:  # its reason is that of its batch
+            rest = "; --resume sends the remaining images" if settings.output else ""
+            LOGGER.error("the run ends here, as the service can't be reached%s", rest)
+            cut_short = 1
         collector.close()
         sys.stdout.flush()
     except OutputError as exc:  # names the file
         LOGGER.error("%s", exc)
-        return 1
+        cut_short = 1
     except OSError as exc:  # of stdout: all others are handled where they occur
         if not isinstance(exc, BrokenPipeError):  # whose reader wants no more
             LOGGER.error("the results can't be written: %s", exc.strerror)
         flush_stdout()
-        return 1
-    return collector.console.status
+        cut_short = 1
+    if cut_short and settings.concurrency > 1:
+        os._exit(cut_short)  # the interpreter would wait for the threads' requests
+    return cut_short or collector.console.status
 
 
 def _send_all(settings: ClientSettings, wire: Wire, sender: Sender, collector: Collector) -> None:
     """Read, preprocess and send, with --concurrency threads each; collect in the order of the files.
 
     An image that can't be read is collected at once, before those that wait for their batch to fill.
+
+    Raises:
+        UnreachableError: There is no connection to the service; its batch is collected, the rest isn't sent.
+        OutputError: The results can't be written.
     """
     ahead = settings.concurrency
 
@@ -107,6 +115,8 @@ def _send_all(settings: ClientSettings, wire: Wire, sender: Sender, collector: C
         batches = in_batches(_readable(images, collector), settings.batch_size)
         for pending, answer in map_ahead(executors[1], send, batches, ahead):
             collector.add(pending, answer)
+            if isinstance(answer, UnreachableError):
+                raise answer
 
 
 def _sources(settings: ClientSettings, collector: Collector) -> Iterator[ImageSource]:

@@ -9,7 +9,7 @@ from clas.errors import SettingsError
 from clas.protocol import PREDICT_PATH
 from clas.settings import PREPROCESS_NAMES, Settings, load_settings
 
-from .answer import ServiceError, in_one_line
+from .reply import ServiceError, in_one_line
 from .resume_check import MODEL_PREFIX
 from .sender import Sender
 
@@ -37,23 +37,23 @@ def fetch_preprocessing(sender: Sender, predict_url: str) -> Settings:
         ServiceError: The server can't be reached, refuses, or doesn't describe its preprocessing.
     """
     root = front_url(predict_url)
-    response = sender.get(root)
+    reply = sender.get(root)
     try:
-        content: Any = response.json()
-    except (ValueError, RecursionError):
+        content: Any = reply.json()
+    except ServiceError:
         content = None
-    if response.status_code != requests.codes.ok or not isinstance(content, dict) or "model" not in content:
+    if reply.status != requests.codes.ok or not isinstance(content, dict) or "model" not in content:
         reason = (
-            f": {in_one_line(str(content['msg']))}"
+            f": {in_one_line(str(content['msg']))}{reply.hint}"
             if isinstance(content, dict) and "msg" in content
             else f"; {_NOT_DESCRIBED}"
         )
-        raise ServiceError(f"{root} answered HTTP {response.status_code}{reason}")
+        raise ServiceError(f"{root} answered HTTP {reply.status}{reason}")
     if content["model"] is None:
         raise ServiceError(f"{root} is still loading its model: try again")
     described = content["model"].get("preprocess") if isinstance(content["model"], dict) else None
     if not isinstance(described, dict):
-        raise ServiceError(f"{root} answered HTTP {response.status_code}; {_NOT_DESCRIBED}")
+        raise ServiceError(f"{root} answered HTTP {reply.status}; {_NOT_DESCRIBED}")
     if missing := [name for name in PREPROCESS_NAMES if name not in described]:
         raise ServiceError(
             f"{root} doesn't describe its {missing[0]}: use the same version of client and server"
@@ -68,7 +68,7 @@ def fetch_model_facts(sender: Sender, predict_url: str) -> dict[str, Any]:
     """Return the facts that identify the service's model; {} if the service doesn't describe it."""
     try:
         content: Any = sender.get(front_url(predict_url)).json()
-    except (ServiceError, ValueError, RecursionError):  # PaddleHub's server has a page of HTML there
+    except ServiceError:  # PaddleHub's server has a page of HTML there
         return {}
     model = content.get("model") if isinstance(content, dict) else None
     if not isinstance(model, dict):

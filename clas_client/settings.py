@@ -52,7 +52,12 @@ class ClientSettings:
     reduced_decode: bool = plain(
         False, "Decode a JPEG at 1/2, 1/4 or 1/8 of its size while that is at least twice resize_short"
     )
-    timeout: float = number(60.0, MIN_TIMEOUT_S, MAX_TIMEOUT_S, "Seconds to wait for an answer")
+    timeout: float = number(
+        60.0,
+        MIN_TIMEOUT_S,
+        MAX_TIMEOUT_S,
+        "Seconds for connecting, for sending a request, and for its answer, each as a whole",
+    )
     retries: int = number(
         3, 0, _LARGEST, "How often a request is repeated after a connection error, HTTP 429 or 503"
     )

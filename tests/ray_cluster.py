@@ -21,8 +21,8 @@ import yaml
 from ray._private.authentication_test_utils import reset_auth_token_state
 from ray.cluster_utils import Cluster
 
-from clas_client.answer import ServiceError
 from clas_client.batches import stacked_body
+from clas_client.reply import ServiceError
 from clas_client.sender import Sender
 from server_process import free_port
 from serving_process import REPOSITORY, eventually

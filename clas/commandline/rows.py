@@ -49,7 +49,9 @@ class RowFormat(NamedTuple):
 
 
 def _write_json(name: str, prediction: Prediction) -> str:
-    return json.dumps({"file": name, **prediction}, ensure_ascii=False)
+    named = {"file": name}
+    row = named | prediction | named  # the name comes first, and isn't the service's to choose
+    return json.dumps(row, ensure_ascii=False)
 
 
 def _read_json(line: str) -> tuple[str, Prediction]:

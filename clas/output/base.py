@@ -1,7 +1,6 @@
 """The base class of postprocessors, and the type of a result."""
 
 import abc
-import math
 import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Final, TypedDict
@@ -13,6 +12,8 @@ from ..errors import RequestError
 from .probabilities import Probabilities
 
 _SCORE_DECIMALS: Final = 5
+_LARGEST_ID: Final = 2**63 - 1
+_LARGEST_SCORE: Final = float(np.finfo(np.float32).max)
 
 
 class _Results(TypedDict):
@@ -97,14 +98,16 @@ def is_prediction(entry: object) -> bool:
     class_ids, scores, label_names = (entry.get(name) for name in ("class_ids", "scores", "label_names"))
     return (
         isinstance(class_ids, list)
-        and all(type(class_id) is int for class_id in class_ids)
+        and all(type(class_id) is int and abs(class_id) <= _LARGEST_ID for class_id in class_ids)
         and isinstance(scores, list)
         and all(is_finite_number(score) for score in scores)
         and isinstance(label_names, list)
         and all(isinstance(name, str) for name in label_names)
+        and len(scores) == len(class_ids)
+        and len(label_names) in (0, len(class_ids))
     )
 
 
 def is_finite_number(value: object) -> bool:
-    """Return whether a value read from JSON is a number, other than NaN and infinity."""
-    return type(value) is int or (isinstance(value, float) and math.isfinite(value))
+    """Return whether a value read from JSON is a number in the range of float32, as scores are."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST_SCORE

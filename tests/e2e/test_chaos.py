@@ -22,8 +22,8 @@ import numpy as np
 import pytest
 import requests
 
-from clas_client.answer import ServiceError
 from clas_client.batches import stacked_body
+from clas_client.reply import ServiceError
 from clas_client.sender import Sender
 from serving_process import Running, clas_serving, eventually, is_gone, tiny_config
 from tiny_models import numbered_batch, solid_batch

@@ -120,6 +120,38 @@ def test_failed_images_have_an_error_and_only_they_are_sent_again(
     assert "Images with a result of an earlier run, not in these averages: 18" in out
 
 
+def test_a_service_that_goes_ends_the_run_and_resuming_sends_the_rest(
+    images: Path, output: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def answer_and_close(request: dict[str, Any]) -> Reply:
+        if len(service.requests) == 8:
+            service.server.socket.close()  # nobody accepts further connections
+        return answer_greys(request)._replace(headers=(("Connection", "close"),))
+
+    with scripted_service(answer_and_close) as service:
+        assert run(service.url, images, "--output", output, "--retries", 0) == 1
+    assert rows(output)[:8] == greys(range(8))
+    lost = [name for name, _, error in rows(output) if error]
+    assert lost in (["008.png"], ["008.png", "009.png"])  # the first may have been connected already
+    assert len(rows(output)) == 8 + len(lost)
+    assert "the run ends here, as the service can't be reached; --resume sends the remaining" in caplog.text
+    with scripted_service(answer_greys) as service:
+        assert run(service.url, images, "--output", output, "--resume") == 0
+        assert len(service.requests) == 12
+    assert rows(output) == greys(range(20))
+
+
+def test_an_image_keeps_its_name_whatever_an_answer_says(images: Path, output: Path) -> None:
+    def answer(request: dict[str, Any]) -> Reply:
+        reply = answer_greys(request)
+        reply.body["results"]["prediction"][0]["file"] = "other.png"
+        return reply
+
+    with scripted_service(answer) as service:
+        assert run(service.url, images, "--output", output) == 0
+    assert rows(output) == greys(range(20))
+
+
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_after_a_kill_resuming_sends_the_rest_and_every_image_has_one_row(
     images: Path, output: Path, repository: Path, concurrency: int

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -220,14 +221,15 @@ def test_a_changed_preprocessing_reaches_the_wire(images: Path, monkeypatch: pyt
         assert service.requests[0]["revert_params"]["shape"] == [1, 5, 6, 3]
 
 
-def test_a_dead_server_with_retries_is_still_one_line(images: Path, repository: Path) -> None:
+def test_a_dead_server_ends_the_run_in_clear_lines(images: Path, repository: Path) -> None:
     with scripted_service() as service:
         url = service.url
-    done = run_program(repository, url, images / "a.png", "--retries", "2")
+    done = run_program(repository, url, images, "--retries", "2")
     reason = "Failed to establish a new connection: [Errno 111] Connection refused"
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         f"ERROR: a.png: {url} can't be reached: {reason}",
+        "ERROR: the run ends here, as the service can't be reached",
         "ERROR: no image was answered",
     ]
 
@@ -253,6 +255,35 @@ def test_a_full_disk_is_one_clear_line(images: Path, repository: Path) -> None:
         done = run_program(repository, service.url, images, stdout=full)
     assert done.returncode == 1
     assert done.stderr == "ERROR: the results can't be written: No space left on device\n"
+
+
+def test_a_full_disk_ends_the_client_at_once_whatever_its_threads_wait_for(
+    images: Path, repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "results.jsonl").symlink_to("/dev/full")
+    is_over = threading.Event()
+
+    def answer_one(_: object) -> Reply:
+        if len(service.requests) > 1:
+            is_over.wait(60)
+        return Reply(envelope(predictions(1)))
+
+    flags = ("--output", str(tmp_path / "results.jsonl"), "--concurrency", "2")
+    with scripted_service(answer_one) as service:
+        client = subprocess.Popen(
+            program(service.url, images, *flags),
+            cwd=repository,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            _, err = client.communicate(timeout=20)
+        finally:
+            is_over.set()
+            client.kill()
+    assert client.returncode == 1
+    assert err == "ERROR: /dev/full can't be written: No space left on device\n"
 
 
 def test_an_interrupt_ends_with_the_averages(images: Path, repository: Path) -> None:

@@ -59,13 +59,13 @@ def test_an_image_that_the_service_could_not_decode_is_a_failure(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     report = ConsoleReport(None)
-    broken: Prediction = {"class_ids": [], "scores": [], "label_names": [], "error": "dam\naged"}
+    broken: Prediction = {"class_ids": [], "scores": [], "label_names": [], "error": "damaged"}
     report.add(["a", "b"], Answer([broken, *answer(1).predictions], 1, 1))
     report.close()
     out = capsys.readouterr().out
     assert [line.partition(",")[0] for line in out.splitlines()][:1] == ["File:b"]
     assert "The average time of prediction cost: 1.000 s/image" in out
-    assert caplog.messages == ["a: dam aged"]
+    assert caplog.messages == ["a: damaged"]
     assert (report.num_failed, report.num_answered) == (1, 1)
 
 

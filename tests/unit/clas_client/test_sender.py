@@ -1,4 +1,3 @@
-import math
 import re
 import socket
 import time
@@ -9,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clas_client.answer import ServiceError
 from clas_client.batches import in_batches, stacked_body
+from clas_client.reply import ServiceError
 from clas_client.sender import Answer, Sender
 from scripted_service import Reply, envelope, predictions, scripted_service
 
@@ -21,10 +20,8 @@ INVALID_RESULTS: list[Any] = [
     {"prediction": ["text"], "elapse": 1},
     {"prediction": [{**ENTRY, "scores": ["x"]}], "elapse": 1},
     {"prediction": [{**ENTRY, "scores": [None]}], "elapse": 1},
-    {"prediction": [{**ENTRY, "scores": [math.nan]}], "elapse": 1},
     {"prediction": [{**ENTRY, "class_ids": ["x"]}], "elapse": 1},
     {"prediction": [{**ENTRY, "label_names": [5]}], "elapse": 1},
-    {"prediction": [ENTRY], "elapse": math.nan},
     {"prediction": [ENTRY], "elapse": True},
 ]
 
@@ -115,28 +112,32 @@ def test_a_late_answer_is_waited_for_once() -> None:
 
 def test_the_waits_between_tries_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("urllib3.util.retry.time.sleep", waits.append)
+    monkeypatch.setattr("clas_client.transport.time.sleep", waits.append)
     with scripted_service(lambda _: Reply(envelope(), 503)) as service, pytest.raises(ServiceError):
         predict(service.url, retries=4)
-    assert waits == [1, 2, 4]  # the first new try comes at once
+    assert waits == [0, 1, 2, 4]
 
 
 def test_retry_after_is_heeded_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("urllib3.util.retry.time.sleep", waits.append)
+    monkeypatch.setattr("clas_client.transport.time.sleep", waits.append)
     late = Reply(envelope(), 503, headers=(("Retry-After", "100000"),))
     with scripted_service(lambda _: late) as service, pytest.raises(ServiceError):
         predict(service.url, retries=1)
     assert waits == [60]
 
 
-def test_a_malformed_retry_after_is_one_clear_line() -> None:
-    odd = Reply(envelope(), 503, headers=(("Retry-After", "soon"),))
+@pytest.mark.parametrize("header", ["soon", "-5", "9" * 400, "Fri, 31 Dec 9999 23:59:60 GMT"])
+def test_a_malformed_retry_after_counts_for_nothing(header: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("clas_client.transport.time.sleep", waits.append)
+    odd = Reply(envelope(status="101", msg="full"), 503, headers=(("Retry-After", header),))
     with (
         scripted_service(lambda _: odd) as service,
-        pytest.raises(ServiceError, match=r"can't be reached: Invalid Retry-After header: soon$"),
+        pytest.raises(ServiceError, match=r"refused \(status 101\): full$"),
     ):
         predict(service.url, retries=1)
+    assert all(0 <= wait <= 60 for wait in waits)
 
 
 def test_an_answer_that_breaks_off_is_one_clear_line() -> None:

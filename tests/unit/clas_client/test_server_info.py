@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from clas.settings import load_settings
-from clas_client.answer import ServiceError
+from clas_client.reply import ServiceError
 from clas_client.sender import Sender
 from clas_client.server_info import fetch_model_facts, fetch_preprocessing
 from scripted_service import Reply, scripted_service

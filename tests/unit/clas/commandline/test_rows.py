@@ -46,7 +46,7 @@ def test_a_row_is_one_line_of_utf_8_and_says_the_same_when_it_is_read(
 @pytest.mark.parametrize("form", FORMATS)
 @given(
     name=st.text(st.characters(exclude_characters="\0")),
-    scores=st.lists(st.floats(allow_nan=False, allow_infinity=False)),
+    scores=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False)),
     label=st.text(st.characters()),
 )
 def test_any_name_label_and_score_comes_back(
