@@ -64,8 +64,9 @@ addEventListener("DOMContentLoaded", () => {
 
   function isWanted(image) {
     const best = $("best").value;
-    const least = Number($("least").value), most = $("most").value === "" ? 1 : Number($("most").value);
-    const isAll = least <= 0 && most >= 1; // scores may lie outside 0 to 1, and failed images have none
+    const least = $("least").value === "" ? -Infinity : Number($("least").value);
+    const most = $("most").value === "" ? Infinity : Number($("most").value);
+    const isAll = least === -Infinity && most === Infinity; // failed images have no score
     return (best === "" || best === (image.failed ? NO_RESULT : image.best))
       && (isAll || (image.score >= least && image.score <= most))
       && image.text.includes($("find").value.trim().toLowerCase());

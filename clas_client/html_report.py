@@ -35,9 +35,9 @@ _CONTROLS: Final = """<header>
 <label><span data-word="find">Name or class</span> <input id="find" type="search"></label>
 <label><span data-word="best">Best class</span> <select id="best"></select></label>
 <label><span data-word="from">Score from</span> \
-<input id="least" type="number" min="0" max="1" step="0.05" value="0"></label>
+<input id="least" type="number" step="0.05"></label>
 <label><span data-word="to">to</span> \
-<input id="most" type="number" min="0" max="1" step="0.05" value="1"></label>
+<input id="most" type="number" step="0.05"></label>
 <label><span data-word="sort">Order</span> <select id="sort"></select></label>
 <output id="count"></output>
 </form>

@@ -23,7 +23,9 @@ def add_setting_flags(parser: argparse.ArgumentParser, names: Collection[str]) -
     for field in dataclasses.fields(Settings):
         if field.name in names:
             help_text = help_of(field, with_default=False)  # params.py has the defaults
-            group.add_argument(f"--{field.name}", type=type_of(field), metavar="VALUE", help=help_text)
+            group.add_argument(
+                f"--{field.name}", type=type_of(field), metavar=metavar_of(field), help=help_text
+            )
 
 
 def help_of(field: "dataclasses.Field[Any]", *, with_default: bool = True) -> str:
@@ -40,6 +42,12 @@ def help_of(field: "dataclasses.Field[Any]", *, with_default: bool = True) -> st
     default = list(field.default) if isinstance(field.default, tuple) else field.default
     shown = f"{default:.10g}" if isinstance(default, float) else str(default)
     return f"{text} (default: {shown})".replace("%", "%%")
+
+
+def metavar_of(field: "dataclasses.Field[Any]") -> str:
+    """Return what the help shows for a flag's value: the words that it takes, if there are only some."""
+    words = ("true", "false") if field.type is bool else field.metadata.get("choices")
+    return f"{{{','.join(words)}}}" if words else "VALUE"
 
 
 def type_of(field: "dataclasses.Field[Any]") -> Any:  # noqa: ANN401  # any type of argparse

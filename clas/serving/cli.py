@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import Final
 
-from ..commandline.flags import add_setting_flags, help_of, type_of
+from ..commandline.flags import add_setting_flags, help_of, metavar_of, type_of
 from ..errors import ClasError
 from .fast_logging import shorten_log_records
 from .launch import SETTING_FLAGS, plan_launch
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         if field.type is bool:
             starting.add_argument(*names, action="store_true", default=None, help=help_of(field))
         else:
-            starting.add_argument(*names, type=type_of(field), metavar="VALUE", help=help_of(field))
+            starting.add_argument(*names, type=type_of(field), metavar=metavar_of(field), help=help_of(field))
     add_setting_flags(starting, SETTING_FLAGS)
     stopping = commands.add_parser("stop", help="Stop the server at a port", allow_abbrev=False)
     stopping.add_argument(

@@ -101,6 +101,22 @@ def test_images_are_shown_sorted_and_filtered(driver: Chrome, page: Path) -> Non
     assert problems == []
 
 
+def test_scores_that_are_no_probabilities_are_filtered_by_their_value(driver: Chrome, tmp_path: Path) -> None:
+    page = HtmlReport(tmp_path / "page.html", "logits")
+    for score in (25.5, 0.5, -3.25):
+        entry: Prediction = {"class_ids": [1], "scores": [score], "label_names": []}
+        page.add([Outcome(Pending(f"{score}.jpg"), entry)])
+    page.close([])
+    driver.get((tmp_path / "page.html").as_uri())
+    assert names(driver) == ["25.5.jpg", "0.5.jpg", "-3.25.jpg"]
+    enter(driver, "least", "0.1")
+    assert names(driver) == ["25.5.jpg", "0.5.jpg"]
+    enter(driver, "most", "20")
+    assert names(driver) == ["0.5.jpg"]
+    enter(driver, "least", " ")
+    assert names(driver) == ["0.5.jpg", "-3.25.jpg"]
+
+
 def test_thousands_of_images_stay_quick(driver: Chrome, tmp_path: Path) -> None:
     """Neither decoded nor laid out while out of sight; sorted and filtered within a second."""
     noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
