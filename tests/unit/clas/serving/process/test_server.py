@@ -10,7 +10,8 @@ import uvicorn
 
 from clas.errors import UnavailableError
 from clas.serving.http.decoders import Decoders
-from clas.serving.process.server import Server, _Report, exit_unless_idle
+from clas.serving.options import ServerOptions
+from clas.serving.process.server import Server, _Report, exit_unless_idle, uvicorn_options
 from gates import Gate
 
 
@@ -64,7 +65,7 @@ def server_of(pool: Any) -> Server:
     async def app(*_: object) -> None:
         raise AssertionError
 
-    return Server(uvicorn.Config(app), pool, lambda: False)
+    return Server(uvicorn.Config(app, **uvicorn_options(ServerOptions())), pool, lambda: False)
 
 
 @pytest.mark.parametrize(
