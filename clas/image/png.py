@@ -12,7 +12,8 @@ Numbers in brackets are sections of the PNG specification, third edition.
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final, NamedTuple
 
 from . import exif
@@ -28,6 +29,10 @@ _EXIF: Final = b"eXIf"
 _DATA: Final = b"IDAT"
 _END: Final = b"IEND"
 _CHUNK_HEADER: Final = struct.Struct(">I4s")
+_BLOCK_HEADER: Final = struct.Struct("<BHH")
+_MAX_BLOCK: Final = 2**16 - 1
+_LAST_BLOCK: Final = _BLOCK_HEADER.pack(1, 0, _MAX_BLOCK)
+_ZLIB_HEADER: Final = b"\x78\x01"
 _CHECKSUM: Final = struct.Struct(">I")
 _AROUND: Final = _CHUNK_HEADER.size + _CHECKSUM.size
 _BODY: Final = slice(_CHUNK_HEADER.size, -_CHECKSUM.size)  # of a chunk
@@ -78,27 +83,18 @@ def read(data: bytes, check_size: CheckSize) -> Still:
     Raises:
         ImageError: It is damaged.
     """
-    header: _Header | None = None
-    first: dict[bytes, memoryview] = {}
+    chunks = _chunks(memoryview(data))
+    first = dict(islice(chunks, 1))
+    header = _read_header(first.get(_HEADER, memoryview(b"")))
+    check_size(header.width, header.height)
     packed: list[memoryview] = []
-    for kind, chunk in _chunks(memoryview(data)):
-        if (kind == _HEADER) != (header is None):
-            raise damaged("its header is damaged")
-        if header is None:
-            header = _read_header(chunk[_BODY])
-            check_size(header.width, header.height)
+    for kind, chunk in chunks:
         if kind == _DATA:
             packed.append(chunk)
-        else:
-            first.setdefault(kind, chunk)
-    if header is None or not packed:
+        elif first.setdefault(kind, chunk) is not chunk and kind == _HEADER:
+            raise damaged("its header is damaged")
+    if not packed:
         raise damaged("it has no pixels")
-    orientation = exif.orientation(first[_EXIF][_BODY]) if _EXIF in first else exif.UPRIGHT
-    return Still(_write(header, first, packed), header.width, header.height, orientation)
-
-
-def _write(header: _Header, first: Mapping[bytes, memoryview], packed: Sequence[memoryview]) -> bytearray:
-    """Return a file of nothing but what the pixels need."""
     still = bytearray(START)
     for kind in (_HEADER, _PALETTE, _TRANSPARENCY):
         still += first.get(kind, b"")
@@ -109,7 +105,8 @@ def _write(header: _Header, first: Mapping[bytes, memoryview], packed: Sequence[
     else:
         _write_stored(still, packed, header.num_bytes)
     still += _new_chunk(_END, b"")
-    return still
+    orientation = exif.orientation(first[_EXIF][_BODY]) if _EXIF in first else exif.UPRIGHT
+    return Still(still, header.width, header.height, orientation)
 
 
 def _chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
@@ -133,7 +130,8 @@ def _chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     raise damaged("it ends within a chunk")
 
 
-def _read_header(body: memoryview) -> _Header:
+def _read_header(chunk: memoryview) -> _Header:
+    body = chunk[_BODY]
     if len(body) != _HEADER_BODY.size:
         raise damaged("its header is damaged")
     header = _Header(*_HEADER_BODY.unpack(body))
@@ -155,7 +153,8 @@ def _unpacked(chunks: Iterable[memoryview], num_bytes: int) -> Iterator[bytes]:
                 piece = unpacker.decompress(rest, min(num_bytes, _PIECE))
                 rest = unpacker.unconsumed_tail
                 num_bytes -= len(piece)
-                yield piece
+                if piece:
+                    yield piece
         while num_bytes and (piece := unpacker.decompress(b"", min(num_bytes, _PIECE))):
             num_bytes -= len(piece)
             yield piece
@@ -163,14 +162,21 @@ def _unpacked(chunks: Iterable[memoryview], num_bytes: int) -> Iterator[bytes]:
         raise damaged("its pixels are damaged") from exc
 
 
-def _pieces(chunks: Iterable[memoryview]) -> Iterator[memoryview]:
-    """Yield what the chunks hold in pieces that aren't large."""
+def _pieces(chunks: Iterable[memoryview]) -> Iterator[bytes]:
+    """Yield what the chunks hold in pieces that are neither small nor large."""
+    parts: list[memoryview] = []
+    size = 0
     for chunk in chunks:
         body = chunk[_BODY]
         if _CHECKSUM.unpack(chunk[-_CHECKSUM.size :]) != (zlib.crc32(chunk[4 : -_CHECKSUM.size]),):
             raise damaged("its pixels are damaged")
         for start in range(0, len(body), _PACKED_PIECE):
-            yield body[start : start + _PACKED_PIECE]
+            parts.append(body[start : start + _PACKED_PIECE])
+            size += len(parts[-1])
+            if size >= _PACKED_PIECE:
+                yield b"".join(parts)
+                parts, size = [], 0
+    yield b"".join(parts)
 
 
 def _check_size(chunks: Iterable[memoryview], num_bytes: int) -> None:
@@ -183,16 +189,23 @@ def _check_size(chunks: Iterable[memoryview], num_bytes: int) -> None:
 
 
 def _write_stored(file: bytearray, chunks: Iterable[memoryview], num_bytes: int) -> None:
-    """Append the first bytes that are packed in these chunks as they are, in zlib's format."""
-    packer = zlib.compressobj(0)
+    """Append the first bytes that are packed in these chunks as they are (RFC 1950, 2.2, and 1951, 3.2.4)."""
+    checksum = zlib.adler32(b"")
+    file += _new_chunk(_DATA, _ZLIB_HEADER)
     for piece in _unpacked(chunks, num_bytes):
         num_bytes -= len(piece)
-        file += _new_chunk(_DATA, packer.compress(piece))
+        checksum = zlib.adler32(piece, checksum)
+        for start in range(0, len(piece), _MAX_BLOCK):
+            block = piece[start : start + _MAX_BLOCK]
+            file += _new_chunk(_DATA, _BLOCK_HEADER.pack(0, len(block), len(block) ^ _MAX_BLOCK), block)
     if num_bytes:
         raise damaged(_ENDS_EARLY)
-    file += _new_chunk(_DATA, packer.flush())
+    file += _new_chunk(_DATA, _LAST_BLOCK, _CHECKSUM.pack(checksum))
 
 
-def _new_chunk(kind: bytes, body: bytes) -> bytes:
-    checksum = zlib.crc32(body, zlib.crc32(kind))
-    return b"".join((_CHUNK_HEADER.pack(len(body), kind), body, _CHECKSUM.pack(checksum)))
+def _new_chunk(kind: bytes, *body: bytes) -> bytes:
+    checksum = zlib.crc32(kind)
+    for part in body:
+        checksum = zlib.crc32(part, checksum)
+    header = _CHUNK_HEADER.pack(sum(map(len, body)), kind)
+    return b"".join((header, *body, _CHECKSUM.pack(checksum)))

@@ -126,7 +126,7 @@ def test_only_what_says_what_the_pixels_are_is_kept() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (START, "it has no pixels"),
+        (START, "its header is damaged"),
         (png_of(PIXELS)[:20], "it ends within a chunk"),
         (png_of(PIXELS)[:60], "it ends within a chunk"),
         (START + chunk(b"IDAT", b""), "its header is damaged"),
