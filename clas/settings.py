@@ -91,7 +91,7 @@ class Settings:
     )
     std: tuple[float, ...] = numbers(IMAGENET_STD, _TINY, _LARGE, "See mean")
     scale: float = number(1 / 255, _TINY, _LARGE, "See mean")
-    max_image_pixels: int = number(  # Pillow refuses any beyond this range
+    max_image_pixels: int = number(  # twice what Pillow warns at, from where on it refuses an image
         MAX_IMAGE_PIXELS, 1, 2 * MAX_IMAGE_PIXELS, "Largest width x height of an encoded image"
     )
     reduced_decode: bool = plain(

@@ -21,7 +21,7 @@ def load_image(source: ImageSource, reduce_to: int | None = None) -> Image:
         reduce_to: See `DecodeImage`.
 
     Returns:
-        The image [height, width, 3], uint8, RGB; JPEG and PNG upright by their EXIF orientation.
+        The image [height, width, 3], uint8, RGB, upright by its orientation.
 
     Raises:
         ImageError: It can't be read, or isn't an image.

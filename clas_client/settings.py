@@ -1,7 +1,6 @@
 """The client's settings: one field per flag, frozen once the command line is parsed."""
 
 import dataclasses
-import importlib.util
 from pathlib import Path
 from typing import Final
 
@@ -114,5 +113,3 @@ def check_flags(settings: ClientSettings) -> None:
         )
     if settings.resume and not settings.output:
         raise SettingsError("--resume needs --output, the file to resume")
-    if settings.reduced_decode and importlib.util.find_spec("PIL") is None:
-        raise SettingsError("--reduced_decode needs Pillow: pip install pillow")

@@ -90,12 +90,6 @@ def test_flags_that_exclude_each_other_are_named(flags: list[str], message: str)
         parse(*flags)
 
 
-def test_reduced_decoding_needs_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(SettingsError, match="--reduced_decode needs Pillow: pip install pillow"):
-        parse("--reduced_decode", "yes")
-
-
 def test_images_are_named_from_the_folder_on(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     folder = ClientSettings(server_url="", image_file=tmp_path)
