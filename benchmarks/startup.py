@@ -49,7 +49,7 @@ _ALONE: Final = {
 
 _MARKS: Final = {
     "standalone": {
-        "HTTP process: Python and its imports": "listening at ",
+        "parent and HTTP process: Python and their imports": "listening at ",
         "until the model's process is told to load": "code: ",
         "model's process: Python, Paddle, load, warm-up": "device: ",
     },

@@ -149,6 +149,7 @@ def test_a_server_whose_event_loop_stands_still_is_started_again(
 ) -> None:
     with clas_serving(tmp_path, config=tiny_config(numbering_model, timeout_s=1)) as running:
         [server] = running.servers()
+        time.sleep(1)  # the parent is told in the next tenth of a second
         server.suspend()
         eventually(lambda: is_gone(server))
         assert f"process {server.pid} has given no sign of life for" in running.log.read_text()

@@ -386,7 +386,7 @@ def test_the_parent_takes_little_memory(tiny_model: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_that_still_imports_is_stopped_without_a_word(
+def test_a_server_that_still_imports_is_stopped_without_a_traceback(
     tiny_model: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     """Ctrl-C reaches the parent and the server; a traceback would say nothing to the user."""
@@ -403,7 +403,8 @@ def test_a_server_that_still_imports_is_stopped_without_a_word(
     eventually(lambda: any(child.cpu_times().user > 0.1 for child in parent.children()))
     os.killpg(server.pid, number)
     _, printed = server.communicate(timeout=30)
-    assert (server.returncode, printed) == (0, b"")
+    assert server.returncode == 0
+    assert b"Traceback" not in printed
 
 
 def test_the_state_of_a_server_can_be_anywhere_or_nowhere(tiny_model: Path, tmp_path: Path) -> None:
