@@ -10,6 +10,7 @@
 # make soak      MINUTES=5 of mixed requests, with the slope of the memory in use
 # make fuzz      MINUTES=2 of changed image files, for each of the oldest, the pinned and the newest OpenCV
 # make check     format, lint, types
+# make versions  the lowest and the newest versions that setup.cfg allows, in environments of their own
 # make docs      the manual as a site, in build/docs (from an environment of its own, .venv-docs)
 # make clean     remove what the targets above have made
 
@@ -19,7 +20,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3 python,\
 BIN := .venv/bin
 MODEL := clas/inference/inference.pdmodel
 
-.PHONY: venv model demo browser test cover serve chaos overload soak bench fuzz check docs clean
+.PHONY: venv model demo browser test cover serve chaos overload soak bench fuzz check docs versions clean
 venv: .venv/.complete
 
 .venv/.complete: constraints/dev.txt
@@ -110,6 +111,16 @@ check: .venv/.complete
 docs: .venv-docs/.complete
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
 
+# uv resolves to the lowest versions, which pip can't. VERSIONS="--set client --python 3.12" tries a part.
+.venv-versions/uv/.complete:
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or 3.12 is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv --clear .venv-versions/uv
+	.venv-versions/uv/bin/pip install --disable-pip-version-check uv
+	touch $@
+
+versions: .venv-versions/uv/.complete
+	$(PYTHON) tools/try_versions.py $(VERSIONS)
+
 clean:
-	rm -rf .venv .venv-docs .venv-fuzz build clas_system.egg-info clas/inference .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-docs .venv-fuzz .venv-versions build clas_system.egg-info clas/inference .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,14 +1,22 @@
 """Small Paddle models, written in a moment, whose answers can be told beforehand."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import paddle
-from paddle.pir_utils import IrGuard, OldIrGuard
+from paddle.pir_utils import IrGuard
+
+try:
+    from paddle.pir_utils import OldIrGuard
+except ImportError:  # Paddle 2 writes the old format only
+    OldIrGuard = contextlib.nullcontext
 
 Network = Callable[[Any], Any]
+WRITES_JSON = OldIrGuard is not contextlib.nullcontext
+"""Whether this Paddle can write a model in Paddle 3's format."""
 
 
 def brightest_channel(num_classes: int) -> Network:

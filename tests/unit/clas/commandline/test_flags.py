@@ -1,9 +1,6 @@
 import argparse
 
-import pytest
-
 from clas.commandline.flags import add_setting_flags
-from clas.serving import cli as serving_cli
 
 
 def test_the_help_names_the_words_that_a_setting_takes() -> None:
@@ -14,11 +11,3 @@ def test_the_help_names_the_words_that_a_setting_takes() -> None:
     assert "--resize_backend {cv2,pil}" in shown
     assert "--ir_optim {true,false}" in shown
     assert "--crop_size VALUE" in shown
-
-
-def test_the_servers_help_does_so_for_its_own_flags(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        serving_cli.main(["start", "--help"])
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "--log_format {text,json}" in shown
-    assert "--interpolation {bilinear,nearest" in shown

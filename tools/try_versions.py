@@ -1,0 +1,139 @@
+"""`make versions`: try the lowest and the newest versions of all dependencies that setup.cfg allows.
+
+Each environment is made anew in .venv-versions, by uv, from wheels only; what is downloaded, uv keeps. The
+tests in each are those of the set, and for the server a start, each form of request, and a stop.
+"""
+
+import argparse
+import configparser
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final, NamedTuple
+
+REPOSITORY: Final = Path(__file__).resolve().parent.parent
+ENVIRONMENTS: Final = REPOSITORY / ".venv-versions"
+UV: Final = ENVIRONMENTS / "uv" / ("Scripts" if os.name == "nt" else "bin") / "uv"
+PYTHONS: Final = ("3.10", "3.11", "3.12", "3.13")
+TOOLS: Final = ("pytest<9.2", "hypothesis", "requests", "pillow", "psutil")
+UNIT: Final = "tests/unit/clas"
+
+
+class Case(NamedTuple):
+    """A set of setup.cfg, and what shows that it works.
+
+    Attributes:
+        tests: Files and folders of tests.
+        left_out: Those among them that need more than the set, or a certain version.
+    """
+
+    tests: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+
+CASES: Final = {
+    "client": Case(
+        (
+            *(
+                "tests/unit/clas_client",
+                "tests/unit/test_test_hubserving.py",
+                "tests/unit/test_kept_results.py",
+            ),
+            *(f"{UNIT}/commandline/test_{name}.py" for name in ("rows", "flags")),
+            *(f"{UNIT}/image/test_{name}.py" for name in ("files", "resize", "sources", "transforms")),
+            *(f"{UNIT}/test_{name}.py" for name in ("protocol", "settings")),
+        )
+    ),
+    "serving": Case(
+        (
+            *(f"{UNIT}/{name}" for name in ("commandline", "engine", "image", "model", "output", "serving")),
+            *(f"{UNIT}/test_{name}.py" for name in ("classifier", "protocol", "settings")),
+            "tests/e2e/test_smoke.py",
+        ),
+        (
+            f"{UNIT}/serving/on_ray",
+            f"{UNIT}/serving/http/test_openapi.py",  # needs a validator of JSON schemas
+            f"{UNIT}/model/test_program_proto.py",  # compares with the names of Paddle 3
+        ),
+    ),
+}
+RESOLUTIONS: Final = {"lowest": "lowest-direct", "newest": "highest"}
+
+
+def main() -> int:
+    """Try what the flags choose; return 1 if anything fails."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--set", choices=tuple(CASES), action="append", help="default: all")
+    parser.add_argument("--versions", choices=tuple(RESOLUTIONS), action="append", help="default: both")
+    parser.add_argument("--python", choices=PYTHONS, action="append", help="default: all that are there")
+    args = parser.parse_args()
+    failed = []
+    for name in args.set or CASES:
+        for python in args.python or PYTHONS:
+            for versions in args.versions or RESOLUTIONS:
+                start = time.monotonic()
+                label = f"{name}, {versions} versions, Python {python}"
+                outcome = _try(name, versions, python)
+                print(f"== {label}: {outcome} ({time.monotonic() - start:.0f} s)", flush=True)
+                if outcome == "FAILED":
+                    failed.append(label)
+    return int(bool(failed))
+
+
+def _try(name: str, versions: str, python: str) -> str:
+    """Make one environment, and run its tests."""
+    environment = ENVIRONMENTS / f"{name}-{versions}-{python}"
+    if _uv("venv", "--quiet", "--clear", "--python", python, str(environment)).returncode:
+        return "skipped, there is no such Python on the PATH"
+    wanted, pinned = environment / "wanted.in", environment / "pinned.txt"
+    wanted.write_text("\n".join(_requirements(name)), encoding="utf-8")
+    resolution = ("--resolution", RESOLUTIONS[versions], "--python-version", python)
+    quiet = ("--quiet", "--only-binary", ":all:")
+    steps = (
+        ("pip", "compile", *quiet, "--no-header", *resolution, str(wanted), "-o", str(pinned)),
+        ("pip", "install", *quiet, "--python", str(environment), "-r", str(pinned), *TOOLS),
+    )
+    for step in steps:
+        done = _uv(*step)
+        if done.returncode:
+            print(done.stderr)
+            return "FAILED"
+    case = CASES[name]
+    interpreter = environment / ("Scripts/python" if os.name == "nt" else "bin/python")
+    left_out = (f"--ignore={path}" for path in case.left_out)
+    tested = subprocess.run(
+        [
+            interpreter,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "not alone",
+            *left_out,
+            *case.tests,
+        ],
+        cwd=REPOSITORY,
+        check=False,
+    )
+    return "FAILED" if tested.returncode else "passed"
+
+
+def _requirements(name: str) -> list[str]:
+    """Return the requirements of a set, as setup.cfg has them."""
+    setup = configparser.ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg", encoding="utf-8")
+    texts = (setup["options"]["install_requires"], setup["options.extras_require"][name])
+    return [line for text in texts for line in text.split("\n") if line]
+
+
+def _uv(*arguments: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    return subprocess.run([UV, *arguments], env=env, capture_output=True, text=True, check=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
