@@ -22,7 +22,7 @@ from ..model.signature import read_signature
 from ..settings import Settings
 from .base import Batch, EngineInfo, Scores
 from .devices import NO_FORKED_GPU, available_cores
-from .fork_safety import carry_over_forks
+from .fork_safety import carry_over_forks, note_this_thread
 from .paddle_config import build_config, check_bf16, check_gpu, import_paddle
 from .probes import probe_batches
 
@@ -175,6 +175,7 @@ class PaddleEngine:
 
     def _compute(self, batch: Batch) -> Scores:
         """Run the predictor, on values of the type that the program takes."""
+        note_this_thread()
         handle = self.paddle.get_input_handle(self._signature.image.name)
         handle.copy_from_cpu(batch.astype(self._signature.image.dtype, copy=False))
         self.paddle.run()

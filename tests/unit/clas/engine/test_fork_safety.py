@@ -1,3 +1,5 @@
+import ctypes
+import os
 import subprocess
 import sys
 import threading
@@ -6,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from clas.engine import fork_safety
 from engines import open_engine, run_in_fork
 from tiny_models import solid_batch
 
@@ -61,3 +64,40 @@ def test_a_lock_held_at_the_fork_does_not_stay_locked(tiny_model: Path) -> None:
     run_in_fork(lambda: engine.run(solid_batch(1)))
     thread.join()
     assert engine.run(solid_batch(1)).argmax() == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_fork_waits_for_a_thread_that_has_run_the_model_and_is_on_its_way_out(tiny_model: Path) -> None:
+    """Such a thread takes a lock inside oneDNN after it was joined; the child would find it locked for ever.
+
+    It takes 0.6 s here: the destructor of a thread-specific value sleeps as long as the value says.
+    """
+    engine = open_engine(tiny_model)
+    libc = ctypes.CDLL(None)
+    key = ctypes.c_uint()
+    assert libc.pthread_key_create(ctypes.byref(key), libc.usleep) == 0
+
+    def predict() -> None:
+        engine.run(solid_batch(1))
+        libc.pthread_setspecific(key, ctypes.c_void_p(600_000))
+
+    thread = threading.Thread(target=predict)
+    thread.start()
+    task = Path(f"/proc/{os.getpid()}/task/{thread.native_id}")
+    thread.join()
+    assert task.exists()
+
+    def check() -> None:
+        assert not task.exists()
+        assert engine.run(solid_batch(2)).argmax() == 2
+
+    run_in_fork(check)
+
+
+def test_only_threads_that_are_there_stay_noted(tiny_model: Path) -> None:
+    engine = open_engine(tiny_model)
+    for _ in range(80):
+        thread = threading.Thread(target=engine.run, args=(solid_batch(1),))
+        thread.start()
+        thread.join()
+    assert len(fork_safety._USERS) <= 65
