@@ -13,9 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
-from multiprocessing.shared_memory import SharedMemory
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import numpy as np
 
@@ -25,11 +23,12 @@ from ...model.files import ModelFiles
 from ...settings import Settings
 from ..log import set_up_log
 from ..options import ServerOptions
+from .channel import Channel, WrongMessageError, open_channel
 
 _LOGGER: Final = logging.getLogger("clas_system")
 _LOAD_TIMEOUT_S: Final = 600.0
 _END_TIMEOUT_S: Final = 5.0
-_ITEM_BYTES: Final = 4  # of float32, for batches and scores
+_CONTROL: Final = 0  # the number of what isn't about a batch; the first batch has 1, and its scores -1
 _PR_SET_PDEATHSIG: Final = 1  # of prctl(2)
 
 
@@ -54,19 +53,22 @@ class PredictorProcess:
         self, files: ModelFiles, settings: Settings, options: ServerOptions, engine_class: EngineClass
     ) -> None:
         spawn = multiprocessing.get_context("spawn")  # the child inherits nothing of this process
-        self._connection, theirs = spawn.Pipe()
         self._timeout_s = options.timeout_s
-        self._memory: SharedMemory | None = None
-        self._process = spawn.Process(
-            target=_serve,
-            args=(theirs, os.getpid(), files, settings, options, engine_class),
-            name="model",
-            daemon=True,
-        )
-        with _interrupts_blocked():
-            self._process.start()
-        theirs.close()
+        self._number = _CONTROL
         self._is_closed = False
+        try:
+            self._channel, theirs = open_channel(spawn, options.timeout_s)
+            self._process = spawn.Process(
+                target=_serve,
+                args=(theirs, os.getpid(), files, settings, options, engine_class),
+                name="model",
+                daemon=True,
+            )
+            with _interrupts_blocked():
+                self._process.start()
+        except OSError as exc:  # no descriptors, processes or memory left; what was opened closes by itself
+            raise ModelLoadError(f"the model's process can't be started: {exc.strerror}") from exc
+        theirs.close()
         try:
             self.info: EngineInfo = self._receive(_LOAD_TIMEOUT_S)
         except UnavailableError as exc:
@@ -89,14 +91,20 @@ class PredictorProcess:
         """
         if self._is_closed:
             raise UnavailableError("the model's process is being replaced")
-        shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
-        scores_shape = (shape[0], self.info.num_outputs)
-        memory = self._room_for(_ITEM_BYTES * max(math.prod(shape), math.prod(scores_shape)))
-        np.concatenate(parts, out=np.ndarray(shape, np.float32, memory.buf))
-        with contextlib.suppress(OSError):  # _receive meets a broken pipe again
-            self._connection.send((memory.name, shape))
-        self._receive(self._timeout_s)
-        return np.ndarray(scores_shape, np.float32, memory.buf).copy()
+        self._number += 1
+        shape = (sum(map(len, parts)), self.info.num_outputs)
+        try:
+            self._channel.send_array(self._number, parts, math.prod(shape))
+        except MemoryError as exc:
+            raise UnavailableError(f"there is no memory for a batch of {shape[0]} images") from exc
+        except BlockingIOError:
+            self._give_up(f"hasn't taken a batch within {self._timeout_s:g} s")
+        except OSError:
+            pass  # _receive meets a broken pipe again
+        scores = self._receive(self._timeout_s)
+        if not isinstance(scores, np.ndarray) or scores.shape != shape:
+            self._give_up(f"has answered something else: {scores!r:.80}, not {list(shape)}")
+        return scores.copy()
 
     def close(self) -> None:
         """End the process."""
@@ -104,60 +112,35 @@ class PredictorProcess:
             return
         self._is_closed = True
         with contextlib.suppress(OSError):
-            self._connection.send(None)
+            self._channel.send(_CONTROL)
         self._process.join(_END_TIMEOUT_S)
         if self._process.is_alive():
             self._process.kill()
             self._process.join(_END_TIMEOUT_S)
-        self._connection.close()
-        self._release()
+        self._channel.close()
 
     def _receive(self, timeout_s: float) -> Any:  # noqa: ANN401  # depends on the request
-        """Wait for the answer; end the process if there is none."""
+        """Wait for the answer; end the process if there is none, or one to something else."""
         try:
-            if not self._connection.poll(timeout_s):
-                self._give_up(f"hasn't answered within {timeout_s:g} s")
-            answer = self._connection.recv()
+            number, answer = self._channel.receive(timeout_s)
+        except TimeoutError:
+            self._give_up(f"hasn't answered within {timeout_s:g} s")
         except (EOFError, OSError):
             self._process.join(_END_TIMEOUT_S)
             self._give_up(f"has died, with status {self._process.exitcode}")
+        except WrongMessageError as exc:
+            self._give_up(f"has answered something else: {exc}")
+        if number != -self._number:
+            self._give_up(f"has answered something else: {number}, not {-self._number}")
         if isinstance(answer, ClasError):
             raise answer
         return answer
 
-    def _give_up(self, what: str) -> None:
+    def _give_up(self, what: str) -> NoReturn:
         _LOGGER.error("the model's process %s %s: it is replaced", self._process.pid, what)
         self._process.kill()
         self.close()
         raise UnavailableError(f"the model's process {what}")
-
-    def _room_for(self, num_bytes: int) -> SharedMemory:
-        if self._memory is None or self._memory.size < num_bytes:
-            self._release()
-            self._memory = _allocate(num_bytes)
-        return self._memory
-
-    def _release(self) -> None:
-        if self._memory is not None:
-            self._memory.close()
-            self._memory.unlink()
-            self._memory = None
-
-
-def _allocate(num_bytes: int) -> SharedMemory:
-    """Allocate shared memory and reserve its pages; else, writing to a full /dev/shm kills the process."""
-    memory = SharedMemory(create=True, size=num_bytes)
-    try:
-        if sys.platform == "linux":
-            with open(f"/dev/shm/{memory.name}", "r+b") as file:  # noqa: PTH123, S108
-                os.posix_fallocate(file.fileno(), 0, num_bytes)
-    except OSError as exc:
-        memory.close()
-        memory.unlink()
-        raise PredictionError(
-            f"there is no shared memory for a batch of {num_bytes} bytes: {exc.strerror}"
-        ) from exc
-    return memory
 
 
 @contextlib.contextmanager
@@ -174,7 +157,7 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 def _serve(
-    connection: Connection,
+    channel: Channel,
     parent: int,
     files: ModelFiles,
     settings: Settings,
@@ -186,38 +169,43 @@ def _serve(
     set_up_log(options)
     try:
         engine_class.prepare_process()
-        for number in (signal.SIGTERM, signal.SIGINT):  # sent to the server, which ends us when it is done
-            signal.signal(number, signal.SIG_IGN)
+        for name in (signal.SIGTERM, signal.SIGINT):  # sent to the server, which ends us when it is done
+            signal.signal(name, signal.SIG_IGN)
         engine = engine_class(files, settings)
     except StartupError as exc:
-        connection.send(exc)
+        channel.send(_CONTROL, exc)
         return
     except Exception as exc:
         _LOGGER.critical("the model can't be loaded", exc_info=True)
-        connection.send(
-            ModelLoadError(f"{files.program.parent} can't be loaded: {type(exc).__name__}: {exc}")
-        )
+        reason = f"{type(exc).__name__}: {exc}"
+        channel.send(_CONTROL, ModelLoadError(f"{files.program.parent} can't be loaded: {reason}"))
         return
-    connection.send(engine.info)
-    memory: SharedMemory | None = None
-    with contextlib.suppress(EOFError, OSError):  # the server is gone
-        while (request := connection.recv()) is not None:
-            name, shape = request
-            if memory is None or memory.name != name:
-                memory = SharedMemory(name)
-            connection.send(_run(engine, memory, shape))
+    channel.send(_CONTROL, engine.info)
+    try:
+        _run_batches(engine, channel)
+    except WrongMessageError as exc:
+        _LOGGER.critical("this isn't a batch: %s", exc)
+        os._exit(1)
     os._exit(0)  # Paddle is slow to free a predictor, and never finishes with one of the json format
 
 
-def _run(engine: Engine, memory: SharedMemory, shape: tuple[int, ...]) -> ClasError | None:
-    """Put the scores in place of the batch: shared memory is faster than the pipe."""
+def _run_batches(engine: Engine, channel: Channel) -> None:
+    with contextlib.suppress(EOFError, OSError):  # the server is gone
+        while True:
+            number, batch = channel.receive()
+            if number == _CONTROL:
+                return
+            _run(engine, channel, number, batch)
+
+
+def _run(engine: Engine, channel: Channel, number: int, batch: Batch) -> None:
     try:
-        scores = engine.run(np.ndarray(shape, np.float32, memory.buf))
+        scores = engine.run(batch)
     except ClasError as exc:
         _LOGGER.exception("the model failed")
-        return PredictionError(str(exc))  # without its cause, which may not be picklable
-    np.ndarray(scores.shape, np.float32, memory.buf)[...] = scores
-    return None
+        channel.send(-number, PredictionError(str(exc)))  # without its cause, which may not be picklable
+    else:
+        channel.send_array(-number, [scores])
 
 
 def _die_with(parent: int) -> None:

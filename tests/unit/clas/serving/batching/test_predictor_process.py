@@ -14,6 +14,8 @@ from clas.model.files import ModelFiles
 from clas.serving.batching.predictor_process import PredictorProcess
 from clas.serving.options import ServerOptions
 from clas.settings import Settings, load_settings
+from gates import PATIENCE_S
+from limits import no_descriptors
 from serving_process import eventually, is_spawned
 from tiny_models import brightest_channel, solid_batch, write_model
 
@@ -106,6 +108,89 @@ def test_a_process_that_hangs_is_ended(process: PredictorProcess) -> None:
     with pytest.raises(UnavailableError, match="hasn't answered within 1 s"):
         process.run(solid_batch(0))
     assert not children()
+
+
+def test_what_is_removed_from_shared_memory_outside_changes_no_answer(process: PredictorProcess) -> None:
+    """As systemd does it at a user's last logout, with RemoveIPC."""
+    assert process.run(solid_batch(1)).argmax() == 1
+    [child] = children()
+    for mapped in child.memory_maps():
+        if mapped.path.startswith("/dev/shm/"):  # noqa: S108  # where it used to be
+            Path(mapped.path.removesuffix(" (deleted)")).unlink(missing_ok=True)
+    for channels in ([2, 0, 1, 1], [0], [2]):
+        assert process.run(solid_batch(*channels)).argmax(axis=1).tolist() == channels
+
+
+def test_nothing_of_it_is_left_outside_when_both_processes_are_killed(process: PredictorProcess) -> None:
+    process.run(solid_batch(1))
+    [child] = children()
+    paths = {mapped.path for mapped in child.memory_maps() if "batch" in mapped.path or "psm" in mapped.path}
+    assert paths == {"/memfd:clas_batch"}
+
+
+@pytest.mark.parametrize(
+    ("channels", "what"),
+    [(3, "the shared memory holds 1, not -7"), (2, "-7, not -1")],
+    ids=["scores", "error"],
+)
+def test_an_answer_to_another_request_is_nobodys_and_ends_the_process(
+    process: PredictorProcess, channels: int, what: str
+) -> None:
+    process._channel.send_array(7, [np.zeros((1, channels, 32, 32), np.float32)])
+    assert process._channel._connection.poll(PATIENCE_S)  # the answer to 7 is there before the request
+    with pytest.raises(UnavailableError, match=f"has answered something else: {what}"):
+        process.run(solid_batch(0))
+    assert not process.is_alive
+    assert not children()
+
+
+def test_a_batch_that_is_not_the_one_that_was_sent_ends_the_process(
+    process: PredictorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = process._channel._memory
+    assert memory is not None
+    put = memory.put
+    monkeypatch.setattr(memory, "put", lambda number, parts, room: put(number + 1, parts, room))
+    with pytest.raises(UnavailableError, match="the model's process has died, with status 1"):
+        process.run(solid_batch(0))
+    assert not process.is_alive
+
+
+def test_without_shared_memory_the_answers_are_the_same(
+    tiny_model: Path, settings: Settings, options: ServerOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "memfd_create")
+    process = PredictorProcess(files_in(tiny_model), settings, options, PaddleEngine)
+    try:
+        for channels in ([1], [2, 0, 1], [2]):
+            assert process.run(solid_batch(*channels)).argmax(axis=1).tolist() == channels
+        [child] = children()
+        child.suspend()
+        with pytest.raises(UnavailableError, match="hasn't taken a batch within 1 s"):
+            process.run(solid_batch(*[0] * 200))
+    finally:
+        process.close()
+    assert not children()
+
+
+def test_no_memory_for_a_batch_fails_that_batch_alone(
+    process: PredictorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(process._channel, "send_array", fail)
+        with pytest.raises(UnavailableError, match="there is no memory for a batch of 3 images"):
+            process.run(solid_batch(0, 1, 2))
+    assert process.run(solid_batch(2)).argmax() == 2
+
+
+def test_a_process_that_cannot_be_started_is_a_model_that_cannot_be_loaded(
+    tiny_model: Path, settings: Settings, options: ServerOptions
+) -> None:
+    with no_descriptors(), pytest.raises(ModelLoadError, match="can't be started: Too many open files"):
+        PredictorProcess(files_in(tiny_model), settings, options, PaddleEngine)
 
 
 def test_signals_that_are_meant_for_the_server_do_not_end_it(process: PredictorProcess) -> None:
