@@ -140,7 +140,11 @@ class Batcher:
             self._members.append(member)
         try:
             while pieces := self._next_batch(member, is_lost):
-                self._run(pieces, run, is_lost)
+                try:
+                    self._run(pieces, run, is_lost)
+                except BaseException as exc:
+                    self._fail(pieces, exc)
+                    raise
                 del pieces  # else these images would stay in memory until the next ones come
         finally:
             with self._lock:
@@ -251,22 +255,34 @@ class Batcher:
         self, pieces: Sequence[Piece], exc: Exception, run: Run, is_lost: Callable[[], bool]
     ) -> None:
         """Run the pieces of a failed batch one by one, since one of them failed the others."""
-        if len(pieces) == 1:
-            with self._lock:
-                pieces[0].job.fail(exc)
-            return
-        for number, piece in enumerate(pieces):
-            if is_lost():
-                self._put_back(pieces[number:])
-                return
-            self._run([piece], run, is_lost)
+        if is_lost():
+            self._put_back(pieces, exc)
+        elif len(pieces) == 1:
+            self._fail(pieces, exc)
+        else:
+            for number, piece in enumerate(pieces):
+                self._run([piece], run, is_lost)
+                if is_lost():
+                    self._put_back(pieces[number + 1 :], exc)
+                    return
 
-    def _put_back(self, pieces: Sequence[Piece]) -> None:
-        """Leave the pieces to the next model, one by one: one of them may have ended this one."""
+    def _put_back(self, pieces: Sequence[Piece], exc: Exception) -> None:
+        """Leave the pieces to the next model, one by one: one of them may have ended this one.
+
+        Those that were left to it before are failed: no piece ends a third model, whether it had company or
+        not. And there will be no next model if the batcher is closed.
+        """
         with self._lock:
-            for piece in reversed(pieces):
+            kept = [] if self._is_closed else [piece for piece in pieces if not piece.is_suspect]
+            for piece in reversed(kept):
                 piece.is_suspect = True
                 self._queue.appendleft(piece)
+        self._fail([piece for piece in pieces if piece not in kept], exc)
+
+    def _fail(self, pieces: Sequence[Piece], exc: BaseException) -> None:
+        with self._lock:
+            for piece in pieces:
+                piece.job.fail(exc)
 
 
 def _count(pieces: Iterable[Piece]) -> int:

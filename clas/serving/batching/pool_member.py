@@ -65,14 +65,15 @@ class PoolMember:
     def _main(self) -> None:
         while not self._closing.is_set():
             runner = self._load()
-            if runner is not None:
-                self._serve(runner)
-            elif self._on_failure():
+            if runner is not None and self._serve(runner):
+                continue
+            if runner is not None or self._on_failure():
                 self._closing.wait(_BACK_OFF_S)
             else:
                 return
 
-    def _serve(self, runner: Runner) -> None:
+    def _serve(self, runner: Runner) -> bool:
+        """Serve until the pool closes or the model is lost; False, and a trace in the log, if that fails."""
         self.is_serving = True
         try:
             self._batcher.serve(
@@ -80,9 +81,13 @@ class PoolMember:
             )
             if not runner.is_alive and not self._closing.is_set():
                 _LOGGER.warning("the model is lost: it is loaded again")
+        except Exception:
+            _LOGGER.critical("a predictor failed: its model is loaded again", exc_info=True)
+            return False
         finally:
             self.is_serving = False
             runner.close()
+        return True
 
     def _load(self) -> Runner | None:
         """Load the model; None, and a line in the log, if that fails."""

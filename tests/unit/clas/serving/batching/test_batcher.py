@@ -366,6 +366,100 @@ def test_neighbours_of_a_request_that_ended_the_model_get_their_scores_from_the_
         jobs[1].scores.result(0)
 
 
+class Mortal:
+    """A model that dies of a number; see `serve_with`."""
+
+    def __init__(self, *deadly: int) -> None:
+        self.batches: list[list[int]] = []
+        self.is_lost = False
+        self._deadly = deadly
+
+    def __call__(self, *parts: Batch) -> Scores:
+        batch = np.concatenate(parts)
+        numbers = [int(image[0, 0, 0]) for image in batch]
+        self.batches.append(numbers)
+        if set(numbers) & set(self._deadly):
+            self.is_lost = True
+            raise UnavailableError(f"the model's process has died of {numbers}")
+        scores: Scores = batch.mean((2, 3))
+        return scores
+
+
+def serve_with(batcher: Batcher, model: Mortal, max_batch_size: int = 4) -> None:
+    """Serve until the model dies, or the queue is empty."""
+    batcher.serve(model, max_batch_size, lambda: model.is_lost or not batcher._queue)
+
+
+def submit_one_by_one(batcher: Batcher, *numbers: int) -> list[Job]:
+    deadline = time.monotonic() + PATIENCE_S
+    return [batcher.submit(np.full((1, 2, 2, 2), number, np.float32), deadline) for number in numbers]
+
+
+@pytest.mark.parametrize("neighbours", [(), (1, 3)], ids=["alone", "with company"])
+def test_a_request_is_tried_once_more_when_its_model_dies_whether_alone_or_not(
+    neighbours: tuple[int, ...],
+) -> None:
+    batcher = Batcher(0, lambda _: None)
+    jobs = submit_one_by_one(batcher, 2, *neighbours)
+    serve_with(batcher, Mortal(2))
+    assert not any(job.scores.done() for job in jobs)
+    serve_with(batcher, Mortal())
+    assert [answer_of(job) for job in jobs] == [[2], *([number] for number in neighbours)]
+
+
+def test_a_request_that_ends_two_models_fails_and_ends_no_third() -> None:
+    batcher = Batcher(0, lambda _: None)
+    [job] = submit_one_by_one(batcher, 2)
+    for _ in range(2):
+        assert not job.scores.done()
+        serve_with(batcher, Mortal(2))
+    with pytest.raises(UnavailableError, match=r"has died of \[2\]"):
+        job.scores.result(0)
+    assert not batcher._queue
+
+
+def test_a_request_that_ends_the_model_while_its_neighbours_run_apart_is_tried_once_more() -> None:
+    """The batch fails, without ending the model; then one of its images ends it alone."""
+    batcher, sizes = Batcher(0, lambda _: None), []
+    jobs = submit_one_by_one(batcher, 1, 2, 3)
+    first = Mortal(2)
+
+    def fail_together(*parts: Batch) -> Scores:
+        sizes.append(len(parts))
+        if len(parts) > 1:
+            raise PredictionError("the model failed on this batch")
+        return first(*parts)
+
+    batcher.serve(fail_together, 4, lambda: first.is_lost)
+    assert sizes == [3, 1, 1]
+    assert [job.scores.done() for job in jobs] == [True, False, False]
+    later = Mortal()
+    serve_with(batcher, later)
+    assert [answer_of(job) for job in jobs] == [[1], [2], [3]]
+    assert later.batches == [[3], [2]]  # one by one
+
+
+def test_nothing_is_left_to_a_next_model_once_the_batcher_is_closed() -> None:
+    batcher = Batcher(0, lambda _: None)
+    [job] = submit_one_by_one(batcher, 2)
+    batcher.close()
+    serve_with(batcher, Mortal(2))
+    with pytest.raises(UnavailableError, match="has died"):
+        job.scores.result(0)
+
+
+def test_requests_in_hand_fail_when_serving_does() -> None:
+    def fail(_: int) -> None:
+        raise ZeroDivisionError("as a test")
+
+    batcher = Batcher(0, fail)
+    [job] = submit_one_by_one(batcher, 2)
+    with pytest.raises(ZeroDivisionError):
+        serve_with(batcher, Mortal())
+    with pytest.raises(ZeroDivisionError):
+        job.scores.result(0)
+
+
 # Several predictors
 
 
@@ -536,9 +630,8 @@ def test_a_lost_model_leaves_its_work_to_the_others() -> None:
     threads[0].join(PATIENCE_S)
     second = batcher.submit(np.full((1, 2, 2, 2), 7, np.float32), deadline)
     threads[1].start()
-    assert answer_of(second) == [7]
-    with pytest.raises(UnavailableError):
-        first.scores.result(0)
+    assert [answer_of(first), answer_of(second)] == [[0], [7]]
+    assert other.batches == [[0], [7]]  # alone: it may have ended the first one
     batcher.close()
     threads[1].join(PATIENCE_S)
     assert not threads[1].is_alive()

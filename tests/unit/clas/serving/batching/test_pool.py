@@ -19,10 +19,13 @@ from tiny_models import brightest_channel, solid_batch, write_model
 class MortalRunner(HeldRunner):
     """Dies instead of answering, when it is told to."""
 
-    is_doomed = False
+    def __init__(self, files: ModelFiles, settings: Settings, doom: Callable[[], bool]) -> None:
+        super().__init__(files, settings)
+        self.is_doomed = False
+        self._doom = doom
 
     def run(self, *parts: Batch) -> Scores:
-        if self.is_doomed:
+        if self.is_doomed or self._doom():
             self.sizes.append(sum(map(len, parts)))
             self.gate.enter()
             self.is_alive = False
@@ -37,12 +40,13 @@ class Opener:
         self.gate = Gate()
         self.opened: list[MortalRunner] = []
         self.faults: list[Exception] = []
+        self.are_doomed = False
 
     def __call__(self, files: ModelFiles, settings: Settings) -> MortalRunner:
         self.gate.enter()
         if self.faults:
             raise self.faults.pop(0)
-        self.opened.append(MortalRunner(files, settings))
+        self.opened.append(MortalRunner(files, settings, lambda: self.are_doomed))
         return self.opened[-1]
 
 
@@ -85,6 +89,12 @@ def submit(pool: Pool, *channels: int) -> Job:
 def best(job: Job) -> list[int]:
     classes: list[int] = job.scores.result(PATIENCE_S).argmax(1).tolist()
     return classes
+
+
+def lose(pool: Pool, opener: Opener) -> None:
+    """Have the model die on a request, which the next one answers."""
+    opener.opened[-1].is_doomed = True
+    assert best(submit(pool, 0)) == [0]
 
 
 def test_the_model_is_loaded_after_the_start_and_answers(
@@ -155,14 +165,12 @@ def test_a_lost_model_is_loaded_again_and_what_is_queued_is_answered(pool: Pool,
             lost = submit(pool, 0)
             first.gate.wait_for_arrival()
             queued = [submit(pool, channel) for channel in (1, 2)]
-        with pytest.raises(UnavailableError, match="has died"):
-            lost.scores.result(PATIENCE_S)
         opener.gate.wait_for_arrival()
         wait_until(lambda: pool.is_loading)
         assert pool.ready_pipeline() is pool.pipeline  # requests are queued meanwhile
         queued.append(submit(pool, 0))
-        assert not any(job.scores.done() for job in queued)
-    assert [best(job) for job in queued] == [[1], [2], [0]]
+        assert not any(job.scores.done() for job in (lost, *queued))
+    assert [best(job) for job in (lost, *queued)] == [[0], [1], [2], [0]]
     assert not pool.is_loading
     assert not pool.has_failed
     assert len(opener.opened) == 2
@@ -173,19 +181,50 @@ def test_a_model_that_cannot_be_loaded_again_at_once_is_tried_again(
 ) -> None:
     monkeypatch.setattr("clas.serving.batching.pool_member._BACK_OFF_S", 0.01)
     opener.faults += [ZeroDivisionError("first"), ZeroDivisionError("second")]
-    opener.opened[0].is_doomed = True
-    with pytest.raises(UnavailableError):
-        submit(pool, 0).scores.result(PATIENCE_S)
+    lose(pool, opener)
     assert best(submit(pool, 1)) == [1]
     assert caplog.text.count("the model can't be loaded") == 2
     assert not pool.has_failed
 
 
+def test_a_request_that_ends_every_model_fails_and_others_are_answered(pool: Pool, opener: Opener) -> None:
+    opener.are_doomed = True
+    job = submit(pool, 0)
+    with pytest.raises(UnavailableError, match="has died"):
+        job.scores.result(PATIENCE_S)
+    opener.are_doomed = False
+    assert best(submit(pool, 1)) == [1]
+
+
+@pytest.mark.usefixtures("no_back_off")
+def test_a_predictor_that_fails_is_replaced_and_does_not_serve_meanwhile(
+    opener: Opener, tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults = [ZeroDivisionError("as a test")]
+
+    def fail_once(_: int) -> None:
+        if faults:
+            raise faults.pop()
+
+    pool = Pool(settings_of(tiny_model), 0, fail_once, opener)
+    try:
+        pool.start()
+        wait_until(lambda: not pool.is_loading)
+        with opener.gate.closed():
+            with pytest.raises(ZeroDivisionError):
+                submit(pool, 0).scores.result(PATIENCE_S)
+            opener.gate.wait_for_arrival()
+            assert pool.is_loading
+        assert best(submit(pool, 1)) == [1]
+    finally:
+        assert pool.close(PATIENCE_S)
+    assert "a predictor failed: its model is loaded again" in caplog.text
+
+
 def test_an_engine_closes_while_it_waits_to_load_again(pool: Pool, opener: Opener) -> None:
     opener.faults.append(ZeroDivisionError("as a test"))
     opener.opened[0].is_doomed = True
-    with pytest.raises(UnavailableError):
-        submit(pool, 0).scores.result(PATIENCE_S)
+    submit(pool, 0)
     wait_until(lambda: not opener.faults)
     start = time.monotonic()
     assert pool.close(PATIENCE_S)
@@ -260,8 +299,7 @@ def test_while_one_predictor_is_replaced_the_others_answer(
     wait_until(lambda: len(pool._batcher._members) == 2)
     opener.opened[0].is_doomed = True
     with opener.gate.closed():
-        with pytest.raises(UnavailableError):
-            submit(pool, 0).scores.result(PATIENCE_S)
+        assert best(submit(pool, 0)) == [0]  # from the other one
         opener.gate.wait_for_arrival()
         assert not pool.is_loading
         assert best(submit(pool, 1)) == [1]
@@ -282,8 +320,7 @@ def test_a_predictor_is_not_replaced_by_one_of_another_model_while_others_serve(
     wait_until(lambda: len(pool._batcher._members) == 2)
     write_model(tmp_path / "model", brightest_channel(7), num_classes=7)
     opener.opened[0].is_doomed = True
-    with pytest.raises(UnavailableError):
-        submit(pool, 0).scores.result(PATIENCE_S)
+    assert best(submit(pool, 0)) == [0]
     wait_until(lambda: "the model's files have changed since the start: restart" in caplog.text)
     assert best(submit(pool, 1)) == [1]
     assert len(pool._batcher._members) == 1
@@ -295,13 +332,6 @@ def test_a_model_that_the_settings_do_not_fit_is_ended(
     pool = pool_of(tiny_model, main_indicator="ThreshOutput")  # which is for two classes, not for six
     pool.start()
     wait_until(lambda: pool.has_failed and not opener.opened[0].is_alive)
-
-
-def lose(pool: Pool, opener: Opener) -> None:
-    """Have the model die on a request."""
-    opener.opened[-1].is_doomed = True
-    with pytest.raises(UnavailableError, match="has died"):
-        submit(pool, 0).scores.result(PATIENCE_S)
 
 
 LABELS = "".join(f"{number} name{number}\n" for number in range(6))
