@@ -1,8 +1,9 @@
 """A pool member that has all cores, for a request that is alone.
 
-Several members with one thread each serve parallel requests best, but leave a lone request on one core. The
-wide member takes it instead: a lone client's p50 is 7 ms in place of 10 on 2 cores (`benchmarks/bench.py
---only standalone`). It costs another copy of the model: 1.4 GB in place of 1.0 (RSS, 2 cores, default model).
+Several members that share the cores serve parallel requests best, but leave a lone request on a part of
+them. The wide member takes it instead: a lone client's p50 is 7 ms in place of 10 on 2 cores
+(`benchmarks/bench.py --only standalone`). It costs another copy of the model: 1.4 GB in place of 1.0 (RSS, 2
+cores, default model).
 """
 
 from collections.abc import Collection, Sequence

@@ -319,6 +319,17 @@ def test_predictors_that_are_asked_for_are_not_bounded_by_memory(monkeypatch: py
     assert share_cores(ServerOptions(predictors=4), 4, 0, is_single=True) == (4, 1, 1, 1, 1)
     assert share_cores(ServerOptions(predictors=1), 4, 0, is_single=True) == (0,)
     assert share_cores(ServerOptions(predictors=2), 4, 3, is_single=False) == (3, 3)
+    assert share_cores(ServerOptions(predictors=2), 1, 0, is_single=True) == (1, 1)  # none is wide
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads"), [(7, (7, 1, 1, 1, 1)), (8, (8, 2, 2, 2, 2)), (16, (16, 4, 4, 4, 4)), (1, (0,))]
+)
+def test_predictors_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, threads: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr("clas.serving.launch.available_memory", lambda: 64 * GIB)
+    assert share_cores(ServerOptions(), cores, 0, is_single=True) == threads
 
 
 def test_one_of_several_processes_has_one_predictor(monkeypatch: pytest.MonkeyPatch) -> None:
