@@ -40,6 +40,7 @@ class Classifier:
     ) -> None:
         model = read_exported_model(settings, module_dir)
         self._engine = open_engine(model.files, model.settings)
+        model.fingerprint.check_untouched()
         log_engine(self._engine.info)
         self._pipeline = Pipeline(model, self._engine.info)
 

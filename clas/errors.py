@@ -5,6 +5,7 @@
         SettingsError
         ModelNotFoundError
         ModelLoadError
+          ModelChangedError   (on a reload, while serving)
         ModelConfigError
         LabelFileError
         DeviceError           (in a forked worker also while serving)
@@ -46,6 +47,10 @@ class ModelNotFoundError(StartupError):
 
 class ModelLoadError(StartupError):
     """Raised when the model files are damaged, or not those of an image classifier."""
+
+
+class ModelChangedError(ModelLoadError):
+    """Raised when the model is to be loaded again, and its files hold something else than before."""
 
 
 class ModelConfigError(StartupError):

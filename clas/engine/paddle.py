@@ -16,6 +16,7 @@ from ..allocator import keep_freed_memory
 from ..errors import DeviceError, ModelLoadError, PredictionError
 from ..image.layout import image_shape
 from ..model.files import ModelFiles
+from ..model.fingerprint import take_fingerprint
 from ..model.inspection import check_weights
 from ..model.score_range import ScoreRange
 from ..model.signature import read_signature
@@ -85,6 +86,7 @@ class PaddleEngine:
         self._batch_size = self._input_shape[0]  # None: any
         check_weights(files)
         self._files = files
+        self._fingerprint = files.fingerprint or take_fingerprint((files.program, files.weights))
         self._settings = settings
         self._mkldnn = settings.enable_mkldnn and not settings.use_gpu
         self._num_threads = settings.cpu_num_threads or available_cores()
@@ -211,14 +213,10 @@ class PaddleEngine:
                 self._settings.cpu_num_threads,
             )
         self._num_threads = 1
+        fingerprint = self._fingerprint.retake()
         self.paddle = self._open()
-        signature = read_signature(self._files, self._settings.output_name)
-        info = self._warm_up()
-        if (signature, info.num_outputs) != (self._signature, self.info.num_outputs):
-            raise ModelLoadError(
-                f"{self._files.program.parent} holds another model than at the start: restart"
-            )
-        self.info = info
+        self.info = self._warm_up()
+        fingerprint.check_untouched()
         self._pid = os.getpid()
         _LOGGER.info("model loaded in forked worker %d, threads: %d", self._pid, self._num_threads)
 

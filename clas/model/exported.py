@@ -1,6 +1,5 @@
 """An exported model: its files, with the settings and labels that belong to them."""
 
-import contextlib
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
@@ -9,6 +8,7 @@ from typing import Final
 
 from ..settings import PREPROCESS_NAMES, Settings
 from .files import MODULE_DIR, ModelFiles, find_label_file, find_model
+from .fingerprint import Fingerprint, take_fingerprint
 from .inference_yml import FILE_NAME, ModelConfig, read_inference_yml
 from .labels import load_labels
 
@@ -26,7 +26,7 @@ class ExportedModel:
         labels: Class id -> name; empty for a service without labels.
         label_file: The file with the labels; None if they aren't read from a file.
         has_built_in_labels: Whether nobody named that file: it is the default list of ImageNet's classes.
-        version: Size and time of change of each of the model's own files, inference.yml included.
+        fingerprint: Of the model's own files, inference.yml included and the label file not; also in `files`.
     """
 
     files: ModelFiles
@@ -35,11 +35,7 @@ class ExportedModel:
     labels: Mapping[int, str]
     label_file: Path | None
     has_built_in_labels: bool
-    version: tuple[tuple[int, int], ...]
-
-    def has_changed(self) -> bool:
-        """Whether the model's own files, without the label file, have changed since."""
-        return _version_of(self.files) != self.version
+    fingerprint: Fingerprint
 
     @property
     def name(self) -> str:
@@ -62,40 +58,31 @@ def read_exported_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Ex
 
     Raises:
         ModelNotFoundError: There is no model.
+        ModelLoadError: A file can't be read.
         ModelConfigError: The model's inference.yml is invalid.
         LabelFileError: The label file is missing or invalid.
     """
     _LOGGER.info("code: %s", module_dir)
     files = find_model(settings, module_dir)
-    version = _version_of(files)
+    fingerprint = take_fingerprint((files.program, files.weights, files.program.with_name(FILE_NAME)))
     config = read_inference_yml(files.program.parent)
     kept: Sequence[str] = ()
     if config:
         settings, kept = config.apply(settings)
     labels, label_file = _find_labels(settings, config, module_dir)
     model = ExportedModel(
-        files=files,
+        files=dataclasses.replace(files, fingerprint=fingerprint),
         settings=settings,
         config=config,
         labels=labels,
         label_file=label_file,
         has_built_in_labels=label_file is not None and _is_built_in(settings, config),
-        version=version,
+        fingerprint=fingerprint,
     )
     _LOGGER.info("model: %s, format: %s", files.program.parent, files.format)
     if config:
         _log_config(config, kept, model.preprocess)
     return model
-
-
-def _version_of(files: ModelFiles) -> tuple[tuple[int, int], ...]:
-    """Return size in bytes and time of change in nanoseconds of each file that is there."""
-    version: list[tuple[int, int]] = []
-    for path in (files.program, files.weights, files.program.with_name(FILE_NAME)):
-        with contextlib.suppress(OSError):
-            found = path.stat()
-            version.append((found.st_size, found.st_mtime_ns))
-    return tuple(version)
 
 
 def _find_labels(

@@ -6,6 +6,7 @@ from typing import Final
 
 from ..errors import LabelFileError, ModelNotFoundError
 from ..settings import Settings
+from .fingerprint import Fingerprint
 
 MODULE_DIR: Final = Path(__file__).resolve().parent.parent
 """The folder of the hub module, which `hub install` copies whole."""
@@ -25,10 +26,12 @@ class ModelFiles:
     Attributes:
         program: Absolute path of inference.pdmodel or inference.json.
         weights: Absolute path of inference.pdiparams.
+        fingerprint: Of these files and the inference.yml beside them; None as long as it wasn't taken.
     """
 
     program: Path
     weights: Path
+    fingerprint: Fingerprint | None = None
 
     @property
     def is_json(self) -> bool:

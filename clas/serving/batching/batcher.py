@@ -111,6 +111,13 @@ class Batcher:
             self._wake_one()
         return job
 
+    def fail_queued(self, exc: Exception) -> None:
+        """Fail what is queued: nobody will serve it."""
+        with self._lock:
+            for piece in self._queue:
+                piece.job.fail(exc)
+            self._queue.clear()
+
     def close(self) -> None:
         """Refuse further jobs, and let `serve` return once the queue is empty."""
         with self._lock:

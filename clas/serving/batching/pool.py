@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ...engine.base import Batch, EngineInfo
-from ...errors import ModelLoadError, UnavailableError
+from ...errors import ModelChangedError, UnavailableError
 from ...model.exported import ExportedModel, read_exported_model
 from ...model.files import ModelFiles
+from ...model.fingerprint import Fingerprint
 from ...pipeline import Pipeline, log_engine
 from ...settings import Settings
 from .batcher import Batcher
@@ -49,6 +50,7 @@ class Pool:
         self.has_failed = False
         self._settings = settings
         self._model: ExportedModel | None = None
+        self._refusal = ""
         self._open_runner = open_runner
         self._batcher = Batcher(batch_wait_s, on_batch)
         self._closing = threading.Event()
@@ -65,7 +67,11 @@ class Pool:
     @property
     def is_loading(self) -> bool:
         """Whether all predictors are being loaded, for the first time or again."""
-        return not self.has_failed and not any(member.is_serving for member in self._members)
+        return not self.has_failed and not self._is_serving
+
+    @property
+    def _is_serving(self) -> bool:
+        return any(member.is_serving for member in self._members)
 
     @property
     def predictors(self) -> tuple[int, int]:
@@ -85,12 +91,15 @@ class Pool:
         """Return the pipeline; requests may be queued for it even while the model is reloaded.
 
         Raises:
-            UnavailableError: The model wasn't loaded yet, or the server stops.
+            UnavailableError: The model isn't loaded yet, or is lost and its files have changed, or the server
+                stops.
         """
         if self._closing.is_set():
             raise UnavailableError("the server is stopping")
         if self.pipeline is None:
             raise UnavailableError("the model is being loaded")
+        if self._refusal and not self._is_serving:
+            raise UnavailableError(self._refusal)
         return self.pipeline
 
     def submit(self, tensor: Batch, deadline: float) -> Job:
@@ -124,38 +133,42 @@ class Pool:
 
     def _open(self, num_threads: int) -> Runner:
         """Load the model; called by a member, by the first one before all others."""
-        model = self._exported()
+        model, fingerprint = self._exported()
         settings = model.settings
         if num_threads:
             settings = dataclasses.replace(settings, cpu_num_threads=num_threads)
         runner = self._open_runner(model.files, settings)
         try:
+            fingerprint.check_untouched()
             self._take_over(model, runner.info)
         except BaseException:
             runner.close()
             raise
         return runner
 
-    def _exported(self) -> ExportedModel:
+    def _exported(self) -> tuple[ExportedModel, Fingerprint]:
         """Read the exported model once, so that a reload needs the engine only.
 
-        If its files have changed since, the only predictor takes the new model; one of several is refused,
-        since the others still have the old one.
+        Raises:
+            ModelChangedError: Its files hold something else by now. Other predictors may still have the old
+                content, and answers are made for that; the new one takes a new process.
         """
-        model = self._model
-        if model is not None and model.has_changed():
-            if len(self._members) > 1:
-                raise ModelLoadError("the model's files have changed since the start: restart")
-            model = None
-        self._model = model or read_exported_model(self._settings)
-        return self._model
+        if self._model is None:
+            self._model = read_exported_model(self._settings)
+            return self._model, self._model.fingerprint
+        try:
+            return self._model, self._model.fingerprint.retake()
+        except ModelChangedError as exc:
+            self._refusal = str(exc)
+            if not self._is_serving:
+                self._batcher.fail_queued(UnavailableError(self._refusal))
+            raise
 
     def _take_over(self, model: ExportedModel, engine: EngineInfo) -> None:
         log_engine(engine)
-        is_first = self.pipeline is None
-        if self.pipeline is None or self.pipeline.model is not model:
+        self._refusal = ""
+        if self.pipeline is None:
             self.pipeline = Pipeline(model, engine)
-        if is_first:
             for member in self._members[1:]:
                 member.start()
 

@@ -40,6 +40,7 @@ class PoolMember:
         self._open_runner = open_runner
         self._on_failure = on_failure
         self._is_wide = is_wide
+        self._last_failure = ""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._main, name="predictor", daemon=True)
 
@@ -90,15 +91,19 @@ class PoolMember:
         return True
 
     def _load(self) -> Runner | None:
-        """Load the model; None, and a line in the log, if that fails."""
+        """Load the model; None, and a line in the log, if that fails; only one if it fails so each time."""
         start = time.perf_counter()
         try:
             runner = self._open_runner()
         except StartupError as exc:
-            _LOGGER.critical("%s: %s", type(exc).__name__, exc)
+            failure = f"{type(exc).__name__}: {exc}"
+            if failure != self._last_failure:
+                _LOGGER.critical("%s", failure)
+            self._last_failure = failure
             return None
         except Exception:
             _LOGGER.critical("the model can't be loaded", exc_info=True)
             return None
+        self._last_failure = ""
         _LOGGER.info("model loaded and warmed up in %.1f s", time.perf_counter() - start)
         return runner

@@ -1,5 +1,6 @@
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import paddle
 import pytest
 
 from clas.engine.paddle import PaddleEngine
-from clas.errors import DeviceError, ModelLoadError, PredictionError
-from clas.model.files import ModelFiles
+from clas.errors import DeviceError, ModelChangedError, ModelLoadError, PredictionError
+from clas.model.exported import read_exported_model
+from clas.model.files import ModelFiles, find_model
+from clas.settings import Settings
 from engines import open_engine, run_in_fork, settings_for
 from tiny_models import logits, solid_batch, write_model
 
@@ -71,13 +74,46 @@ def test_a_forked_process_refuses_the_gpu(monkeypatch: pytest.MonkeyPatch, tiny_
     run_in_fork(in_worker)
 
 
-def test_a_model_that_was_exchanged_since_the_start_is_refused_after_a_fork(tmp_path: Path) -> None:
-    engine = open_engine(write_model(tmp_path))
-    write_model(tmp_path, num_classes=7)
+def turn_around(model: Path) -> None:
+    """Have the tiny model tell the darkest channel: its only weight, at the end of the file, becomes -1."""
+    weights = model / "inference.pdiparams"
+    content = weights.read_bytes()
+    assert content.endswith(np.float32(1).tobytes())
+    weights.write_bytes(content[:-4] + np.float32(-1).tobytes())
+
+
+@pytest.mark.parametrize("read", [find_model, lambda settings: read_exported_model(settings).files])
+def test_a_model_that_was_exchanged_since_the_start_is_refused_after_a_fork(
+    tmp_path: Path, read: Callable[[Settings], ModelFiles]
+) -> None:
+    settings = settings_for(write_model(tmp_path), class_id_map_file="")
+    engine = PaddleEngine(read(settings), settings)
+    turn_around(tmp_path)
 
     def in_worker() -> None:
-        with pytest.raises(ModelLoadError, match="holds another model than at the start: restart"):
-            engine.ensure_open()
+        for _ in range(2):
+            with pytest.raises(ModelChangedError, match="the model's files have changed since the start"):
+                engine.run(solid_batch(1))
+
+    run_in_fork(in_worker)
+    assert engine.run(solid_batch(1)).argmax() == 1
+
+
+def test_a_model_that_changes_while_it_is_opened_after_a_fork_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_engine(write_model(tmp_path))
+    open_predictor = engine._open
+
+    def open_slowly() -> Any:
+        turn_around(tmp_path)
+        return open_predictor()
+
+    monkeypatch.setattr(engine, "_open", open_slowly)
+
+    def in_worker() -> None:
+        with pytest.raises(ModelLoadError, match="the model's files were changed while they were loaded"):
+            engine.run(solid_batch(1))
 
     run_in_fork(in_worker)
 

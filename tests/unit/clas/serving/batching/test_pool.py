@@ -1,4 +1,6 @@
 import logging
+import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +16,8 @@ from clas.settings import Settings
 from gates import PATIENCE_S, Gate, wait_until
 from served import HeldRunner, settings_of
 from tiny_models import brightest_channel, solid_batch, write_model
+
+CHANGED = "the model's files have changed since the start: restart, or reload the standalone server by SIGHUP"
 
 
 class MortalRunner(HeldRunner):
@@ -321,7 +325,7 @@ def test_a_predictor_is_not_replaced_by_one_of_another_model_while_others_serve(
     write_model(tmp_path / "model", brightest_channel(7), num_classes=7)
     opener.opened[0].is_doomed = True
     assert best(submit(pool, 0)) == [0]
-    wait_until(lambda: "the model's files have changed since the start: restart" in caplog.text)
+    wait_until(lambda: CHANGED in caplog.text)
     assert best(submit(pool, 1)) == [1]
     assert len(pool._batcher._members) == 1
 
@@ -373,43 +377,53 @@ def test_a_lost_model_is_opened_again_and_nothing_else_is_read_again(
     assert messages.count("device") == 2
 
 
-def test_a_lone_lost_model_that_has_changed_is_replaced_with_all_that_belongs_to_it(
-    pool_of: Callable[..., Pool], opener: Opener, tmp_path: Path
+@pytest.mark.usefixtures("no_back_off")
+@pytest.mark.parametrize("name", ["inference.pdmodel", "inference.pdiparams", "inference.yml"])
+def test_a_lost_model_is_opened_again_from_the_same_bytes_only(
+    pool_of: Callable[..., Pool], opener: Opener, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    """Else, its answers would be made as those of the first one."""
-    pool = pool_of(write_model(tmp_path / "model"))
-    pool.start()
-    wait_until(lambda: not pool.is_loading)
-    assert pool.ready_pipeline().output.num_classes == 6
-    write_model(tmp_path / "model", brightest_channel(7), num_classes=7)
-    (tmp_path / "model" / "inference.yml").write_text("PostProcess:\n  Topk: {topk: 3}\n")
-    lose(pool, opener)
-    assert best(submit(pool, 1)) == [1]
-    output = pool.ready_pipeline().output
-    assert (output.num_classes, output.k) == (7, 3)
-    assert not any(runner.is_alive for runner in opener.opened[:-1])
-
-
-def test_a_lone_lost_model_whose_new_files_are_damaged_is_tried_again(
-    pool_of: Callable[..., Pool],
-    opener: Opener,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("clas.serving.batching.pool_member._BACK_OFF_S", 0.01)
+    """Of the same size and time as before, as a copy that keeps the time may be."""
     model = write_model(tmp_path / "model")
+    (model / "inference.yml").write_text("PostProcess:\n  Topk: {topk: 3}\n")
     pool = pool_of(model)
     pool.start()
     wait_until(lambda: not pool.is_loading)
-    (model / "inference.yml").write_text("PreProcess: [")
-    lose(pool, opener)
-    wait_until(lambda: "is not valid YAML" in caplog.text)
-    assert pool.is_loading
+    content, times = (model / name).read_bytes(), (model / name).stat()
+    (model / name).write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    os.utime(model / name, ns=(times.st_atime_ns, times.st_mtime_ns))
+    opener.opened[0].is_doomed = True
+    with pytest.raises(UnavailableError, match=CHANGED):
+        submit(pool, 0).scores.result(PATIENCE_S)
+    with pytest.raises(UnavailableError, match=CHANGED):
+        pool.ready_pipeline()
     assert not pool.has_failed
-    waiting = submit(pool, 1)
-    (model / "inference.yml").unlink()
-    assert best(waiting) == [1]
+    (model / name).write_bytes(content)
+    wait_until(lambda: not pool.is_loading)
+    assert best(submit(pool, 1)) == [1]
+    assert pool.ready_pipeline().output.k == 3
+    assert len(opener.opened) == 2
+    assert len(re.findall(f"^CRITICAL .*{CHANGED}", caplog.text, re.MULTILINE)) == 1
+
+
+def test_files_that_were_only_touched_are_the_same(pool: Pool, opener: Opener, tiny_model: Path) -> None:
+    os.utime(tiny_model / "inference.pdiparams")
+    lose(pool, opener)
+    assert len(opener.opened) == 2
+
+
+@pytest.mark.usefixtures("no_back_off")
+def test_a_model_that_changes_while_it_is_loaded_is_not_served(
+    pool_of: Callable[..., Pool], opener: Opener, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = write_model(tmp_path / "model")
+    pool = pool_of(model)
+    with opener.gate.closed():
+        pool.start()
+        opener.gate.wait_for_arrival()
+        write_model(tmp_path / "model", brightest_channel(7), num_classes=7)
+    wait_until(lambda: pool.has_failed)
+    assert "the model's files were changed while they were loaded" in caplog.text
+    assert not opener.opened[0].is_alive
 
 
 def test_a_label_file_that_is_missing_at_the_start_ends_it(

@@ -14,7 +14,7 @@ from clas.serving.metrics import Metrics
 from clas.serving.options import ServerOptions
 from gates import Gate, wait_until
 from served import Served, assert_refused, best, encoded, served
-from tiny_models import solid_batch
+from tiny_models import solid_batch, write_model
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,25 @@ def test_while_the_model_is_loaded_again_the_service_is_not_ready_but_queues_req
         gate.open()
         assert job.scores.result(10).argmax() == 1
         assert service.client.get("/health/ready").status_code == 200
+
+
+def test_a_lost_model_whose_files_have_changed_is_refused_with_the_reason_until_they_are_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clas.serving.batching.pool_member._BACK_OFF_S", 0.01)
+    weights = write_model(tmp_path) / "inference.pdiparams"
+    content = weights.read_bytes()
+    reason = "the model's files have changed since the start: restart, or reload"
+    with served(tmp_path) as service:
+        weights.write_bytes(content[:-1] + b"1")
+        service.runner.is_alive = False
+        wait_until(lambda: reason in service.client.get("/health/ready").text)
+        assert_refused(service.client.get("/health/ready"), 503, reason)
+        assert_refused(service.post(json=encoded(0)), 503, reason)
+        assert service.client.get("/health/live").status_code == 200
+        weights.write_bytes(content)
+        wait_until(lambda: service.client.get("/health/ready").status_code == 200)
+        assert best(service.post(json=encoded(0))) == [0]
 
 
 def test_a_service_that_stops_is_not_ready(tiny_model: Path) -> None:
