@@ -17,6 +17,8 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 _DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"  # what prometheus_client reads it from
+_TASKS: Final = Path("/proc/self/task")
+_CHILDREN: Final = Path("/proc/thread-self/children")  # this thread's; on Linux, if it is configured
 _SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
@@ -86,12 +88,30 @@ class Metrics:
         return Gauge(name, text, registry=self.registry, multiprocess_mode="livesum")
 
     def update_memory(self) -> None:
-        """Update the memory gauge: this process and its children."""
+        """Update the memory gauge: this process and its children.
+
+        Raises:
+            OSError: There are no descriptors left; the gauge stays as it is.
+        """
         memory = 0
-        for process in (self._process, *self._process.children(recursive=True)):
+        for process in (self._process, *self._children()):
             with contextlib.suppress(psutil.Error):  # it may have just exited
                 memory += process.memory_info().rss
         self.memory.set(memory)
+
+    def _children(self) -> Iterator[psutil.Process]:
+        """Yield the child processes.
+
+        psutil reads of all processes of the machine who their parent is; Linux has a list for each thread.
+        """
+        if not _CHILDREN.exists():
+            yield from self._process.children()
+            return
+        for task in _TASKS.iterdir():
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # the thread has ended
+                for pid in (task / "children").read_text().split():
+                    with contextlib.suppress(psutil.Error):  # so has the process
+                        yield psutil.Process(int(pid))
 
     def exposition(self) -> bytes:
         """Return the metrics of all workers in Prometheus' text format."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -32,6 +33,8 @@ from .outbox import Outbox
 from .predict import Predict
 from .responses import JsonResponse, failure
 from .web_ui import ASSETS_PATH, UI_PATH, assets, page
+
+_LOGGER: Final = logging.getLogger("clas_system")
 
 _TICK_S: Final = 1.0
 _KEPT_BLOCK: Final = 32 * 2**20
@@ -176,7 +179,16 @@ async def _tick(metrics: Metrics) -> None:
     A traceback is a cycle that keeps a failed request's images. Python collects cycles by the number of
     objects, however large they are: a few large requests would take all memory before that.
     """
+    loop = asyncio.get_running_loop()
+    has_failed = False
     while True:
-        metrics.update_memory()
         gc.collect()
+        try:
+            await loop.run_in_executor(None, metrics.update_memory)
+        except Exception as exc:  # noqa: BLE001  # no descriptors, no threads: it goes on when there are some
+            if not has_failed:
+                _LOGGER.warning("the memory can't be measured: %s", exc)
+            has_failed = True
+        else:
+            has_failed = False
         await asyncio.sleep(_TICK_S)

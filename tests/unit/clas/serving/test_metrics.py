@@ -108,9 +108,30 @@ def test_a_process_that_ends_while_its_memory_is_read_is_left_out(monkeypatch: p
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as ended:
         child = psutil.Process(ended.pid)
         ended.kill()
-    monkeypatch.setattr(psutil.Process, "children", lambda *_, **__: [child])
+    monkeypatch.setattr(Metrics, "_children", lambda _: [child])
     metrics.update_memory()
     assert samples(metrics)["clas_process_memory_bytes"] > 0
+
+
+def test_of_all_processes_only_the_own_children_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise AssertionError("all processes of the machine are looked at")
+
+    monkeypatch.setattr("psutil._ppid_map", fail)
+    metrics = Metrics()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert child.pid in {process.pid for process in metrics._children()}
+        metrics.update_memory()
+        child.kill()
+
+
+def test_without_lists_of_children_they_are_found_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("clas.serving.metrics._CHILDREN", tmp_path / "none")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert child.pid in {process.pid for process in Metrics()._children()}
+        child.kill()
 
 
 def test_any_worker_shows_the_sums_over_all(directory: Path) -> None:

@@ -1,4 +1,5 @@
 import base64
+import gc
 import hashlib
 import re
 import time
@@ -13,6 +14,7 @@ from clas.serving.http import app
 from clas.serving.metrics import Metrics
 from clas.serving.options import ServerOptions
 from gates import Gate, wait_until
+from limits import no_descriptors
 from served import Served, assert_refused, best, encoded, served
 from tiny_models import solid_batch, write_model
 
@@ -193,6 +195,45 @@ def test_memory_is_read_again_every_now_and_then(tiny_model: Path, monkeypatch: 
     monkeypatch.setattr(Metrics, "update_memory", counted)
     with served(tiny_model):
         wait_until(lambda: len(reads) > 3)
+
+
+def test_a_shortage_of_descriptors_is_logged_once_and_over_when_it_is_over(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(app, "_TICK_S", 0.001)
+    collections: list[object] = []
+
+    def count(phase: str, _: object) -> None:
+        collections.append(phase)
+
+    with served(tiny_model):
+        gc.callbacks.append(count)
+        try:
+            with no_descriptors():
+                wait_until(lambda: "the memory can't be measured" in caplog.text)
+                before = len(collections)
+                wait_until(lambda: len(collections) > before + 8)
+        finally:
+            gc.callbacks.remove(count)
+        assert caplog.text.count("the memory can't be measured: [Errno 24] Too many open files") == 1
+        reads: list[object] = []
+        read = Metrics.update_memory
+
+        def counted(self: Metrics) -> None:
+            read(self)
+            reads.append(self)
+
+        monkeypatch.setattr(Metrics, "update_memory", counted)
+        wait_until(lambda: len(reads) > 3)
+
+
+def test_memory_is_read_outside_the_event_loop(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate()
+    monkeypatch.setattr(app, "_TICK_S", 0.001)
+    with served(tiny_model) as service, gate.closed():
+        monkeypatch.setattr(Metrics, "update_memory", lambda _: gate.enter())
+        gate.wait_for_arrival()
+        assert best(service.post(json=encoded(1))) == [1]
 
 
 def test_the_documentation_is_a_page_that_finds_all_it_needs(service: Served) -> None:
