@@ -230,10 +230,19 @@ def test_a_shortage_of_descriptors_is_logged_once_and_over_when_it_is_over(
 def test_memory_is_read_outside_the_event_loop(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate()
     monkeypatch.setattr(app, "_TICK_S", 0.001)
+    read: list[object] = []
+
+    def enter(self: Metrics) -> None:
+        try:
+            gate.enter()
+        finally:
+            read.append(self)
+
     with served(tiny_model) as service, gate.closed():
-        monkeypatch.setattr(Metrics, "update_memory", lambda _: gate.enter())
+        monkeypatch.setattr(Metrics, "update_memory", enter)
         gate.wait_for_arrival()
         assert best(service.post(json=encoded(1))) == [1]
+        assert not read
 
 
 def test_the_documentation_is_a_page_that_finds_all_it_needs(service: Served) -> None:
