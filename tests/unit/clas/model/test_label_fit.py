@@ -7,6 +7,7 @@ import pytest
 from clas.errors import LabelFileError
 from clas.model.exported import ExportedModel
 from clas.model.files import ModelFiles
+from clas.model.fingerprint import take_fingerprint
 from clas.model.label_fit import fit_labels
 from clas.settings import Settings
 
@@ -19,7 +20,7 @@ def model_with(*ids: int, built_in: bool = False, **settings: Any) -> ExportedMo
         labels={number: f"name{number}" for number in ids},
         label_file=Path("/data/names.txt") if ids else None,
         has_built_in_labels=built_in,
-        version=(),
+        fingerprint=take_fingerprint(()),
     )
 
 
