@@ -116,7 +116,9 @@ def plan_in_process(values: Mapping[str, Any], where: str) -> Launch:
     return dataclasses.replace(launch, num_workers=0)  # one process, whatever GPUs there are
 
 
-def share_cores(options: ServerOptions, cores: int, threads: int, *, is_single: bool) -> tuple[int, ...]:
+def share_cores(
+    options: ServerOptions, cores: int, threads: int, *, is_single: bool, part: float = 1
+) -> tuple[int, ...]:
     """Return the CPU threads of each predictor of a process; see `Pool`.
 
     Args:
@@ -124,8 +126,9 @@ def share_cores(options: ServerOptions, cores: int, threads: int, *, is_single: 
         cores: The cores that the process may use.
         threads: cpu_num_threads; 0 if it isn't set.
         is_single: Whether this is the only process, on the CPU.
+        part: Which part of the machine's memory is for it; half of that is for predictors.
     """
-    room = available_memory() // 2 // _PREDICTOR_BYTES
+    room = int(available_memory() * part) // 2 // _PREDICTOR_BYTES
     count = options.predictors
     if not count:
         count = max(1, min(cores, MOST_PREDICTORS, room)) if is_single and not threads else 1

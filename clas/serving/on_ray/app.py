@@ -173,15 +173,16 @@ async def _retire(service: RunningService) -> None:
 
 
 def _plan(user_config: Mapping[str, Any]) -> Launch:
-    """Plan a service on the cores that Ray has reserved for this replica."""
+    """Plan a service on the cores that Ray has reserved for this replica, and their share of the memory."""
     launch = plan_in_process(user_config, "user_config")
     if launch.settings.use_gpu:
         return launch
     context: Any = ray.get_runtime_context()
     reserved = context.get_assigned_resources().get("CPU", 0)  # may be a fraction; 0 reserves none
-    cores = min(max(1, int(reserved)), available_cores()) if reserved else available_cores()
+    all_cores = available_cores()
+    cores = min(max(1, int(reserved)), all_cores) if reserved else all_cores
     wanted = launch.settings.cpu_num_threads
-    threads = share_cores(launch.options, cores, wanted, is_single=True)
+    threads = share_cores(launch.options, cores, wanted, is_single=True, part=cores / all_cores)
     settings = dataclasses.replace(launch.settings, cpu_num_threads=wanted or cores)
     return dataclasses.replace(launch, settings=settings, predictor_threads=threads)
 

@@ -46,6 +46,19 @@ def test_a_replica_uses_the_cores_that_ray_has_set_aside(
     assert (launch.settings.cpu_num_threads, launch.predictor_threads) == (threads, predictors), cores
 
 
+@pytest.mark.parametrize(
+    ("cores", "predictors"),
+    [(8, (8, 2, 2, 2, 2)), (4, (1, 1, 1, 1)), (2, (1, 1)), (1, (0,))],
+    indirect=["cores"],
+)
+def test_a_replicas_predictors_take_no_more_memory_than_its_share_of_the_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: float, predictors: tuple[int, ...]
+) -> None:
+    """8 GiB have room for 8 of them, in half of it; the other cores may have replicas, too."""
+    monkeypatch.setattr("clas.serving.launch.available_memory", lambda: 8 * 2**30)
+    assert ray_app._plan({}).predictor_threads == predictors, cores
+
+
 def test_names_of_settings_and_of_options_are_taken() -> None:
     launch = plan_in_process({"topk": 3, "timeout_s": 5.0, "inference_model_dir": "/model"}, "user_config")
     assert (launch.settings.topk, launch.options.timeout_s) == (3, 5.0)
