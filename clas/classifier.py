@@ -86,7 +86,7 @@ class Classifier:
         return self._classify(
             batch,
             k,
-            lambda piece: self._pipeline.input.of_batch(piece, field=field, operations=operations),
+            lambda piece: self._pipeline.input.of_batch(piece, operations),
         )
 
     def classify_images(self, entries: Sequence[object], top_k: object = None) -> list[Prediction]:

@@ -88,21 +88,17 @@ class ModelInput:
             field += " after to_chw"
         self._check_shape(shape, field)
 
-    def of_batch(
-        self, batch: npt.NDArray[np.generic], *, field: str = "inputs", operations: Sequence[str] = ()
-    ) -> Prepared:
+    def of_batch(self, batch: npt.NDArray[np.generic], operations: Sequence[str] = ()) -> Prepared:
         """Make a batch of preprocessed images the model's input.
 
         Args:
-            batch: Of the model's shape and of any real number type; computed in float32.
-            field: The user's name for the shape of `batch`, for messages.
+            batch: Of a shape that `check` has let pass and of any real number type; computed in float32.
             operations: Those of protocol.OPERATIONS that are left to do; with them, `batch` is [N, H, W, C].
 
         Raises:
-            RequestError: The shape isn't the model's, a value isn't finite, or the model takes uint8, and a
-                value isn't a whole number from 0 to 255.
+            RequestError: A value isn't finite, or the model takes uint8, and a value isn't a whole number from
+                0 to 255.
         """
-        self.check(batch.shape, field, operations)
         is_integer = batch.dtype.kind in "iu"  # finite, in float32 too
         with contextlib.nullcontext() if is_integer else np.errstate(over="ignore"):  # float64, refused below
             tensor = self._finish(batch, operations)

@@ -159,7 +159,7 @@ def _prepare(pipeline: Pipeline, inputs: Inputs, ticket: Ticket) -> _PreparedReq
         batch, field = inputs.images, "revert_params.shape"
         pipeline.input.check(batch.shape, field, inputs.operations)
         ticket.set_images(len(batch))  # before they become float32, four times as large as uint8
-        prepared = pipeline.input.of_batch(batch, field=field, operations=inputs.operations)
+        prepared = pipeline.input.of_batch(batch, inputs.operations)
         return _PreparedRequest(prepared, top_k)
     ticket.set_images(len(inputs.images))
     prepared = pipeline.input.of_images(inputs.images, lambda: not ticket.is_over)

@@ -34,7 +34,7 @@ def test_pixels_with_operations_left_give_what_a_finished_tensor_gives(operation
     assert prepared.failures == [None, None]
     for wrong in (pixels.transpose(0, 3, 1, 2), pixels[:, 1:], pixels[0]):
         with pytest.raises(RequestError):
-            model_input().of_batch(wrong, operations=operations)
+            model_input().check(wrong.shape, "inputs", operations)
 
 
 def test_normalize_alone_keeps_the_order_of_the_axes() -> None:
