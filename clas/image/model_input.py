@@ -96,8 +96,8 @@ class ModelInput:
             operations: Those of protocol.OPERATIONS that are left to do; with them, `batch` is [N, H, W, C].
 
         Raises:
-            RequestError: A value isn't finite, or the model takes uint8, and a value isn't a whole number from
-                0 to 255.
+            RequestError: A value isn't finite, or the model takes uint8, and one isn't a whole number from 0
+                to 255.
         """
         is_integer = batch.dtype.kind in "iu"  # finite, in float32 too
         with contextlib.nullcontext() if is_integer else np.errstate(over="ignore"):  # float64, refused below

@@ -144,9 +144,9 @@ def test_images_become_what_a_model_with_channels_last_takes() -> None:
     np.testing.assert_allclose(prepared.tensor, expected, atol=1e-5)
     assert prepared.tensor.flags.c_contiguous
     with pytest.raises(RequestError, match=r"takes \[N, 32, 40, 3\]: send a batch in the order N, H, W, C"):
-        last.of_batch(np.zeros((1, 3, 32, 40), np.float32))
+        last.check((1, 3, 32, 40), "images")
     with pytest.raises(RequestError, match=r"takes \[N, 32, 40, 3\]: use --resize_short/--crop_size"):
-        last.of_batch(np.zeros((1, 24, 24, 3), np.float32))
+        last.check((1, 24, 24, 3), "images")
 
 
 @pytest.mark.parametrize("channels", [1, 4])
