@@ -105,13 +105,14 @@ def test_the_model_is_loaded_after_the_start_and_answers(
     pool_of: Callable[..., Pool], opener: Opener, tiny_model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pool = pool_of(tiny_model)
-    with caplog.at_level(logging.INFO, "clas_system"), opener.gate.closed():
-        pool.start()
-        opener.gate.wait_for_arrival()
-        assert pool.is_loading
-        with pytest.raises(UnavailableError, match="the model is being loaded"):
-            pool.ready_pipeline()
-    wait_until(lambda: not pool.is_loading)
+    with caplog.at_level(logging.INFO, "clas_system"):
+        with opener.gate.closed():
+            pool.start()
+            opener.gate.wait_for_arrival()
+            assert pool.is_loading
+            with pytest.raises(UnavailableError, match="the model is being loaded"):
+                pool.ready_pipeline()
+        wait_until(lambda: not pool.is_loading)
     assert "model loaded and warmed up in " in caplog.text
     assert pool.ready_pipeline() is pool.pipeline
     assert not pool.has_failed
