@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import paddle
+import pytest
 from paddle.pir_utils import IrGuard
 
 try:
@@ -15,8 +16,6 @@ except ImportError:  # Paddle 2 writes the old format only
     OldIrGuard = contextlib.nullcontext
 
 Network = Callable[[Any], Any]
-WRITES_JSON = OldIrGuard is not contextlib.nullcontext
-"""Whether this Paddle can write a model in Paddle 3's format."""
 
 
 def brightest_channel(num_classes: int) -> Network:
@@ -89,9 +88,13 @@ def write_model(
 ) -> Path:
     """Write `network` (default: `brightest_channel`) as an inference model, which takes images of `dtype`.
 
+    Skips the test if the installed Paddle can't write this format.
+
     Returns:
         `directory`, which is made.
     """
+    if json and OldIrGuard is contextlib.nullcontext:
+        pytest.skip("this Paddle can't write the format of Paddle 3")
     directory.mkdir(parents=True, exist_ok=True)
     static = paddle.static
     dynamic = paddle.in_dynamic_mode()

@@ -9,6 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from clas.protocol import VERSION
 
@@ -114,3 +116,20 @@ def test_the_installed_commands_are_there(installed: Path, repository: Path) -> 
     commands = setup["options.entry_points"]["console_scripts"].strip().splitlines()
     for command in commands:
         assert (installed / "bin" / command.split(" = ")[0]).is_file()
+
+
+@pytest.mark.parametrize("name", ["client", "serving", "hub"])
+def test_the_pinned_versions_are_within_the_bounds(repository: Path, name: str) -> None:
+    setup = configparser.ConfigParser()
+    setup.read(repository / "setup.cfg", encoding="utf-8")
+    texts = (setup["options"]["install_requires"], setup["options.extras_require"][name])
+    wanted = [Requirement(line) for text in texts for line in text.splitlines() if line]
+    pins: dict[str, list[str]] = {}
+    for line in (repository / "constraints" / f"{name}.txt").read_text(encoding="utf-8").splitlines():
+        if "==" in line and not line.lstrip().startswith("#"):
+            pin = Requirement(line.partition(" \\")[0])
+            pins.setdefault(canonicalize_name(pin.name), []).append(str(pin.specifier).removeprefix("=="))
+    for requirement in wanted:
+        versions = pins[canonicalize_name(requirement.name)]
+        assert all(requirement.specifier.contains(version) for version in versions), requirement
+        assert requirement.specifier, f"{requirement} has no lower bound"
