@@ -18,7 +18,7 @@ from .metrics import Metrics
 from .options import ServerOptions
 from .process.control import Control, Facts
 from .process.pidfile import SCRATCH_PREFIX, RunningServer, announce, forget, start_of
-from .process.server import bind, serve_alone
+from .process.server import StopSignals, bind, serve_alone
 from .service import build_service
 
 _LOGGER: Final = logging.getLogger("clas_system")
@@ -46,6 +46,7 @@ def start(launch: Launch, control: Control) -> int:
     _LOGGER.info(
         "listening at %s://%s:%d, workers: %d", scheme, options.host, port, max(1, launch.num_workers)
     )
+    StopSignals.install()  # from now on there is something to remove
     with _scratch() as scratch:
         pid = control.parent or os.getpid()
         server = RunningServer(

@@ -380,6 +380,28 @@ def test_a_server_that_dies_before_it_is_ready_ends_the_start(tiny_model: Path, 
     assert not list((tmp_path / "clas_system").iterdir())
 
 
+@pytest.mark.parametrize("workers", [{}, {"use_multiprocess": True, "workers": 2}], ids=["single", "workers"])
+def test_a_server_that_has_just_begun_to_listen_is_stopped_and_leaves_nothing(
+    tiny_model: Path, tmp_path: Path, workers: dict[str, Any]
+) -> None:
+    config = {**tiny_config(tiny_model, **workers), "port": 0}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(
+            [*COMMAND, "start", "-c", "config.json"],
+            env=server_env(tmp_path, TMPDIR=str(temporary)),
+            cwd=tmp_path,
+            stderr=log,
+        )
+    eventually(lambda: list(temporary.iterdir()))
+    server.terminate()
+    assert server.wait(30) == 0
+    assert list(temporary.iterdir()) == []
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
 def test_the_parent_takes_little_memory(tiny_model: Path, tmp_path: Path) -> None:
     with clas_serving(tmp_path, config=tiny_config(tiny_model)) as running:
         assert running.process.memory_info().rss < 20 * 10**6

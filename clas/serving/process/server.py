@@ -198,7 +198,6 @@ def serve_alone(service: Service, listener: socket.socket, control: Control) -> 
     Returns:
         The exit status: 1 if the model can't be loaded.
     """
-    StopSignals.install()
     if control.takes_over:
         _load(service.pool)
     config = uvicorn.Config(service.app, **uvicorn_options(service.options))

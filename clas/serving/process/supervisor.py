@@ -14,7 +14,7 @@ from gunicorn.arbiter import Arbiter
 from ..metrics import forget_worker, share_metrics
 from ..service import Service
 from .control import Control
-from .server import uvicorn_options
+from .server import StopSignals, uvicorn_options
 from .worker import Deployment, Worker
 
 _LOGGER: Final = logging.getLogger("clas_system")
@@ -99,6 +99,8 @@ class _Supervisor(Arbiter):  # type: ignore[misc]
         super().init_signals()
         for number in (signal.SIGHUP, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)
+        if StopSignals.received:
+            self.signal(signal.SIGTERM, None)
 
     def maybe_promote_master(self) -> None:
         """Called in each round of the main loop, at least once a second."""

@@ -1,6 +1,7 @@
 import errno
 import json
 import logging
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,15 @@ from clas.settings import SETTING_NAMES
 
 @pytest.fixture(autouse=True)
 def as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The command line sets up logging, and leaves it to the process's end."""
+    """The command line sets up logging and signals, and leaves them to the process's end."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     loggers = [logging.getLogger(name) for name in log._LOGGERS]
     before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    handlers_before = [signal.getsignal(number) for number in numbers]
     yield
+    for number, handler in zip(numbers, handlers_before, strict=True):
+        signal.signal(number, handler)
     for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
         logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)
