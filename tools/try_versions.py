@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 ENVIRONMENTS: Final = REPOSITORY / ".venv-versions"
 UV: Final = ENVIRONMENTS / "uv" / ("Scripts" if os.name == "nt" else "bin") / "uv"
+_LONGEST_S: Final = 1800
 PYTHONS: Final = ("3.10", "3.11", "3.12", "3.13")
 TOOLS: Final = ("pytest<9.2", "hypothesis", "requests", "pillow", "psutil", "scikit-image")
 UNIT: Final = "tests/unit/clas"
@@ -104,26 +105,21 @@ def _try(name: str, versions: str, python: str) -> str:
         if done.returncode:
             print(done.stderr)
             return "FAILED"
-    case = CASES[name]
+    return "passed" if _test(environment, CASES[name]) else "FAILED"
+
+
+def _test(environment: Path, case: Case) -> bool:
+    """Run the tests of a set in an environment, and return whether they pass in time."""
     interpreter = environment / ("Scripts/python" if os.name == "nt" else "bin/python")
+    pytest = (interpreter, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not alone")
     left_out = (f"--deselect={path}" if "::" in path else f"--ignore={path}" for path in case.left_out)
-    tested = subprocess.run(
-        [
-            interpreter,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-m",
-            "not alone",
-            *left_out,
-            *case.tests,
-        ],
-        cwd=REPOSITORY,
-        check=False,
-    )
-    return "FAILED" if tested.returncode else "passed"
+    try:
+        done = subprocess.run(
+            [*pytest, *left_out, *case.tests], cwd=REPOSITORY, check=False, timeout=_LONGEST_S
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
 
 
 def _requirements(name: str) -> list[str]:
