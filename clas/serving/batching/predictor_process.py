@@ -28,6 +28,10 @@ from .channel import Channel, WrongMessageError, open_channel
 _LOGGER: Final = logging.getLogger("clas_system")
 _LOAD_TIMEOUT_S: Final = 600.0
 _END_TIMEOUT_S: Final = 5.0
+# Sent to all processes of the server, as Ctrl-C does; the server ends us when it is done.
+_SERVERS_SIGNALS: Final = {
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)
+}
 _CONTROL: Final = 0  # the number of what isn't about a batch; the first batch has 1, and its scores -1
 _PR_SET_PDEATHSIG: Final = 1  # of prctl(2)
 
@@ -64,7 +68,7 @@ class PredictorProcess:
                 name="model",
                 daemon=True,
             )
-            with _interrupts_blocked():
+            with _signals_blocked():
                 self._process.start()
         except OSError as exc:  # no descriptors, processes or memory left; what was opened closes by itself
             raise ModelLoadError(f"the model's process can't be started: {exc.strerror}") from exc
@@ -144,12 +148,12 @@ class PredictorProcess:
 
 
 @contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Let a process that is started in a block never see a Ctrl-C, not even before it can ignore it."""
-    if sys.platform == "win32":
+def _signals_blocked() -> Iterator[None]:
+    """Block the server's signals for a process that is started in this block, until it ignores them."""
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SERVERS_SIGNALS)
     try:
         yield
     finally:
@@ -169,7 +173,7 @@ def _serve(
     set_up_log(options)
     try:
         engine_class.prepare_process()
-        for name in (signal.SIGTERM, signal.SIGINT):  # sent to the server, which ends us when it is done
+        for name in _SERVERS_SIGNALS:
             signal.signal(name, signal.SIG_IGN)
         engine = engine_class(files, settings)
     except StartupError as exc:

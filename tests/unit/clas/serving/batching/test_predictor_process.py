@@ -195,9 +195,32 @@ def test_a_process_that_cannot_be_started_is_a_model_that_cannot_be_loaded(
 
 def test_signals_that_are_meant_for_the_server_do_not_end_it(process: PredictorProcess) -> None:
     [child] = children()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         os.kill(child.pid, number)
     assert process.run(solid_batch(1)).argmax() == 1
+
+
+def test_they_do_not_end_it_while_it_is_loading_either(
+    tiny_model: Path, settings: Settings, options: ServerOptions, capfd: pytest.CaptureFixture[str]
+) -> None:
+    is_loaded = threading.Event()
+
+    def interrupt() -> None:
+        [child] = eventually(children)
+        while not is_loaded.wait(0.02):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                child.send_signal(number)
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    try:
+        process = PredictorProcess(files_in(tiny_model), settings, options, PaddleEngine)
+    finally:
+        is_loaded.set()
+        interrupter.join()
+    assert process.run(solid_batch(1)).argmax() == 1
+    process.close()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_model_that_cannot_be_loaded_says_why(
