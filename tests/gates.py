@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 """After which what a test waits for counts as never coming; far more than it takes."""
 
 
