@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import test_hubserving
+from clas.protocol import decode
 from scripted_service import Reply, answer_rightly, envelope, peak_memory, predictions, scripted_service
 
 
@@ -260,16 +261,17 @@ def test_a_full_disk_is_one_clear_line(images: Path, repository: Path) -> None:
 def test_a_full_disk_ends_the_client_at_once_whatever_its_threads_wait_for(
     images: Path, repository: Path, tmp_path: Path
 ) -> None:
+    write_image(images / "sub" / "c.PNG", 255)
     (tmp_path / "results.jsonl").symlink_to("/dev/full")
     is_over = threading.Event()
 
-    def answer_two(request: dict[str, Any]) -> Reply:
-        if not any(request is early for early in service.requests[:2]):
+    def answer_black_images(request: dict[str, Any]) -> Reply:
+        if np.asarray(decode(request["images"], request["revert_params"])).max() > 0:
             is_over.wait(60)
         return Reply(envelope(predictions(1)))
 
     flags = ("--output", str(tmp_path / "results.jsonl"), "--concurrency", "2")
-    with scripted_service(answer_two) as service:
+    with scripted_service(answer_black_images) as service:
         client = subprocess.Popen(
             program(service.url, images, *flags),
             cwd=repository,
