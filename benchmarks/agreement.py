@@ -88,7 +88,7 @@ def measure_bf16(count: int) -> Figures:
     Raises:
         DeviceError: Nothing would be computed in bfloat16 here.
     """
-    check_bf16()
+    check_bf16(Settings())
     exact, rough = _open("fp32"), _open("bf16")
     if not rough.info.mkldnn:  # the engine continues without it, and then in fp32
         raise DeviceError("the model doesn't run with MKL-DNN here, and so not in bfloat16")
@@ -164,7 +164,7 @@ def _open(precision: str) -> PaddleEngine:
         precision=precision,
         overridden=frozenset({"inference_model_dir"}),
     )
-    return PaddleEngine(find_model(settings), settings)
+    return PaddleEngine(find_model(settings)[0], settings)
 
 
 def _batches(images: Iterable[Image]) -> Iterator[Batch]:

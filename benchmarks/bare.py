@@ -77,7 +77,7 @@ def _peak_memory_mib() -> float:
 
 
 def _open(name: str, settings: Settings) -> Engine:
-    files = find_model(settings)
+    files = find_model(settings)[0]
     if name == "onnxruntime":
         from peers.onnxruntime.engine import OnnxEngine  # noqa: PLC0415  # in that peer's environment only
 

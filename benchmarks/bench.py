@@ -168,7 +168,7 @@ def clear_default_images() -> list[LabeledImage]:
 
 def _has_bf16() -> bool:
     try:
-        check_bf16()
+        check_bf16(Settings())
     except DeviceError:
         return False
     return True

@@ -42,7 +42,7 @@ _ALONE: Final = {
     "import of the HTTP process' modules": ("", "import clas.serving.cli"),
     "import of the model's process' modules, but Paddle": ("", _PROCESS),
     "import paddle, after them": (_PROCESS, _PADDLE),
-    "load and warm-up": (_PADDLE + _LOAD, "PaddleEngine(find_model(settings), settings)"),
+    "load and warm-up": (_PADDLE + _LOAD, "PaddleEngine(find_model(settings)[0], settings)"),
     "import paddlehub": ("", "import paddlehub"),
 }
 """What is measured alone: what is done before, and what is timed."""

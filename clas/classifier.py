@@ -7,8 +7,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .engine.base import Engine
-from .engine.paddle import PaddleEngine
+from .engine.base import Engine, EngineClass
+from .engine.choice import choose
 from .image.model_input import Prepared
 from .model.exported import read_exported_model
 from .model.files import MODULE_DIR, ModelFiles
@@ -25,7 +25,6 @@ class Classifier:
     Args:
         settings: What to load, and how to run it.
         module_dir: The folder whose own model and label file are used where the settings' aren't found.
-        open_engine: Loads the model.
 
     Raises:
         StartupError: The model, its inference.yml, the label file or the device can't be used; see its
@@ -36,13 +35,17 @@ class Classifier:
         self,
         settings: Settings,
         module_dir: Path = MODULE_DIR,
-        open_engine: Callable[[ModelFiles, Settings], Engine] = PaddleEngine,
     ) -> None:
         model = read_exported_model(settings, module_dir)
-        self._engine = open_engine(model.files, model.settings)
+
+        def open_engine(engine_class: EngineClass, files: ModelFiles) -> Engine:
+            return engine_class(files, model.settings)
+
+        choice = choose(model.settings, model.programs, open_engine)
+        self._engine = choice.opened
         model.fingerprint.check_untouched()
         log_engine(self._engine.info)
-        self._pipeline = Pipeline(model, self._engine.info)
+        self._pipeline = Pipeline(model, self._engine.info, choice.passed_over)
 
     def ensure_open(self) -> None:
         """Reload the model if this process was forked since, so that no request is charged for it.

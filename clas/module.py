@@ -8,6 +8,7 @@ else is imported when it is used.
 
 import argparse
 import base64
+import dataclasses
 import sys
 import time
 from collections.abc import Sequence
@@ -60,7 +61,10 @@ class ClasSystem:
 
     def __init__(self, /, **init_args: object) -> None:
         show_log()
-        self._classifier = Classifier(load_settings(init_args))
+        settings = load_settings(init_args)
+        if settings.engine == "auto":  # what this module has always run models with
+            settings = dataclasses.replace(settings, engine="paddle")
+        self._classifier = Classifier(settings)
 
     def predict(self, inputs: Any, top_k: int | None = None) -> Results:  # noqa: ANN401  # anything array-like
         """Classify preprocessed images.

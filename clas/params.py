@@ -9,9 +9,12 @@ PARAMS: dict[str, dict[str, object]] = {
         # A relative path starts where the service is started; if there is no such directory, the folder
         # inference/ beside this file is used.
         "inference_model_dir": "../inference/",
+        # What runs the model: "openvino", "paddle" or "onnxruntime". "auto": in PaddleHub Paddle; elsewhere
+        # the first of these three that is installed and runs it, and on a GPU Paddle or ONNX Runtime.
+        "engine": "auto",
         "use_gpu": False,
         "gpu_mem": 8000,  # MB reserved on the GPU at start
-        "enable_mkldnn": True,  # fast on the CPU; ignored with use_gpu
+        "enable_mkldnn": True,  # Paddle on the CPU: several times as fast; ignored with use_gpu
         "cpu_num_threads": 0,  # 0: all cores available to this process; 1 in a worker of --use_multiprocess
         # "bf16": faster on CPUs with AVX512-BF16 or AMX, with scores that differ in the second or third
         # decimal; on other CPUs the service refuses to start.

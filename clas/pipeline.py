@@ -1,6 +1,8 @@
 """The input and the output of a loaded model: all of a classifier except the engine."""
 
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, TypedDict
 
 from .engine.base import EngineInfo
@@ -31,6 +33,9 @@ class Description(TypedDict):
     preprocess: dict[str, object]
     inference_yml: bool
     device: str
+    engine: str
+    engine_version: str
+    engines_passed_over: dict[str, str]
     mkldnn: bool
     precision: str
     threads: int
@@ -43,6 +48,7 @@ class Pipeline:
     Args:
         model: The exported model.
         engine: How its engine runs.
+        passed_over: See `Choice`.
 
     Attributes:
         model: As given.
@@ -55,13 +61,16 @@ class Pipeline:
         LabelFileError: The labels don't.
     """
 
-    def __init__(self, model: ExportedModel, engine: EngineInfo) -> None:
+    def __init__(
+        self, model: ExportedModel, engine: EngineInfo, passed_over: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.model = model
         self.engine = engine
         is_labelled = model.settings.main_indicator != "ThreshOutput"  # whose two labels are settings
         labels, label_warning = fit_labels(model, engine.num_outputs) if is_labelled else (model.labels, "")
         self.output = make_postprocessor(model.settings, engine.num_outputs, labels, engine.scores)
         self.input = ModelInput(model.settings, engine.input_shape, engine.input_dtype)
+        self._passed_over = passed_over
         self._warnings = [text for text in (label_warning, self.input.warning) if text]
         self._log()
 
@@ -76,7 +85,7 @@ class Pipeline:
         model, settings, engine = self.model, self.model.settings, self.engine
         return {
             "name": model.name,
-            "format": model.files.format,
+            "format": engine.format,
             "input_shape": list(engine.input_shape),
             "input_dtype": engine.input_dtype,
             "output_name": engine.output_name,
@@ -91,6 +100,9 @@ class Pipeline:
             "preprocess": model.preprocess,
             "inference_yml": model.config is not None,
             "device": engine.device,
+            "engine": engine.name,
+            "engine_version": engine.version,
+            "engines_passed_over": dict(self._passed_over),
             "mkldnn": engine.mkldnn,
             "precision": engine.precision,
             "threads": engine.num_threads,
@@ -114,12 +126,9 @@ class Pipeline:
 
 def log_engine(engine: EngineInfo) -> None:
     """Log how a model runs, each time it was loaded."""
+    named = f"engine: {engine.name} {engine.version}, device: {engine.device}"
     if engine.device == "GPU":
-        _LOGGER.info("device: GPU, MKL-DNN: off")
+        _LOGGER.info("%s, precision: %s", named, engine.precision)
         return
-    _LOGGER.info(
-        "device: CPU, MKL-DNN: %s, precision: %s, threads: %d",
-        "on" if engine.mkldnn else "off",
-        engine.precision,
-        engine.num_threads,
-    )
+    mkldnn = f", MKL-DNN: {'on' if engine.mkldnn else 'off'}" if engine.name == "paddle" else ""
+    _LOGGER.info("%s%s, precision: %s, threads: %d", named, mkldnn, engine.precision, engine.num_threads)

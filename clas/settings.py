@@ -46,14 +46,22 @@ class Settings:
         "../inference/",
         "Directory of the model; a relative path starts where the service is started",
     )
+    engine: str = choice(
+        "auto",
+        "openvino",
+        "paddle",
+        "onnxruntime",
+        help_text="What runs the model; auto: the first of OpenVINO, Paddle and ONNX Runtime that is "
+        "installed and runs it, on a GPU Paddle or ONNX Runtime, in PaddleHub always Paddle",
+    )
     use_gpu: bool = plain(False, "Predict on the first device of CUDA_VISIBLE_DEVICES")
     gpu_mem: int = number(8000, 1, 2**31 - 1, "MB of memory reserved on the GPU at start")
-    enable_mkldnn: bool = plain(True, "Use MKL-DNN (oneDNN) on the CPU; ignored with use_gpu")
+    enable_mkldnn: bool = plain(True, "Let Paddle use MKL-DNN (oneDNN) on the CPU; ignored with use_gpu")
     cpu_num_threads: int = number(
         0, 0, 1024, "CPU threads of one prediction; 0: all cores that the process may use"
     )
     precision: str = choice(
-        "fp32", "bf16", help_text="bf16: compute in bfloat16 by MKL-DNN, on a CPU that has AVX512-BF16 or AMX"
+        "fp32", "bf16", help_text="bf16: compute in bfloat16, on a CPU that has AVX512-BF16 or AMX"
     )
     ir_optim: bool = plain(True, "Let Paddle optimize the graph")
     max_batch_size: int = number(
@@ -127,10 +135,9 @@ class Settings:
         check_fields(self)
         if not self.inference_model_dir:
             raise SettingsError("inference_model_dir is empty; it takes the directory of the model")
-        if self.precision == "bf16" and (self.use_gpu or not self.enable_mkldnn):
+        if self.precision == "bf16" and self.use_gpu:
             raise SettingsError(
-                "precision is bf16, which is for the CPU with MKL-DNN: "
-                "set use_gpu to false and enable_mkldnn to true, or precision to fp32"
+                "precision is bf16, which is for the CPU: set use_gpu to false, or precision to fp32"
             )
         if self.softmax == "true" and self.main_indicator == "MultiLabelThreshOutput":
             raise SettingsError(

@@ -19,7 +19,7 @@ def settings_for(model: Path, **overrides: object) -> Settings:
 
 def open_engine(model: Path, **overrides: object) -> PaddleEngine:
     settings = settings_for(model, **overrides)
-    return PaddleEngine(find_model(settings), settings)
+    return PaddleEngine(find_model(settings)[0], settings)
 
 
 def run_in_fork(function: Callable[[], object]) -> None:

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message, Receive
 
-from clas.engine.base import Batch, Scores
+from clas.engine.base import Batch, EngineClass, Scores
 from clas.engine.paddle import PaddleEngine
 from clas.model.files import ModelFiles
 from clas.protocol import PREDICT_PATH
@@ -34,7 +34,7 @@ SIDE = 32
 class HeldRunner(InProcessRunner):
     """A real model in this process; records the sizes of its batches."""
 
-    def __init__(self, files: ModelFiles, settings: Settings) -> None:
+    def __init__(self, _: EngineClass, files: ModelFiles, settings: Settings) -> None:
         super().__init__(PaddleEngine(files, settings))
         self.gate = Gate()
         self.sizes: list[int] = []
@@ -50,7 +50,7 @@ class HeldRunner(InProcessRunner):
 
 def settings_of(model: Path, **overrides: object) -> Settings:
     sizes = {"crop_size": SIDE, "resize_short": SIDE, "class_id_map_file": "", "cpu_num_threads": 1}
-    return load_settings({"inference_model_dir": str(model), **sizes, **overrides})
+    return load_settings({"inference_model_dir": str(model), "engine": "paddle", **sizes, **overrides})
 
 
 @dataclasses.dataclass
@@ -89,9 +89,9 @@ def served(
     """Run the application on `model` during a block; `before_load` is called before each load."""
     runners: list[HeldRunner] = []
 
-    def open_runner(files: ModelFiles, settings: Settings) -> HeldRunner:
+    def open_runner(engine_class: EngineClass, files: ModelFiles, settings: Settings) -> HeldRunner:
         before_load()
-        runners.append(HeldRunner(files, settings))
+        runners.append(HeldRunner(engine_class, files, settings))
         return runners[-1]
 
     launch = Launch(options=ServerOptions(**options), settings=settings_of(model, **(settings or {})))

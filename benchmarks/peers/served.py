@@ -144,7 +144,7 @@ def load_model(
         overridden=frozenset({"inference_model_dir"}),
     )
     model = read_exported_model(settings)
-    engine = open_engine(model.files, model.settings)
+    engine = open_engine(model.programs[0], model.settings)
     pipeline = Pipeline(model, engine.info)
     return Model(engine, pipeline.input, pipeline.output)
 

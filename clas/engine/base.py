@@ -4,6 +4,7 @@ An engine computes; it knows no queue, no thread and no process of its own. `ser
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -24,10 +25,13 @@ class EngineInfo:
     """What a loaded model takes and returns, and how it runs.
 
     Attributes:
+        name: The engine's.
+        version: That of the engine's library.
+        format: The format of the model; see `ModelFiles.format`.
         input_shape: [N, C, H, W] or [N, H, W, C]; None where the model accepts any size.
         num_outputs: Scores per image.
         batch_limit: The most images of one call of `run`.
-        concurrency: How many calls of `run` may be under way at once; a pool member makes one at a time.
+        concurrency: How many images can be under way at once, in as many calls of `run`.
         device: "CPU" or "GPU".
         mkldnn: Whether MKL-DNN (oneDNN) is in use.
         precision: "fp32" or "bf16".
@@ -39,6 +43,9 @@ class EngineInfo:
         scores: The range of the scores at the warm-up; None if they weren't looked at.
     """
 
+    name: str
+    version: str
+    format: str
     input_shape: tuple[int | None, ...]
     num_outputs: int
     batch_limit: int
@@ -57,11 +64,17 @@ class Engine(Protocol):
     """A loaded and warmed-up model.
 
     Attributes:
+        name: The engine's name, which is also that of the library that it imports.
+        formats: The formats of models that it reads; see `ModelFiles.format`.
+        install: The command that installs the library.
         in_process: Whether a server may run it in its own process: it releases Python's global lock while it
             computes. The server gives any other engine a process of its own.
         info: What it takes and returns; after a fork of the process, `ensure_open` may change how it runs.
     """
 
+    name: ClassVar[str]
+    formats: ClassVar[Sequence[str]]
+    install: ClassVar[str]
     in_process: ClassVar[bool]
     info: EngineInfo
 
@@ -89,7 +102,19 @@ class Engine(Protocol):
 
 
 class EngineClass(Protocol):
-    """A class of engines."""
+    """A class of engines; see `Engine`."""
+
+    @property
+    def name(self) -> str:
+        """See `Engine`."""
+
+    @property
+    def formats(self) -> Sequence[str]:
+        """See `Engine`."""
+
+    @property
+    def install(self) -> str:
+        """See `Engine`."""
 
     @property
     def in_process(self) -> bool:
@@ -98,8 +123,13 @@ class EngineClass(Protocol):
     def prepare_process(self) -> None:
         """Set up a process that will run nothing but this engine, before anything else is done in it."""
 
-    def __call__(self, files: ModelFiles, settings: Settings) -> Engine:
+    def __call__(self, files: ModelFiles, settings: Settings, concurrency: int = 0, /) -> Engine:
         """Load a model.
+
+        Args:
+            files: The model.
+            settings: Device and options.
+            concurrency: How many images should be under way at once; 0 for the engine's choice.
 
         Raises:
             StartupError: It can't be loaded.

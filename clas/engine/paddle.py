@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
@@ -24,6 +25,7 @@ from ..settings import Settings
 from .base import Batch, EngineInfo, Scores
 from .devices import NO_FORKED_GPU, available_cores
 from .fork_safety import carry_over_forks, note_this_thread
+from .padding import padded
 from .paddle_config import build_config, check_bf16, check_gpu, import_paddle
 from .probes import probe_batches
 
@@ -56,8 +58,12 @@ class PaddleEngine:
     Args:
         files: The model.
         settings: Device and options.
+        _concurrency: Ignored: a predictor runs one batch after the other.
 
     Attributes:
+        name: See `Engine`.
+        formats: See `Engine`.
+        install: See `Engine`.
         in_process: False: Paddle holds Python's global lock while a model runs.
         info: What the model takes and returns, and how it runs.
         lock: Held during each prediction.
@@ -68,6 +74,9 @@ class PaddleEngine:
         ModelLoadError: The model is damaged, or isn't an image classifier.
     """
 
+    name: ClassVar[str] = "paddle"
+    formats: ClassVar[Sequence[str]] = ("pdmodel", "json")
+    install: ClassVar[str] = "pip install paddlepaddle==3.3.1"
     in_process: ClassVar[bool] = False
 
     @staticmethod
@@ -76,11 +85,11 @@ class PaddleEngine:
         os.environ.setdefault("KMP_BLOCKTIME", _SPIN_MS)
         import_paddle()
 
-    def __init__(self, files: ModelFiles, settings: Settings) -> None:
+    def __init__(self, files: ModelFiles, settings: Settings, _concurrency: int = 0) -> None:
         if settings.use_gpu:
             check_gpu()
         if settings.precision == "bf16":
-            check_bf16()
+            check_bf16(settings)
         self._signature = read_signature(files, settings.output_name)
         self._input_shape = self._signature.image.shape
         self._batch_size = self._input_shape[0]  # None: any
@@ -120,17 +129,17 @@ class PaddleEngine:
             ModelLoadError: As `ensure_open`.
             PredictionError: The model failed.
         """
-        padded = _padded(batch, self._batch_size)
+        filled = padded(batch, self._batch_size)
         with self.lock:
             self._ensure_open()
             try:
-                scores = self._compute(padded)
+                scores = self._compute(filled)
             except _PADDLE_ERRORS as exc:
                 raise PredictionError(f"the model failed on this batch: {_brief(exc)}") from exc
-        if scores.shape != (len(padded), self.info.num_outputs):
+        if scores.shape != (len(filled), self.info.num_outputs):
             raise PredictionError(
-                f"the model answered {list(scores.shape)} to a batch of {len(padded)}; "
-                f"[{len(padded)}, {self.info.num_outputs}] was expected"
+                f"the model answered {list(scores.shape)} to a batch of {len(filled)}; "
+                f"[{len(filled)}, {self.info.num_outputs}] was expected"
             )
         scores = scores[: len(batch)]
         if not np.isfinite(scores).all():
@@ -186,8 +195,13 @@ class PaddleEngine:
         return scores
 
     def _describe(self, num_outputs: int, scores: ScoreRange) -> EngineInfo:
+        from paddle import __version__  # noqa: PLC0415
+
         settings = self._settings
         return EngineInfo(
+            name=self.name,
+            version=__version__,
+            format=self._files.format,
             input_shape=self._input_shape,
             num_outputs=num_outputs,
             batch_limit=self._batch_size or settings.batch_limit,
@@ -221,12 +235,6 @@ class PaddleEngine:
         _LOGGER.info("model loaded in forked worker %d, threads: %d", self._pid, self._num_threads)
 
 
-def _padded(batch: Batch, batch_size: int | None) -> Batch:
-    """Fill a batch up with zeros; it is returned as it is if it is large enough, or any size will do."""
-    missing = (batch_size or 0) - len(batch)
-    if missing <= 0:
-        return batch
-    return np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.float32)])
 
 
 def _brief(exc: BaseException) -> str:

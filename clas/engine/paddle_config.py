@@ -87,12 +87,20 @@ def check_gpu() -> None:
         )
 
 
-def check_bf16() -> None:
-    """Check that the CPU computes in bfloat16; others emulate it, slowly.
+def check_bf16(settings: Settings) -> None:
+    """Check that Paddle can compute in bfloat16: with MKL-DNN, on a CPU that does; others emulate it.
+
+    Args:
+        settings: Read for enable_mkldnn.
 
     Raises:
-        DeviceError: It doesn't.
+        DeviceError: It can't.
     """
+    if not settings.enable_mkldnn:
+        raise DeviceError(
+            "precision is bf16, which Paddle computes with MKL-DNN: "
+            "set enable_mkldnn to true, or precision to fp32"
+        )
     from paddle.base import core  # noqa: PLC0415
 
     if not core.supports_bfloat16_fast_performance():

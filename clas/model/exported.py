@@ -20,7 +20,7 @@ class ExportedModel:
     """Everything known about a model before it is loaded.
 
     Attributes:
-        files: Program and weights.
+        programs: Program and weights, in each format that is there; see `find_model`.
         settings: The service's settings, updated with the values of the model's inference.yml.
         config: The content of inference.yml, or None without one.
         labels: Class id -> name; empty for a service without labels.
@@ -29,7 +29,7 @@ class ExportedModel:
         fingerprint: Of the model's own files, inference.yml included and the label file not; also in `files`.
     """
 
-    files: ModelFiles
+    programs: Sequence[ModelFiles]
     settings: Settings
     config: ModelConfig | None
     labels: Mapping[int, str]
@@ -38,9 +38,14 @@ class ExportedModel:
     fingerprint: Fingerprint
 
     @property
+    def directory(self) -> Path:
+        """The model's folder."""
+        return self.programs[0].program.parent
+
+    @property
     def name(self) -> str:
         """The name of the model's folder."""
-        return self.files.program.parent.name
+        return self.directory.name
 
     @property
     def preprocess(self) -> dict[str, object]:
@@ -63,15 +68,17 @@ def read_exported_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Ex
         LabelFileError: The label file is missing or invalid.
     """
     _LOGGER.info("code: %s", module_dir)
-    files = find_model(settings, module_dir)
-    fingerprint = take_fingerprint((files.program, files.weights, files.program.with_name(FILE_NAME)))
-    config = read_inference_yml(files.program.parent)
+    programs = find_model(settings, module_dir)
+    directory = programs[0].program.parent
+    paths = [path for files in programs for path in (files.program, files.weights)]
+    fingerprint = take_fingerprint(tuple(dict.fromkeys((*paths, directory / FILE_NAME))))
+    config = read_inference_yml(directory)
     kept: Sequence[str] = ()
     if config:
         settings, kept = config.apply(settings)
     labels, label_file = _find_labels(settings, config, module_dir)
     model = ExportedModel(
-        files=dataclasses.replace(files, fingerprint=fingerprint),
+        programs=[dataclasses.replace(files, fingerprint=fingerprint) for files in programs],
         settings=settings,
         config=config,
         labels=labels,
@@ -79,7 +86,8 @@ def read_exported_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Ex
         has_built_in_labels=label_file is not None and _is_built_in(settings, config),
         fingerprint=fingerprint,
     )
-    _LOGGER.info("model: %s, format: %s", files.program.parent, files.format)
+    formats = ", ".join(files.format for files in programs)
+    _LOGGER.info("model: %s, format: %s", model.directory, formats)
     if config:
         _log_config(config, kept, model.preprocess)
     return model

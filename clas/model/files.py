@@ -1,6 +1,7 @@
 """Finds the files of the model and the label file."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,22 +12,23 @@ from .fingerprint import Fingerprint
 MODULE_DIR: Final = Path(__file__).resolve().parent.parent
 """The folder of the hub module, which `hub install` copies whole."""
 
-_PROGRAM_NAMES: Final = ("inference.pdmodel", "inference.json")
+_PADDLES: Final = ("inference.pdmodel", "inference.json")
+_ONNX: Final = "inference.onnx"
 _WEIGHTS_NAME: Final = "inference.pdiparams"
 _HELP: Final = (
-    f"put {_PROGRAM_NAMES[0]} (or {_PROGRAM_NAMES[1]}) and {_WEIGHTS_NAME} there, "
+    f"put {_PADDLES[0]} (or {_PADDLES[1]}) and {_WEIGHTS_NAME} there, or {_ONNX}, "
     "or set inference_model_dir in params.py or in init_args of config.json"
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelFiles:
-    """The two files of an exported model.
+    """The files of an exported model.
 
     Attributes:
-        program: Absolute path of inference.pdmodel or inference.json.
-        weights: Absolute path of inference.pdiparams.
-        fingerprint: Of these files and the inference.yml beside them; None as long as it wasn't taken.
+        program: Absolute path of inference.pdmodel, inference.json or inference.onnx.
+        weights: Absolute path of inference.pdiparams, or of inference.onnx, which holds its weights.
+        fingerprint: Of all files of the model, inference.yml included; None as long as it wasn't taken.
     """
 
     program: Path
@@ -40,17 +42,20 @@ class ModelFiles:
 
     @property
     def format(self) -> str:
-        """The format of the program: "pdmodel" or "json"."""
+        """The format of the program: "pdmodel", "json" or "onnx"."""
         return self.program.suffix[1:]
 
 
-def find_model(settings: Settings, module_dir: Path = MODULE_DIR) -> ModelFiles:
-    """Find the model of the settings.
+def find_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Sequence[ModelFiles]:
+    """Find the model of the settings, in each format that its directory has.
 
     Args:
         settings: Read for inference_model_dir; a relative path starts at the current directory.
         module_dir: Its folder `inference/` is used if there is no such directory, and the path is a relative
             one that wasn't given for this start.
+
+    Returns:
+        The model as .pdmodel, .json, .onnx: those that are there, in this order.
 
     Raises:
         ModelNotFoundError: There is no directory, or it lacks a file; the message names every path tried.
@@ -71,13 +76,16 @@ def find_model(settings: Settings, module_dir: Path = MODULE_DIR) -> ModelFiles:
     )
 
 
-def _files_in(directory: Path) -> ModelFiles:
-    program = next((path for name in _PROGRAM_NAMES if (path := directory / name).is_file()), None)
+def _files_in(directory: Path) -> Sequence[ModelFiles]:
+    programs = [path for name in _PADDLES if (path := directory / name).is_file()]
     weights = directory / _WEIGHTS_NAME
-    if program is None or not weights.is_file():
-        missing = _WEIGHTS_NAME if program is not None else " or ".join(_PROGRAM_NAMES)
+    found = [ModelFiles(program, weights) for program in programs if weights.is_file()]
+    if (directory / _ONNX).is_file():
+        found.append(ModelFiles(directory / _ONNX, directory / _ONNX))
+    if not found:
+        missing = _WEIGHTS_NAME if programs else " or ".join([*_PADDLES, _ONNX])
         raise ModelNotFoundError(f"{directory} holds no file {missing}; {_HELP}")
-    return ModelFiles(program, weights)
+    return found
 
 
 def find_label_file(

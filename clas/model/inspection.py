@@ -11,7 +11,7 @@ from .program_proto import ITEM_BYTES, parse_tensor
 
 
 def check_weights(files: ModelFiles) -> None:
-    """Check that the weights file ends where its last tensor does.
+    """Check that the weights file ends where its last tensor does, which no engine checks.
 
     The file is a sequence of tensors. Each has a version (uint32), the number of LoD levels (uint64), the
     levels (a uint64 size and that many bytes each), another version (uint32), the size of its description
@@ -20,6 +20,8 @@ def check_weights(files: ModelFiles) -> None:
     Raises:
         ModelLoadError: The file is truncated, or not a weights file.
     """
+    if files.weights == files.program:
+        return
     try:
         with files.weights.open("rb") as stream:
             end = stream.seek(0, os.SEEK_END)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from starlette.applications import Starlette
 
 from ..engine.devices import available_cores
-from ..engine.paddle import PaddleEngine
 from .batching import runner
 from .batching.pool import OpenRunner, Pool
 from .http.app import create_app
@@ -51,7 +50,7 @@ def build_service(
     Args:
         launch: What to load and serve.
         metrics: Where requests are counted; None for new ones.
-        open_runner: Loads the model; None for Paddle, in processes of their own.
+        open_runner: Loads the model; None for `runner.open_runner`.
 
     Raises:
         SettingsError: The token file is invalid.
@@ -63,7 +62,7 @@ def build_service(
         launch.settings,
         options.batch_wait_ms / 1000,
         metrics.batch_size.observe,
-        open_runner or partial(runner.open_runner, options=options, engine_class=PaddleEngine),
+        open_runner or partial(runner.open_runner, options=options),
         launch.predictor_threads,
     )
     decoders = Decoders(available_cores())

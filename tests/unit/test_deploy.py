@@ -131,7 +131,7 @@ def test_rays_configuration_finds_the_model_beside_the_code_from_any_directory(
     plan = plan_in_process(serve_config["applications"][0]["deployments"][0]["user_config"], "user_config")
     code = tmp_path / "clas"
     shutil.copytree(tiny_model, code / "inference")
-    assert find_model(plan.settings, code).program.parent == code / "inference"
+    assert find_model(plan.settings, code)[0].program.parent == code / "inference"
 
 
 def test_kuberay_gets_the_same_configuration_and_the_pinned_ray(

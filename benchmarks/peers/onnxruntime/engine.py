@@ -1,5 +1,6 @@
 """ONNX Runtime behind the interface of `clas.engine.base.Engine`."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 import numpy as np
@@ -25,9 +26,16 @@ class OnnxEngine:
         info: What the model takes and returns, and how it runs.
     """
 
+    name: ClassVar[str] = "onnxruntime"
+    formats: ClassVar[Sequence[str]] = ("onnx",)
+    install: ClassVar[str] = "pip install onnxruntime"
     in_process: ClassVar[bool] = False
 
-    def __init__(self, files: ModelFiles, settings: Settings) -> None:
+    @staticmethod
+    def prepare_process() -> None:
+        """Nothing to set up."""
+
+    def __init__(self, files: ModelFiles, settings: Settings, _: int = 0) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = settings.cpu_num_threads
         options.inter_op_num_threads = 1  # the network is a chain: there are no two operators to run at once
@@ -38,6 +46,9 @@ class OnnxEngine:
         self.input = self.session.get_inputs()[0].name
         shape = (3, settings.crop_size, settings.crop_size)
         self.info = EngineInfo(
+            name=self.name,
+            version=onnxruntime.__version__,
+            format="onnx",
             input_shape=(None, *shape),
             num_outputs=self.run(np.zeros((1, *shape), np.float32)).shape[1],
             batch_limit=settings.batch_limit,

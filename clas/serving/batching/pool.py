@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ...engine.base import Batch, EngineInfo
+from ...engine.base import Batch, EngineClass
+from ...engine.choice import Choice, choose
 from ...errors import ModelChangedError, UnavailableError
 from ...model.exported import ExportedModel, read_exported_model
 from ...model.files import ModelFiles
@@ -19,7 +20,7 @@ from .pool_member import PoolMember
 from .runner import Runner
 from .wide_member import is_wide
 
-OpenRunner = Callable[[ModelFiles, Settings], Runner]
+OpenRunner = Callable[[EngineClass, ModelFiles, Settings], Runner]
 
 
 class Pool:
@@ -52,6 +53,7 @@ class Pool:
         self._model: ExportedModel | None = None
         self._refusal = ""
         self._open_runner = open_runner
+        self._engine_class: EngineClass | None = None
         self._batcher = Batcher(batch_wait_s, on_batch)
         self._closing = threading.Event()
         self._members = [
@@ -137,10 +139,17 @@ class Pool:
         settings = model.settings
         if num_threads:
             settings = dataclasses.replace(settings, cpu_num_threads=num_threads)
-        runner = self._open_runner(model.files, settings)
+        if self._engine_class:
+            settings = dataclasses.replace(settings, engine=self._engine_class.name)
+        choice = choose(
+            settings,
+            model.programs,
+            lambda engine_class, files: self._open_runner(engine_class, files, settings),
+        )
+        runner = choice.opened
         try:
             fingerprint.check_untouched()
-            self._take_over(model, runner.info)
+            self._take_over(model, choice)
         except BaseException:
             runner.close()
             raise
@@ -164,13 +173,25 @@ class Pool:
                 self._batcher.fail_queued(UnavailableError(self._refusal))
             raise
 
-    def _take_over(self, model: ExportedModel, engine: EngineInfo) -> None:
-        log_engine(engine)
+    def _take_over(self, model: ExportedModel, choice: Choice[Runner]) -> None:
+        runner = choice.opened
+        log_engine(runner.info)
         self._refusal = ""
         if self.pipeline is None:
-            self.pipeline = Pipeline(model, engine)
+            self.pipeline = Pipeline(model, runner.info, choice.passed_over)
+            self._engine_class = choice.engine_class
+            if choice.engine_class.in_process:
+                self._share(runner)
             for member in self._members[1:]:
                 member.start()
+
+    def _share(self, runner: Runner) -> None:
+        """Have a member for each call that an engine in this process runs at once."""
+        others = [
+            PoolMember(self._batcher, lambda: runner, self._is_retried)
+            for _ in range(1, runner.info.concurrency)
+        ]
+        self._members[1:] = others
 
     def _is_retried(self) -> bool:
         """Called by a member that couldn't load its model; tells whether to try again."""

@@ -60,19 +60,19 @@ class InProcessRunner:
 
 
 def open_runner(
-    files: ModelFiles, settings: Settings, options: ServerOptions, engine_class: EngineClass
+    engine_class: EngineClass, files: ModelFiles, settings: Settings, options: ServerOptions
 ) -> Runner:
     """Load a model where its engine may run.
 
     Args:
+        engine_class: What loads and runs it.
         files: The model.
         settings: Device and options.
-        options: Read for the log and timeout_s.
-        engine_class: What loads and runs it.
+        options: Read for predictors, the log and timeout_s.
 
     Raises:
         StartupError: It can't be loaded.
     """
     if engine_class.in_process:
-        return InProcessRunner(engine_class(files, settings))
+        return InProcessRunner(engine_class(files, settings, options.predictors))
     return PredictorProcess(files, settings, options, engine_class)

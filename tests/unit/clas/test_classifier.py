@@ -2,14 +2,17 @@ import base64
 import dataclasses
 import logging
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import paddle
 import pytest
 
 from clas.classifier import Classifier
+from clas.engine.choice import Choice
 from clas.engine.paddle import PaddleEngine
 from clas.errors import LabelFileError, ModelLoadError, RequestError, SettingsError
 from clas.image.decode import DecodeImage
@@ -30,6 +33,12 @@ from tiny_models import (
 def settings_of(model: Path, **overrides: object) -> Settings:
     sizes = {"crop_size": 32, "resize_short": 32, "class_id_map_file": ""}
     return load_settings({"inference_model_dir": str(model), **sizes, **overrides})
+
+
+@pytest.fixture(params=["openvino", "paddle"])
+def engine(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
 
 
 def classifier_of(model: Path, **overrides: object) -> Classifier:
@@ -56,8 +65,8 @@ def test_results_keep_the_order_of_the_batch(classifier: Classifier) -> None:
     assert best(classifier.classify(solid_batch(2, 0, 1))) == [2, 0, 1]
 
 
-def test_a_model_with_a_fixed_batch_size_answers_batches_of_any_size(tmp_path: Path) -> None:
-    fixed = classifier_of(write_model(tmp_path, input_shape=(4, 3, 32, 32)))
+def test_a_model_with_a_fixed_batch_size_answers_batches_of_any_size(tmp_path: Path, engine: str) -> None:
+    fixed = classifier_of(write_model(tmp_path, input_shape=(4, 3, 32, 32)), engine=engine)
     for channels in ([0], [2, 1], [0, 1, 2, 1], [0, 1, 2, 1, 0, 2]):
         assert best(fixed.classify(solid_batch(*channels))) == channels
 
@@ -164,26 +173,39 @@ def test_a_crop_size_that_is_not_the_models_is_warned_of_and_refused_for_images_
         classifier.classify_images([image_text(1)])
 
 
-def test_free_sizes_take_any_size(tmp_path: Path) -> None:
-    classifier = classifier_of(write_model(tmp_path, input_shape=(None, 3, None, None)))
+def test_free_sizes_take_any_size(tmp_path: Path, engine: str) -> None:
+    classifier = classifier_of(write_model(tmp_path, input_shape=(None, 3, None, None)), engine=engine)
     assert best(classifier.classify(solid_batch(2, side=50))) == [2]
 
 
-def test_a_model_that_takes_one_image_at_a_time_answers_batches_all_the_same(tmp_path: Path) -> None:
-    classifier = classifier_of(write_model(tmp_path, input_shape=(1, 3, 32, 32)))
+def test_a_model_that_takes_one_image_at_a_time_answers_batches_all_the_same(
+    tmp_path: Path, engine: str
+) -> None:
+    classifier = classifier_of(write_model(tmp_path, input_shape=(1, 3, 32, 32)), engine=engine)
     assert best(classifier.classify(solid_batch(2, 0, 1))) == [2, 0, 1]
     assert best(classifier.classify_images([image_text(1), image_text(0)])) == [1, 0]
 
 
-def test_the_start_is_logged(tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("engine", "how"),
+    [
+        ("paddle", f"paddle {paddle.__version__}, device: CPU, MKL-DNN: on"),
+        ("openvino", f"openvino {version('openvino')}, device: CPU"),
+    ],
+)
+def test_the_start_is_logged(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, engine: str, how: str
+) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("".join(f"{number} name{number}\n" for number in range(6)))
     with caplog.at_level(logging.INFO, "clas_system"):
-        classifier = classifier_of(tiny_model, class_id_map_file=str(labels), cpu_num_threads=1, topk=2)
+        classifier = classifier_of(
+            tiny_model, engine=engine, class_id_map_file=str(labels), cpu_num_threads=1, topk=2
+        )
     assert [record.getMessage() for record in caplog.records] == [
         f"code: {MODULE_DIR}",
         f"model: {tiny_model}, format: pdmodel",
-        "device: CPU, MKL-DNN: on, precision: fp32, threads: 1",
+        f"engine: {how}, precision: fp32, threads: 1",
         f"top_k: 2, labels: 6 ({labels})",
     ]
     assert classifier.classify(solid_batch(1))[0]["label_names"] == ["name1", "name0"]
@@ -250,15 +272,19 @@ def test_a_malformed_label_file_ends_the_start(tiny_model: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("mkldnn", [True, False])
 def test_mkldnn_together_with_the_gpu_is_warned_of(
-    tiny_model: Path, caplog: pytest.LogCaptureFixture, mkldnn: bool
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mkldnn: bool
 ) -> None:
     """With a GPU faked: the model is opened on the CPU, and only the settings speak of a GPU."""
-    opened = PaddleEngine(find_model(settings_of(tiny_model)), settings_of(tiny_model))
+    opened = PaddleEngine(find_model(settings_of(tiny_model))[0], settings_of(tiny_model))
     opened.info = dataclasses.replace(opened.info, device="GPU", mkldnn=False)
+    monkeypatch.setattr(
+        "clas.classifier.choose",
+        lambda *_: Choice(opened, PaddleEngine, find_model(settings_of(tiny_model))[0], {}),
+    )
     with caplog.at_level(logging.INFO, "clas_system"):
-        Classifier(settings_of(tiny_model, use_gpu=True, enable_mkldnn=mkldnn), open_engine=lambda *_: opened)
+        Classifier(settings_of(tiny_model, use_gpu=True, enable_mkldnn=mkldnn))
     assert ("enable_mkldnn is for the CPU: ignored, the GPU is used" in caplog.text) is mkldnn
-    assert "device: GPU, MKL-DNN: off" in caplog.text
+    assert "device: GPU, precision: fp32" in caplog.text
 
 
 @pytest.mark.parametrize("form", ["tensor", "images"])

@@ -26,7 +26,7 @@ from clas.engine.paddle import PaddleEngine
 from clas.settings import load_settings
 model = {str(request.getfixturevalue(kind))!r}
 settings = load_settings({{"inference_model_dir": model, "cpu_num_threads": 2, "crop_size": 32}})
-engine = PaddleEngine(find_model(settings), settings)
+engine = PaddleEngine(find_model(settings)[0], settings)
 batch = np.zeros((8, 3, 32, 32), np.float32)
 engine.run(batch)
 time.sleep(0.5)  # by then OpenMP's threads sleep, too

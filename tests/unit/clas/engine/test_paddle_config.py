@@ -13,7 +13,7 @@ from engines import open_engine, settings_for
 
 def config_for(model: Path, **overrides: object) -> paddle.inference.Config:
     settings = settings_for(model, **overrides)
-    return build_config(find_model(settings), settings, mkldnn=settings.enable_mkldnn, num_threads=3)
+    return build_config(find_model(settings)[0], settings, mkldnn=settings.enable_mkldnn, num_threads=3)
 
 
 def test_the_config_is_fast_by_default(tiny_model: Path) -> None:
@@ -103,7 +103,7 @@ def test_bf16_is_asked_of_paddle_only_with_mkldnn(tiny_model: Path, monkeypatch:
     # Paddle's Config tells nobody whether it was asked.
     monkeypatch.setattr(paddle.inference.Config, "enable_mkldnn_bfloat16", lambda _: asked.append(True))
     settings = settings_for(tiny_model, precision="bf16")
-    build_config(find_model(settings), settings, mkldnn=False, num_threads=1)
+    build_config(find_model(settings)[0], settings, mkldnn=False, num_threads=1)
     config_for(tiny_model)
     assert asked == []
     config_for(tiny_model, precision="bf16")

@@ -34,7 +34,7 @@ def test_without_an_inference_yml_the_settings_stay(model: Path, caplog: pytest.
         read = read_exported_model(settings)
     assert (read.name, read.settings, read.config) == ("my_model", settings, None)
     assert (read.labels, read.label_file) == ({}, None)
-    assert read.files.program == model / "inference.pdmodel"
+    assert read.programs[0].program == model / "inference.pdmodel"
     assert f"model: {model}, format: pdmodel" in caplog.text
     assert "inference.yml" not in caplog.text
 
@@ -90,7 +90,7 @@ def test_the_folders_own_model_is_used_where_the_settings_is_not_found(model: Pa
     module_dir = tmp_path / "module"
     shutil.copytree(model, module_dir / "inference")
     read = read_exported_model(load_settings({"class_id_map_file": ""}), module_dir)
-    assert read.files.program == module_dir / "inference" / "inference.pdmodel"
+    assert read.programs[0].program == module_dir / "inference" / "inference.pdmodel"
 
 
 def test_what_is_missing_or_invalid_is_refused(model: Path, tmp_path: Path) -> None:

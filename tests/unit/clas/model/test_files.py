@@ -31,12 +31,12 @@ def put_model(directory: Path, *names: str) -> Path:
 def test_a_relative_directory_starts_where_the_service_is_started(start_dir: Path, module_dir: Path) -> None:
     model = put_model(start_dir.parent / "inference")
     put_model(module_dir / "inference")
-    assert find_model(load_settings({}), module_dir).program == model / "inference.pdmodel"
+    assert find_model(load_settings({}), module_dir)[0].program == model / "inference.pdmodel"
 
 
 def test_the_modules_own_model_stands_in_when_nothing_is_there(start_dir: Path, module_dir: Path) -> None:
     model = put_model(module_dir / "inference")
-    assert find_model(load_settings({}), module_dir).weights == model / "inference.pdiparams"
+    assert find_model(load_settings({}), module_dir)[0].weights == model / "inference.pdiparams"
     assert start_dir.is_dir()
 
 
@@ -44,7 +44,7 @@ def test_a_directory_given_for_this_start_has_no_stand_in(start_dir: Path, modul
     put_model(module_dir / "inference")
     settings = load_settings({"inference_model_dir": "mine"})
     with pytest.raises(ModelNotFoundError, match=f"tried {start_dir / 'mine'}; put"):
-        find_model(settings, module_dir)
+        find_model(settings, module_dir)[0]
 
 
 def test_a_directory_given_for_this_start_beats_all_others(start_dir: Path, module_dir: Path) -> None:
@@ -52,19 +52,19 @@ def test_a_directory_given_for_this_start_beats_all_others(start_dir: Path, modu
     put_model(start_dir.parent / "inference")
     mine = put_model(start_dir / "mine")
     settings = load_settings({"inference_model_dir": "mine"})
-    assert find_model(settings, module_dir).program == mine / "inference.pdmodel"
+    assert find_model(settings, module_dir)[0].program == mine / "inference.pdmodel"
 
 
 def test_an_absolute_directory_has_no_stand_in(tmp_path: Path, module_dir: Path) -> None:
     put_model(module_dir / "inference")
     settings = load_settings({}, {"Global": {"inference_model_dir": str(tmp_path / "nowhere")}})
     with pytest.raises(ModelNotFoundError, match="nowhere"):
-        find_model(settings, module_dir)
+        find_model(settings, module_dir)[0]
 
 
 def test_the_error_names_every_place_tried_and_the_remedy(start_dir: Path, module_dir: Path) -> None:
     with pytest.raises(ModelNotFoundError) as caught:
-        find_model(load_settings({}), module_dir)
+        find_model(load_settings({}), module_dir)[0]
     message = str(caught.value)
     assert str(start_dir / "../inference") in message
     assert str(module_dir / "inference") in message
@@ -82,15 +82,15 @@ def test_a_directory_without_both_files_is_an_error_even_if_another_model_is_the
     put_model(start_dir.parent / "inference", present)
     put_model(module_dir / "inference")
     with pytest.raises(ModelNotFoundError, match=f"holds no file {missing}"):
-        find_model(load_settings({}), module_dir)
+        find_model(load_settings({}), module_dir)[0]
 
 
 def test_the_json_format_is_found_and_pdmodel_is_preferred(start_dir: Path) -> None:
     model = put_model(start_dir / "m", "inference.json", "inference.pdiparams")
     settings = load_settings({"inference_model_dir": "m"})
-    assert find_model(settings).is_json
+    assert find_model(settings)[0].is_json
     (model / "inference.pdmodel").touch()
-    assert not find_model(settings).is_json
+    assert not find_model(settings)[0].is_json
 
 
 def test_the_label_file_is_looked_for_at_the_start_then_in_the_module(
@@ -120,7 +120,7 @@ def test_a_path_that_can_not_be_looked_up_is_one_of_our_errors(
     monkeypatch.setattr(os, "stat", stat_as_a_user)
     assert start_dir.is_dir()
     with pytest.raises(ModelNotFoundError, match=r"inference_model_dir|there is no model"):
-        find_model(load_settings({"inference_model_dir": path}))
+        find_model(load_settings({"inference_model_dir": path}))[0]
     with pytest.raises(LabelFileError, match=r"class_id_map_file|there is no label file"):
         find_label_file(load_settings({"class_id_map_file": path}))
 

@@ -3,15 +3,18 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from clas.engine.base import Batch, Scores
+from clas.engine.base import Batch, EngineClass, Scores
 from clas.errors import UnavailableError
 from clas.model.files import ModelFiles
 from clas.serving.batching.job import Job
 from clas.serving.batching.pool import Pool
+from clas.serving.batching.runner import open_runner
+from clas.serving.options import ServerOptions
 from clas.settings import Settings
 from gates import PATIENCE_S, Gate, wait_until
 from served import HeldRunner, settings_of
@@ -46,11 +49,11 @@ class Opener:
         self.faults: list[Exception] = []
         self.are_doomed = False
 
-    def __call__(self, files: ModelFiles, settings: Settings) -> MortalRunner:
+    def __call__(self, engine_class: EngineClass, files: ModelFiles, settings: Settings) -> MortalRunner:
         self.gate.enter()
         if self.faults:
             raise self.faults.pop(0)
-        self.opened.append(MortalRunner(files, settings, lambda: self.are_doomed))
+        self.opened.append(MortalRunner(engine_class, files, settings, lambda: self.are_doomed))
         return self.opened[-1]
 
 
@@ -375,7 +378,7 @@ def test_a_lost_model_is_opened_again_and_nothing_else_is_read_again(
     messages = [record.getMessage().partition(":")[0] for record in caplog.records]
     once = ("code", "model", "inference.yml", "preprocess", "top_k")
     assert {name: messages.count(name) for name in once} == dict.fromkeys(once, 1)
-    assert messages.count("device") == 2
+    assert messages.count("engine") == 2
 
 
 @pytest.mark.usefixtures("no_back_off")
@@ -455,3 +458,15 @@ def test_the_settings_threads_stay_where_the_pool_has_none(
     pool.start()
     wait_until(lambda: not pool.is_loading)
     assert opener.opened[0].info.num_threads == 3
+
+
+def test_an_engine_in_this_process_has_a_member_for_each_call_that_it_runs_at_once(tiny_model: Path) -> None:
+    options = ServerOptions(predictors=2)
+    settings = settings_of(tiny_model, engine="openvino", cpu_num_threads=2)
+    pool = Pool(settings, 0, lambda _: None, partial(open_runner, options=options), (2, 1, 1))
+    pool.start()
+    try:
+        wait_until(lambda: pool.predictors == (2, 2))
+        assert best(submit(pool, *[0, 1, 2] * 5)) == [0, 1, 2] * 5
+    finally:
+        assert pool.close(PATIENCE_S)

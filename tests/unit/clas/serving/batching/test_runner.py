@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,21 +20,27 @@ from tiny_models import solid_batch, write_model
 class Engine:
     """Answers each image with the mean of its channels, without a model."""
 
+    name: ClassVar[str] = "mean"
+    formats: ClassVar[Sequence[str]] = ("pdmodel",)
+    install: ClassVar[str] = ""
     in_process: ClassVar[bool] = True
 
     @staticmethod
     def prepare_process() -> None:
         """It has no process of its own."""
 
-    def __init__(self, files: ModelFiles, settings: Settings) -> None:
+    def __init__(self, files: ModelFiles, settings: Settings, concurrency: int = 0) -> None:
         if files.program.name == "missing":
             raise ModelLoadError("there is no model")
         self.batches: list[Batch] = []
         self.info = EngineInfo(
+            name=self.name,
+            version="1",
+            format="pdmodel",
             input_shape=(None, 3, 32, 32),
             num_outputs=3,
             batch_limit=settings.batch_limit,
-            concurrency=1,
+            concurrency=concurrency or 1,
             device="CPU",
             mkldnn=False,
             precision="fp32",
@@ -78,16 +85,16 @@ def test_it_is_alive_until_it_is_closed() -> None:
 
 
 def test_an_engine_that_may_run_here_does() -> None:
-    runner = open_runner(FILES, Settings(max_batch_size=7), ServerOptions(), Engine)
+    runner = open_runner(Engine, FILES, Settings(max_batch_size=7), ServerOptions())
     assert isinstance(runner, InProcessRunner)
     assert runner.info.batch_limit == 7
     with pytest.raises(ModelLoadError, match="there is no model"):
-        open_runner(ModelFiles(Path("missing"), Path("weights")), Settings(), ServerOptions(), Engine)
+        open_runner(Engine, ModelFiles(Path("missing"), Path("weights")), Settings(), ServerOptions())
 
 
 def test_an_engine_that_holds_pythons_lock_gets_a_process_of_its_own(tiny_model: Path) -> None:
     files = ModelFiles(tiny_model / "inference.pdmodel", tiny_model / "inference.pdiparams")
-    runner = open_runner(files, settings_for(tiny_model, cpu_num_threads=1), ServerOptions(), PaddleEngine)
+    runner = open_runner(PaddleEngine, files, settings_for(tiny_model, cpu_num_threads=1), ServerOptions())
     try:
         assert isinstance(runner, PredictorProcess)
         np.testing.assert_array_equal(runner.run(solid_batch(1)).argmax(axis=1), [1])

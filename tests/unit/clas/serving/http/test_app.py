@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import paddle
 import pytest
 from starlette.requests import Request
 
@@ -58,6 +59,9 @@ def test_the_front_page_tells_what_runs_here_without_any_path(service: Served, t
             },
             "inference_yml": False,
             "device": "CPU",
+            "engine": "paddle",
+            "engine_version": paddle.__version__,
+            "engines_passed_over": {},
             "mkldnn": True,
             "precision": "fp32",
             "threads": 1,
