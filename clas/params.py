@@ -18,7 +18,8 @@ PARAMS: dict[str, dict[str, object]] = {
         "cpu_num_threads": 0,  # 0: all cores available to this process; 1 in a worker of --use_multiprocess
         # "bf16": faster on CPUs with AVX512-BF16 or AMX, with scores that differ in the second or third
         # decimal; on other CPUs the service refuses to start.
-        "precision": "fp32",
+        "precision": "fp32",  # "fp16": on a GPU, faster
+        "use_tensorrt": False,  # on a GPU; the first start with a model takes minutes
         "ir_optim": True,  # Paddle's graph optimisation
         # Images in one batch of the model; larger requests are split. 0: 4 on the CPU, where larger batches
         # are no faster per image, and 32 on a GPU.

@@ -61,8 +61,13 @@ class Settings:
         0, 0, 1024, "CPU threads of one prediction; 0: all cores that the process may use"
     )
     precision: str = choice(
-        "fp32", "bf16", help_text="bf16: compute in bfloat16, on a CPU that has AVX512-BF16 or AMX"
+        "fp32",
+        "bf16",
+        "fp16",
+        help_text="bf16: compute in bfloat16, on a CPU that has AVX512-BF16 or AMX; fp16: in half precision, "
+        "on a GPU",
     )
+    use_tensorrt: bool = plain(False, "Let TensorRT run what it can of the model, on a GPU")
     ir_optim: bool = plain(True, "Let Paddle optimize the graph")
     max_batch_size: int = number(
         0,
@@ -139,6 +144,9 @@ class Settings:
             raise SettingsError(
                 "precision is bf16, which is for the CPU: set use_gpu to false, or precision to fp32"
             )
+        if not self.use_gpu and (self.precision == "fp16" or self.use_tensorrt):
+            named = "use_tensorrt is true" if self.use_tensorrt else "precision is fp16"
+            raise SettingsError(f"{named}, which is for a GPU: set use_gpu to true as well")
         if self.softmax == "true" and self.main_indicator == "MultiLabelThreshOutput":
             raise SettingsError(
                 "softmax is true, which makes classes exclude each other; "

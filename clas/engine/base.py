@@ -34,7 +34,7 @@ class EngineInfo:
         concurrency: How many images can be under way at once, in as many calls of `run`.
         device: "CPU" or "GPU".
         mkldnn: Whether MKL-DNN (oneDNN) is in use.
-        precision: "fp32" or "bf16".
+        precision: "fp32", "bf16" or "fp16".
         num_threads: CPU threads of one call.
         input_dtype: numpy's name of the type that the model takes; if it is "uint8", a batch holds whole
             numbers from 0 to 255.

@@ -9,12 +9,13 @@ from ..errors import DeviceError, ModelLoadError
 from ..model.files import ModelFiles
 from ..settings import Settings
 from .base import EngineClass
+from .onnxruntime import OnnxRuntimeEngine
 from .openvino import OpenVINOEngine
 from .paddle import PaddleEngine
 
 _LOGGER: Final = logging.getLogger("clas_system")
-_ON_CPU: Final[Sequence[EngineClass]] = (OpenVINOEngine, PaddleEngine)
-_ON_GPU: Final[Sequence[EngineClass]] = (PaddleEngine,)
+_ON_CPU: Final[Sequence[EngineClass]] = (OpenVINOEngine, PaddleEngine, OnnxRuntimeEngine)
+_ON_GPU: Final[Sequence[EngineClass]] = (PaddleEngine, OnnxRuntimeEngine)
 _PADDLES_SETTINGS: Final = ("enable_mkldnn", "ir_optim", "gpu_mem")
 
 _Opened = TypeVar("_Opened")

@@ -1,4 +1,4 @@
-"""Makes Paddle's predictors safe to fork: PaddleHub forks its workers after loading the module.
+"""Makes engines safe to fork: PaddleHub forks its workers after loading the module.
 
 A forked process has none of its parent's other threads. Without this module
 
@@ -83,6 +83,12 @@ def _register() -> None:
         os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
 
 
+def never_destroy(*objects: object) -> None:
+    """Keep objects of the parent process: destroying them would wait for threads that a fork doesn't copy."""
+    for one in objects:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
+
+
 def _before() -> None:
     live = list(_LIVE)
     for forkable in live:
@@ -99,7 +105,6 @@ def _after_in_parent() -> None:
 
 
 def _after_in_child() -> None:
-    for forkable in _HELD:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(forkable.paddle))  # never destroyed in this process
+    never_destroy(*(forkable.paddle for forkable in _HELD))
     _USERS.clear()
     _after_in_parent()

@@ -5,28 +5,30 @@ ONNX Runtime leaves Python's global lock free while a model runs, so it needs no
 
 import contextlib
 import os
+import re
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
 from ..errors import DeviceError, ModelLoadError, PredictionError
 from ..model.files import ModelFiles
+from ..model.program import Program, Tensor
+from ..model.signature import choose_signature
 from ..settings import Settings
 from .base import Batch, EngineInfo, Scores
-from .devices import NO_FORKED_GPU, available_cores, visible_devices
+from .batches import check_scores, padded, warm_up
+from .devices import NO_FORKED_GPU, available_cores
 from .fork_safety import never_destroy
-from .padding import padded
+from .onnxruntime_session import open_session
 
 if TYPE_CHECKING:
     import onnxruntime
 
-_CPU: Final = "CPUExecutionProvider"
-_CUDA: Final = "CUDAExecutionProvider"
-_TENSORRT: Final = "TensorrtExecutionProvider"
-_ERRORS_ONLY: Final = 3  # SessionOptions.log_severity_level
-_MIB: Final = 2**20
+_DTYPES: Final = {"float": "float32", "double": "float64"}
+"""numpy's names of ONNX Runtime's types, where they differ."""
 
 
 class OnnxRuntimeEngine:
@@ -89,19 +91,14 @@ class OnnxRuntimeEngine:
     def run(self, batch: Batch) -> Scores:
         """Compute the scores of a batch; see `Engine.run`. Safe to call from several threads."""
         self.ensure_open()
+        filled = padded(batch, self._signature.image.shape[0])
         try:
             with self._session() as session:
-                scores = _run(session, padded(batch, self._batch_size))[: len(batch)]
+                scores = self._compute(session, filled)
         except _errors() as exc:
             raise PredictionError(f"the model failed on this batch: {_brief(exc)}") from exc
-        if scores.shape != (len(batch), self.info.num_outputs):
-            raise PredictionError(
-                f"the model answered {list(scores.shape)} to a batch of {len(batch)}; "
-                f"[{len(batch)}, {self.info.num_outputs}] was expected"
-            )
-        if not np.isfinite(scores).all():
-            raise PredictionError("the model's scores for this batch hold NaN or infinity")
-        return scores
+        check_scores(scores, len(filled), self.info.num_outputs)
+        return scores[: len(batch)]
 
     @contextlib.contextmanager
     def _session(self) -> Iterator["onnxruntime.InferenceSession"]:
@@ -115,31 +112,78 @@ class OnnxRuntimeEngine:
             with self._lock:
                 self._under_way -= 1
 
+    def _compute(self, session: "onnxruntime.InferenceSession", batch: Batch) -> Scores:
+        image, name = self._signature.image, self._signature.scores.name
+        [scores] = session.run([name], {image.name: batch.astype(image.dtype, copy=False)})
+        answer: Scores = scores.astype(np.float32, copy=False)
+        return answer
+
     def _open(self, num_threads: int) -> None:
         import onnxruntime  # noqa: PLC0415  # see module.py on late imports
 
-        settings = self._settings
+        settings, program = self._settings, self._files.program
         concurrency = min(self._concurrency or num_threads, num_threads)
+        share = num_threads // concurrency
         self._under_way = 0
         try:
-            self._alone = self._load(num_threads)
-            self._side_by_side = self._load(max(1, num_threads // concurrency)) if concurrency > 1 else self._alone
-            scores = self._warm_up()
+            self._alone = open_session(program, settings, num_threads)
+            self._side_by_side = open_session(program, settings, share) if concurrency > 1 else self._alone
+            self._signature = choose_signature(_program_of(self._alone), program, settings.output_name)
+            for session in {self._alone, self._side_by_side}:
+                compute = partial(self._compute, session)
+                num_outputs, score_range = warm_up(compute, self._signature, settings, program)
         except _errors() as exc:
-            raise ModelLoadError(
-                f"{self._files.program} can't be loaded by ONNX Runtime: {_brief(exc)}"
-            ) from exc
+            raise ModelLoadError(f"{program} can't be loaded by ONNX Runtime: {_brief(exc)}") from exc
         self._pid = os.getpid()
         self.info = EngineInfo(
             name=self.name,
             version=onnxruntime.__version__,
             format=self._files.format,
-            input_shape=self._input_shape,
-            num_outputs=scores.shape[1],
-            batch_limit=self._batch_size or settings.batch_limit,
+            input_shape=self._signature.image.shape,
+            num_outputs=num_outputs,
+            batch_limit=self._signature.image.shape[0] or settings.batch_limit,
             concurrency=concurrency,
             device="GPU" if settings.use_gpu else "CPU",
             mkldnn=False,
             precision=settings.precision,
             num_threads=num_threads,
+            input_dtype=self._signature.image.dtype,
+            output_name=self._signature.scores.name,
+            ignored_outputs=tuple(map(str, self._signature.ignored)),
+            scores=score_range,
         )
+
+
+def _program_of(session: "onnxruntime.InferenceSession") -> Program:
+    """Return what the model takes and returns; ONNX Runtime doesn't tell which operators compute it."""
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    return Program(tuple(map(_tensor, inputs)), tuple(map(_tensor, outputs)))
+
+
+def _tensor(node: Any) -> Tensor:  # noqa: ANN401  # a NodeArg, which has no types
+    sizes = tuple(size if isinstance(size, int) and size > 0 else None for size in node.shape)
+    inner = node.type.removeprefix("tensor(").removesuffix(")")
+    return Tensor(node.name, sizes, _DTYPES.get(inner, inner))
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises, and pybind beside it."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state  # noqa: PLC0415
+
+    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile")
+    others = (
+        "EPFail",
+        "EngineError",
+        "ModelRequiresCompilation",
+        "NotFound",
+        "NotImplemented",
+        "RuntimeException",
+    )
+    found = [getattr(state, name) for name in (*names, *others) if hasattr(state, name)]
+    return (*found, RuntimeError, ValueError)
+
+
+def _brief(exc: Exception) -> str:
+    """The first line, without ONNX Runtime's own numbers."""
+    first = next((line.strip() for line in str(exc).splitlines() if line.strip()), type(exc).__name__)
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ", "", first)

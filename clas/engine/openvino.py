@@ -5,9 +5,7 @@ through it one by one: side by side, in a stream of one thread each, they take l
 """
 
 import contextlib
-import ctypes
 import os
-import queue
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,15 +16,18 @@ import numpy as np
 from ..errors import DeviceError, ModelLoadError, PredictionError
 from ..model.files import ModelFiles
 from ..model.inspection import check_weights
+from ..model.score_range import ScoreRange
 from ..settings import CPU_BATCH_SIZE, Settings
 from .base import Batch, EngineInfo, Scores
+from .batches import check_scores, padded, warm_up
 from .devices import available_cores
-from .padding import padded
+from .fork_safety import never_destroy
+from .openvino_model import DEVICE, check_bf16, read_model, signature_of
+from .openvino_requests import InferRequests
 
 if TYPE_CHECKING:
     import openvino
 
-_DEVICE: Final = "CPU"
 _PRECISIONS: Final = {"fp32": "f32", "bf16": "bf16"}  # OpenVINO's default is bf16 on a CPU that has it
 
 
@@ -83,27 +84,29 @@ class OpenVINOEngine:
             return
         with self._lock:
             if self._pid != os.getpid():
-                _never_destroy(self._side_by_side, self._alone)
+                never_destroy(self._side_by_side, self._alone)
                 self._open(num_threads=1)
 
     def run(self, batch: Batch) -> Scores:
         """Compute the scores of a batch; see `Engine.run`. Safe to call from several threads."""
         self.ensure_open()
         step = self._step
-        starts = range(0, len(batch), step)
-        pieces = [padded(batch[start : start + step], step) for start in starts]
-        scores: list[Scores] = []
+        pieces = [padded(batch[start : start + step], step) for start in range(0, len(batch), step)]
         try:
-            while len(scores) < len(pieces):
-                left = pieces[len(scores) :]
-                with self._idle_requests(len(left)) as requests:
-                    scores += _infer(requests, left)
+            scores = self._compute(pieces)
         except RuntimeError as exc:
             raise PredictionError(f"the model failed on this batch: {_brief(exc)}") from exc
-        joined = np.concatenate(scores)[: len(batch)] if len(scores) > 1 else scores[0][: len(batch)]
-        if not np.isfinite(joined).all():
-            raise PredictionError("the model's scores for this batch hold NaN or infinity")
-        return joined
+        check_scores(scores, step * len(pieces), self.info.num_outputs)
+        return scores[: len(batch)]
+
+    def _compute(self, pieces: Sequence[Batch]) -> Scores:
+        """Run pieces of one size, side by side as far as requests are idle."""
+        answers: list[Scores] = []
+        while len(answers) < len(pieces):
+            left = pieces[len(answers) :]
+            with self._idle_requests(len(left)) as requests:
+                answers += self._infer(requests, left)
+        return np.concatenate(answers) if len(answers) > 1 else answers[0]
 
     @contextlib.contextmanager
     def _idle_requests(self, most: int) -> Iterator[Sequence["openvino.InferRequest"]]:
@@ -122,14 +125,16 @@ class OpenVINOEngine:
 
         core = openvino.Core()
         if self._settings.precision == "bf16":
-            _check_bf16(core)
+            check_bf16(core)
         streams = min(self._concurrency or num_threads, num_threads)
         try:
-            model = _read(core, self._files)
-            input_shape = self._to_one_image(model)
+            model = read_model(core, self._files)
+            self._signature = signature_of(model, self._files, self._settings.output_name)
+            self._step = self._signature.image.shape[0] or 1
+            model.reshape([self._step, *(size or -1 for size in self._signature.image.shape[1:])])
             self._side_by_side = self._compile(core, model, streams, num_threads)
             self._alone = self._compile(core, model, 1, num_threads) if streams > 1 else None
-            scores = self._warm_up(input_shape)
+            num_outputs, score_range = self._warm_up()
         except RuntimeError as exc:
             raise ModelLoadError(f"{self._files.program} can't be loaded by OpenVINO: {_brief(exc)}") from exc
         self._pid = os.getpid()
@@ -137,30 +142,26 @@ class OpenVINOEngine:
             name=self.name,
             version=openvino.get_version().partition("-")[0],
             format=self._files.format,
-            input_shape=input_shape,
-            num_outputs=scores.shape[1],
+            input_shape=self._signature.image.shape,
+            num_outputs=num_outputs,
             batch_limit=self._settings.max_batch_size or max(CPU_BATCH_SIZE, streams),
             concurrency=streams,
-            device=_DEVICE,
+            device=DEVICE,
             mkldnn=False,
             precision=self._settings.precision,
             num_threads=num_threads,
+            input_dtype=self._signature.image.dtype,
+            output_name=self._signature.scores.name,
+            ignored_outputs=tuple(map(str, self._signature.ignored)),
+            scores=score_range,
         )
-
-    def _to_one_image(self, model: "openvino.Model") -> tuple[int | None, ...]:
-        """Make the model's batch one image, unless it has another fixed size; returns [N, C, H, W]."""
-        shape = model.input().partial_shape
-        input_shape = tuple(size.get_length() if size.is_static else None for size in shape)
-        self._step = input_shape[0] or 1
-        model.reshape([self._step, *(-1 if size is None else size for size in input_shape[1:])])
-        return input_shape
 
     def _compile(
         self, core: "openvino.Core", model: "openvino.Model", streams: int, num_threads: int
-    ) -> "_Requests":
+    ) -> InferRequests:
         compiled = core.compile_model(
             model,
-            _DEVICE,
+            DEVICE,
             {
                 "INFERENCE_PRECISION_HINT": _PRECISIONS[self._settings.precision],
                 "NUM_STREAMS": streams,
@@ -168,91 +169,37 @@ class OpenVINOEngine:
                 "ENABLE_CPU_PINNING": False,  # every worker would pin its threads to the same cores
             },
         )
-        return _Requests(compiled, streams)
+        return InferRequests(compiled, streams)
 
-    def _warm_up(self, input_shape: Sequence[int | None]) -> Scores:
-        """Run each compiled model once, so that the first request isn't slow; returns what it answers."""
-        width, height = self._settings.output_size
-        sizes = zip(input_shape[1:], (3, height, width), strict=True)
-        batch = np.zeros((self._step, *(size or default for size, default in sizes)), np.float32)
-        for lender in filter(None, (self._alone, self._side_by_side)):
-            requests = lender.take(lender.count)
-            scores = _infer(requests, [batch] * len(requests))[0]
-            lender.give_back(requests)
-        if scores.ndim != 2 or len(scores) != self._step:  # noqa: PLR2004  # [N, classes]
-            raise ModelLoadError(
-                f"{self._files.program} is not an image classifier: it answers {list(scores.shape)} "
-                f"to an input of {list(batch.shape)}; [{self._step}, classes] was expected"
-            )
-        return scores
+    def _warm_up(self) -> tuple[int, ScoreRange]:
+        """Run all requests once, so that the first ones of users aren't slow."""
 
+        def run(batch: Batch) -> Scores:
+            answers: list[Scores] = []
+            for lender in filter(None, (self._alone, self._side_by_side)):
+                requests = lender.take(lender.count)
+                answers = self._infer(requests, [batch] * len(requests))
+                lender.give_back(requests)
+            return answers[0]
 
-class _Requests:
-    """A compiled model, and those of its infer requests that are idle.
+        return warm_up(run, self._signature, self._settings, self._files.program)
 
-    Args:
-        compiled: The model.
-        count: How many requests it has.
-    """
+    def _infer(self, requests: Sequence["openvino.InferRequest"], batches: Sequence[Batch]) -> list[Scores]:
+        """Run as many of the batches as there are requests, side by side; returns their scores."""
+        import openvino  # noqa: PLC0415
 
-    def __init__(self, compiled: "openvino.CompiledModel", count: int) -> None:
-        self.count = count
-        self._compiled = compiled
-        self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
-        self.give_back([compiled.create_infer_request() for _ in range(count)])
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether all requests are idle."""
-        return self._idle.qsize() == self.count
-
-    def take(self, most: int) -> list["openvino.InferRequest"]:
-        """Wait for one request, and take up to `most` of those that are idle."""
-        taken = [self._idle.get()]
-        with contextlib.suppress(queue.Empty):
-            while len(taken) < most:
-                taken.append(self._idle.get_nowait())
-        return taken
-
-    def give_back(self, requests: Sequence["openvino.InferRequest"]) -> None:
-        """Return requests that were taken."""
-        for request in requests:
-            self._idle.put(request)
-
-
-def _infer(requests: Sequence["openvino.InferRequest"], batches: Sequence[Batch]) -> list[Scores]:
-    """Run as many of the batches as there are requests, side by side; returns their scores."""
-    import openvino  # noqa: PLC0415
-
-    started: list[openvino.InferRequest] = []
-    try:
-        for request, batch in zip(requests, batches, strict=False):
-            shared = batch if batch.flags.writeable else batch.copy()  # OpenVINO shares writable arrays only
-            request.set_input_tensor(openvino.Tensor(shared, shared_memory=True))
-            request.start_async()
-            started.append(request)
-    finally:
-        for request in started:
-            request.wait()
-    return [request.get_output_tensor().data.copy() for request in started]
-
-
-def _read(core: "openvino.Core", files: ModelFiles) -> "openvino.Model":
-    has_its_own = files.weights == files.program
-    return core.read_model(files.program) if has_its_own else core.read_model(files.program, files.weights)
-
-
-def _check_bf16(core: "openvino.Core") -> None:
-    if "BF16" not in core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES"):
-        raise DeviceError(
-            "precision is bf16, but this CPU has neither AVX512-BF16 nor AMX: set precision to fp32"
-        )
-
-
-def _never_destroy(*objects: object) -> None:
-    """Keep objects of the parent process: destroying them would wait for threads that a fork doesn't copy."""
-    for one in objects:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
+        started: list[openvino.InferRequest] = []
+        try:
+            for request, batch in zip(requests, batches, strict=False):
+                typed = batch.astype(self._signature.image.dtype, copy=not batch.flags.writeable)
+                request.set_input_tensor(openvino.Tensor(typed, shared_memory=True))  # a writable one
+                request.start_async()
+                started.append(request)
+        finally:
+            for request in started:
+                request.wait()
+        name = self._signature.scores.name
+        return [request.get_tensor(name).data.astype(np.float32) for request in started]
 
 
 def _brief(exc: Exception) -> str:

@@ -15,7 +15,6 @@ import numpy as np
 
 from ..allocator import keep_freed_memory
 from ..errors import DeviceError, ModelLoadError, PredictionError
-from ..image.layout import image_shape
 from ..model.files import ModelFiles
 from ..model.fingerprint import take_fingerprint
 from ..model.inspection import check_weights
@@ -23,11 +22,10 @@ from ..model.score_range import ScoreRange
 from ..model.signature import read_signature
 from ..settings import Settings
 from .base import Batch, EngineInfo, Scores
+from .batches import check_scores, padded, warm_up, warm_up_shape
 from .devices import NO_FORKED_GPU, available_cores
 from .fork_safety import carry_over_forks, note_this_thread
-from .padding import padded
 from .paddle_config import build_config, check_bf16, check_gpu, import_paddle
-from .probes import probe_batches
 
 if TYPE_CHECKING:
     import paddle.inference
@@ -136,15 +134,8 @@ class PaddleEngine:
                 scores = self._compute(filled)
             except _PADDLE_ERRORS as exc:
                 raise PredictionError(f"the model failed on this batch: {_brief(exc)}") from exc
-        if scores.shape != (len(filled), self.info.num_outputs):
-            raise PredictionError(
-                f"the model answered {list(scores.shape)} to a batch of {len(filled)}; "
-                f"[{len(filled)}, {self.info.num_outputs}] was expected"
-            )
-        scores = scores[: len(batch)]
-        if not np.isfinite(scores).all():
-            raise PredictionError("the model's scores for this batch hold NaN or infinity")
-        return scores
+        check_scores(scores, len(filled), self.info.num_outputs)
+        return scores[: len(batch)]
 
     def _open(self) -> "paddle.inference.Predictor":
         from paddle.inference import create_predictor  # noqa: PLC0415  # see module.py on late imports
@@ -162,14 +153,11 @@ class PaddleEngine:
 
     def _warm_up(self) -> EngineInfo:
         """Run once, so that the first request isn't slow; without MKL-DNN if the model fails with it."""
-        sizes = zip(
-            self._input_shape[1:], image_shape(*self._settings.output_size, self._input_shape), strict=True
-        )
-        shape = [self._batch_size or 1, *(size or default for size, default in sizes)]
         try:
-            scores = [self._compute(batch) for batch in probe_batches(shape, self._signature.image.dtype)]
+            num_outputs, scores = warm_up(self._compute, self._signature, self._settings, self._files.program)
         except _PADDLE_ERRORS as exc:
             if not self._mkldnn:
+                shape = warm_up_shape(self._signature, self._settings)
                 raise ModelLoadError(
                     f"{self._files.program} doesn't run on an input of {shape}: {_brief(exc)}"
                 ) from exc
@@ -177,12 +165,7 @@ class PaddleEngine:
             self._mkldnn = False
             self.paddle = self._open()
             return self._warm_up()
-        if scores[0].ndim != 2 or len(scores[0]) != shape[0]:  # noqa: PLR2004  # [N, classes]
-            raise ModelLoadError(
-                f"{self._files.program} is not an image classifier: it answers {list(scores[0].shape)} "
-                f"to an input of {shape}; [{shape[0]}, classes] was expected"
-            )
-        return self._describe(scores[0].shape[1], ScoreRange.of(scores))
+        return self._describe(num_outputs, scores)
 
     def _compute(self, batch: Batch) -> Scores:
         """Run the predictor, on values of the type that the program takes."""
@@ -208,7 +191,7 @@ class PaddleEngine:
             concurrency=1,
             device="GPU" if settings.use_gpu else "CPU",
             mkldnn=self._mkldnn,
-            precision=settings.precision if self._mkldnn else "fp32",
+            precision=settings.precision if self._mkldnn or settings.use_gpu else "fp32",
             num_threads=self._num_threads,
             input_dtype=self._signature.image.dtype,
             output_name=self._signature.scores.name,
@@ -233,8 +216,6 @@ class PaddleEngine:
         fingerprint.check_untouched()
         self._pid = os.getpid()
         _LOGGER.info("model loaded in forked worker %d, threads: %d", self._pid, self._num_threads)
-
-
 
 
 def _brief(exc: BaseException) -> str:

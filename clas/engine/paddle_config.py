@@ -11,6 +11,8 @@ from .devices import visible_devices
 if TYPE_CHECKING:
     import paddle.inference
 
+_TENSORRT_BYTES: Final = 2**30  # workspace, as in the original service
+_TENSORRT_OPERATORS: Final = 30  # fewer in a row are left to Paddle, as in the original service
 _MKLDNN_CACHED_SHAPES: Final = 10  # each input shape takes memory permanently; unlimited by default
 
 
@@ -21,7 +23,7 @@ def build_config(
 
     Args:
         files: The model.
-        settings: Read for use_gpu, gpu_mem (MB), precision and ir_optim.
+        settings: Read for use_gpu, gpu_mem (MB), use_tensorrt, precision and ir_optim.
         mkldnn: Use MKL-DNN; ignored on the GPU. Without it, the precision is fp32.
         num_threads: Threads of the CPU math library; ignored on the GPU.
 
@@ -33,7 +35,7 @@ def build_config(
     config = Config(str(files.program), str(files.weights))
     config.disable_glog_info()
     if settings.use_gpu:
-        config.enable_use_gpu(settings.gpu_mem, 0)  # device 0 of those in CUDA_VISIBLE_DEVICES
+        _use_gpu(config, settings)
     else:
         config.disable_gpu()
         config.set_cpu_math_library_num_threads(num_threads)
@@ -52,6 +54,22 @@ def build_config(
     config.switch_ir_optim(settings.ir_optim)
     config.enable_memory_optim()
     return config
+
+
+def _use_gpu(config: "paddle.inference.Config", settings: Settings) -> None:
+    from paddle.inference import PrecisionType  # noqa: PLC0415
+
+    precision = PrecisionType.Half if settings.precision == "fp16" else PrecisionType.Float32
+    config.enable_use_gpu(settings.gpu_mem, 0, precision)  # device 0 of those in CUDA_VISIBLE_DEVICES
+    if settings.use_tensorrt:
+        config.enable_tensorrt_engine(
+            workspace_size=_TENSORRT_BYTES,
+            max_batch_size=settings.batch_limit,
+            min_subgraph_size=_TENSORRT_OPERATORS,
+            precision_mode=precision,
+            use_static=False,
+            use_calib_mode=False,
+        )
 
 
 def import_paddle() -> None:

@@ -7,13 +7,14 @@ from typing import Final
 
 from ..errors import ModelLoadError, SettingsError
 from .files import ModelFiles
-from .program import Tensor, read_program
+from .program import Program, Tensor, read_program
 
 _IMAGE_RANK: Final = 4
 _SCORES_RANK: Final = 2
 _IMAGE_DTYPES: Final = ("float32", "float64", "float16", "uint8")
 _SCORE_DTYPES: Final = ("float32", "float64", "float16")
-_SORTING: Final = ("topk", "top_k", "top_k_v2", "argsort")
+_INTEGERS: Final = ("int32", "int64")  # may be places, where the operator isn't known
+_SORTING: Final = ("TopK", "topk", "top_k", "top_k_v2", "argsort")
 """Operators after which a score's place isn't its class any more."""
 
 
@@ -44,14 +45,28 @@ def read_signature(files: ModelFiles, output_name: str = "") -> Signature:
             one output that may be the scores.
         SettingsError: There is no output of this name, or it has no scores.
     """
-    program = read_program(files)
-    image = _image_input(program.inputs, files.program)
+    return choose_signature(read_program(files), files.program, output_name)
+
+
+def choose_signature(program: Program, path: Path, output_name: str = "") -> Signature:
+    """Choose which input and which output of a program are used.
+
+    Args:
+        program: What it takes and returns.
+        path: Its file, for messages.
+        output_name: As `read_signature`.
+
+    Raises:
+        ModelLoadError: As `read_signature`.
+        SettingsError: As `read_signature`.
+    """
+    image = _image_input(program.inputs, path)
     if output_name:
-        scores = _named(program.outputs, output_name, files.program)
+        scores = _named(program.outputs, output_name, path)
     else:
-        scores = _only_scores(program.outputs, files.program)
+        scores = _only_scores(program.outputs, path)
     ignored = tuple(output for output in program.outputs if output != scores)
-    _check_order(scores, ignored, files.program, is_named=bool(output_name))
+    _check_order(scores, ignored, path, is_named=bool(output_name))
     return Signature(image, scores, ignored)
 
 
@@ -102,13 +117,19 @@ def _check_order(scores: Tensor, ignored: Sequence[Tensor], program: Path, *, is
             f"{program} sorts its scores itself: the place in {scores} isn't the class; export the model "
             "without that operator"
         )
-    beside = next((out for out in ignored if out.operator in _SORTING and out.shape == scores.shape), None)
+    alike = [out for out in ignored if out.shape == scores.shape]
+    beside = next((out for out in alike if _may_be_places(out)), None)
     if beside and not is_named:
         raise ModelLoadError(
             f"{program} may have sorted its scores: {scores} comes with {beside}; "
             f"if the place in it is the class all the same, set output_name to {scores.name!r}, "
             "else export the model without that operator"
         )
+
+
+def _may_be_places(output: Tensor) -> bool:
+    """Whether an output may hold the places of sorted scores."""
+    return output.operator in _SORTING or (not output.operator and output.dtype in _INTEGERS)
 
 
 def _listed(tensors: Sequence[Tensor]) -> str:

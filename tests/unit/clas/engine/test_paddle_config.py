@@ -4,6 +4,7 @@ from typing import Any
 import paddle
 import paddle.inference
 import pytest
+from paddle.inference import PrecisionType
 
 from clas.engine.paddle_config import build_config, check_gpu
 from clas.errors import DeviceError, ModelLoadError
@@ -59,7 +60,7 @@ class RecordingConfig:
         self.calls: dict[str, tuple[object, ...]] = {"Config": files}
 
     def __getattr__(self, name: str) -> Any:
-        return lambda *args: self.calls.__setitem__(name, args)
+        return lambda *args, **named: self.calls.__setitem__(name, args or named)
 
 
 def recorded(monkeypatch: pytest.MonkeyPatch, model: Path, **overrides: object) -> dict[str, Any]:
@@ -72,10 +73,24 @@ def test_use_gpu_takes_the_first_visible_device_and_no_mkldnn(
     monkeypatch: pytest.MonkeyPatch, tiny_model: Path
 ) -> None:
     calls = recorded(monkeypatch, tiny_model, use_gpu=True, gpu_mem=1234, enable_mkldnn=True)
-    assert calls["enable_use_gpu"] == (1234, 0)
+    assert calls["enable_use_gpu"] == (1234, 0, PrecisionType.Float32)
+    assert "enable_tensorrt_engine" not in calls
     assert "enable_mkldnn" not in calls
     assert "disable_mkldnn" in calls
     assert "disable_gpu" not in calls
+
+
+@pytest.mark.parametrize(
+    ("precision", "mode"), [("fp32", PrecisionType.Float32), ("fp16", PrecisionType.Half)]
+)
+def test_tensorrt_computes_in_the_precision_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, tiny_model: Path, precision: str, mode: Any
+) -> None:
+    calls = recorded(monkeypatch, tiny_model, use_gpu=True, use_tensorrt=True, precision=precision)
+    assert calls["enable_use_gpu"] == (8000, 0, mode)
+    assert calls["enable_tensorrt_engine"]["precision_mode"] is mode
+    assert calls["enable_tensorrt_engine"]["max_batch_size"] == 32
+    assert calls["enable_tensorrt_engine"]["workspace_size"] == 2**30
 
 
 def test_mkldnns_shape_cache_is_bounded(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> None:

@@ -14,7 +14,7 @@ from clas.settings import Settings
 
 def model_with(*ids: int, built_in: bool = False, **settings: Any) -> ExportedModel:
     return ExportedModel(
-        files=ModelFiles(Path("inference.pdmodel"), Path("inference.pdiparams")),
+        programs=[ModelFiles(Path("inference.pdmodel"), Path("inference.pdiparams"))],
         settings=Settings(**settings),
         config=None,
         labels={number: f"name{number}" for number in ids},

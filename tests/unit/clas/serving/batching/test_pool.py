@@ -26,8 +26,10 @@ CHANGED = "the model's files have changed since the start: restart, or reload th
 class MortalRunner(HeldRunner):
     """Dies instead of answering, when it is told to."""
 
-    def __init__(self, files: ModelFiles, settings: Settings, doom: Callable[[], bool]) -> None:
-        super().__init__(files, settings)
+    def __init__(
+        self, engine_class: EngineClass, files: ModelFiles, settings: Settings, doom: Callable[[], bool]
+    ) -> None:
+        super().__init__(engine_class, files, settings)
         self.is_doomed = False
         self._doom = doom
 

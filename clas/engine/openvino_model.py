@@ -1,0 +1,56 @@
+"""Reads a model with OpenVINO, and says what it takes and returns."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import DeviceError
+from ..model.files import ModelFiles
+from ..model.program import Program, Tensor
+from ..model.signature import Signature, choose_signature, read_signature
+
+if TYPE_CHECKING:
+    import openvino
+
+DEVICE: Final = "CPU"
+
+
+def read_model(core: "openvino.Core", files: ModelFiles) -> "openvino.Model":
+    """Read a model; raises RuntimeError if OpenVINO can't."""
+    has_its_own = files.weights == files.program
+    return core.read_model(files.program) if has_its_own else core.read_model(files.program, files.weights)
+
+
+def signature_of(model: "openvino.Model", files: ModelFiles, output_name: str) -> Signature:
+    """Return the input and the output that are used: of a program of Paddle by its file, else by the model.
+
+    Raises:
+        ModelLoadError: As `choose_signature`.
+        SettingsError: As `choose_signature`.
+    """
+    if files.format != "onnx":
+        return read_signature(files, output_name)
+    inputs = tuple(_tensor(port) for port in model.inputs)
+    outputs = tuple(_tensor(port, _operator(port)) for port in model.outputs)
+    return choose_signature(Program(inputs, outputs), files.program, output_name)
+
+
+def _operator(port: Any) -> str:  # noqa: ANN401
+    """What computes an output."""
+    name: str = port.get_node().input_value(0).get_node().get_type_name()
+    return name
+
+
+def _tensor(port: Any, operator: str = "") -> Tensor:  # noqa: ANN401  # OpenVINO has no types
+    sizes = tuple(size.get_length() if size.is_static else None for size in port.partial_shape)
+    return Tensor(port.any_name, sizes, port.element_type.to_dtype().name, operator)
+
+
+def check_bf16(core: "openvino.Core") -> None:
+    """Check that the CPU computes in bfloat16.
+
+    Raises:
+        DeviceError: It doesn't.
+    """
+    if "BF16" not in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"):
+        raise DeviceError(
+            "precision is bf16, but this CPU has neither AVX512-BF16 nor AMX: set precision to fp32"
+        )

@@ -1,0 +1,49 @@
+"""Small ONNX models, written in a moment."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+_FLOAT = TensorProto.FLOAT
+
+
+def write_onnx_model(
+    directory: Path, *, batch_size: int | None = None, num_classes: int = 6, is_sorted: bool = False
+) -> Path:
+    """Write the model that `tiny_models.write_model` writes by default, as inference.onnx.
+
+    Args:
+        directory: Where to; it is made.
+        batch_size: The only one that the model takes; None for any.
+        num_classes: 3 or more.
+        is_sorted: The scores come sorted, from a top-k in the model.
+
+    Returns:
+        `directory`.
+    """
+    rest = np.zeros((3, num_classes), np.float32)
+    rest[range(3), range(3)] = 10
+    nodes: list[Any] = [
+        helper.make_node("GlobalAveragePool", ["inputs"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["means"]),
+        helper.make_node("MatMul", ["means", "spread"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["scores"], axis=1),
+    ]
+    initializers = [helper.make_tensor("spread", _FLOAT, rest.shape, rest.ravel())]
+    outputs = [helper.make_tensor_value_info("scores", _FLOAT, [batch_size, num_classes])]
+    if is_sorted:
+        nodes.append(helper.make_node("TopK", ["scores", "k"], ["best", "ids"]))
+        initializers.append(helper.make_tensor("k", TensorProto.INT64, [1], [num_classes]))
+        outputs = [
+            helper.make_tensor_value_info("best", _FLOAT, [batch_size, num_classes]),
+            helper.make_tensor_value_info("ids", TensorProto.INT64, [batch_size, num_classes]),
+        ]
+    image = helper.make_tensor_value_info("inputs", _FLOAT, [batch_size, 3, 32, 32])
+    graph = helper.make_graph(nodes, "tiny", [image], outputs, initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    directory.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, directory / "inference.onnx")
+    return directory

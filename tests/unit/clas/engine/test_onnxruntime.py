@@ -1,0 +1,114 @@
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clas.engine.base import Engine
+from clas.engine.onnxruntime import OnnxRuntimeEngine
+from clas.engine.openvino import OpenVINOEngine
+from clas.errors import DeviceError, ModelLoadError, PredictionError
+from clas.model.files import find_model
+from engines import run_in_fork, settings_for
+from onnx_models import write_onnx_model
+from tiny_models import solid_batch
+
+
+def open_onnx(model: Path, concurrency: int = 0, **overrides: object) -> OnnxRuntimeEngine:
+    settings = settings_for(model, **overrides)
+    return OnnxRuntimeEngine(find_model(settings)[0], settings, concurrency)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_onnx_model(tmp_path_factory.mktemp("onnx"))
+
+
+def test_it_says_what_it_is(model: Path) -> None:
+    info = open_onnx(model, cpu_num_threads=2).info
+    assert (info.name, info.format, info.device, info.precision) == ("onnxruntime", "onnx", "CPU", "fp32")
+    assert (info.input_shape, info.num_outputs, info.output_name) == ((None, 3, 32, 32), 6, "scores")
+    assert (info.num_threads, info.concurrency) == (2, 2)
+
+
+@pytest.mark.parametrize("engine_class", [OnnxRuntimeEngine, OpenVINOEngine])
+def test_both_engines_that_read_onnx_answer_alike(model: Path, engine_class: type[Engine]) -> None:
+    settings = settings_for(model)
+    engine: Engine = engine_class(find_model(settings)[0], settings)  # type: ignore[call-arg]
+    scores = engine.run(solid_batch(2, 0, 1))
+    logits = np.zeros((3, 6), np.float32)
+    logits[[0, 1, 2], [2, 0, 1]] = 10
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert np.abs(scores - expected).max() < 1e-6
+
+
+def test_threads_get_their_own_answers(model: Path) -> None:
+    engine = open_onnx(model, cpu_num_threads=2)
+    wrong: list[int] = []
+
+    def classify(channel: int) -> None:
+        answers = [engine.run(solid_batch(channel)).argmax() for _ in range(200)]
+        wrong.extend(int(answer) for answer in answers if answer != channel)
+
+    threads = [threading.Thread(target=classify, args=(number % 3,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("engine_class", [OnnxRuntimeEngine, OpenVINOEngine])
+def test_a_model_of_one_batch_size_gets_it_filled_up(tmp_path: Path, engine_class: type[Engine]) -> None:
+    settings = settings_for(write_onnx_model(tmp_path, batch_size=2))
+    engine: Engine = engine_class(find_model(settings)[0], settings)  # type: ignore[call-arg]
+    assert engine.run(solid_batch(2)).argmax(axis=1).tolist() == [2]
+
+
+@pytest.mark.parametrize("engine_class", [OnnxRuntimeEngine, OpenVINOEngine])
+def test_a_model_that_sorts_its_scores_is_refused(tmp_path: Path, engine_class: type[Engine]) -> None:
+    settings = settings_for(write_onnx_model(tmp_path, is_sorted=True))
+    with pytest.raises(ModelLoadError, match="sort"):
+        engine_class(find_model(settings)[0], settings)  # type: ignore[call-arg]
+
+
+def test_images_of_another_size_than_the_models_fail_alone(model: Path) -> None:
+    engine = open_onnx(model)
+    with pytest.raises(PredictionError, match="the model failed on this batch: "):
+        engine.run(solid_batch(0, side=48))
+    assert engine.run(solid_batch(0)).argmax() == 0
+
+
+def test_a_forked_process_opens_a_model_of_its_own_with_one_thread(model: Path) -> None:
+    engine = open_onnx(model, cpu_num_threads=2)
+
+    def in_worker() -> None:
+        assert engine.run(solid_batch(1, 2)).argmax(axis=1).tolist() == [1, 2]
+        assert (engine.info.num_threads, engine.info.concurrency) == (1, 1)
+
+    run_in_fork(in_worker)
+    assert engine.run(solid_batch(2)).argmax() == 2
+
+
+def test_a_damaged_file_is_refused(model: Path, tmp_path: Path) -> None:
+    whole = (model / "inference.onnx").read_bytes()
+    (tmp_path / "inference.onnx").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelLoadError, match=r"inference\.onnx can't be loaded by ONNX Runtime: "):
+        open_onnx(tmp_path)
+
+
+def test_bf16_is_refused(model: Path) -> None:
+    with pytest.raises(DeviceError, match="engine onnxruntime doesn't compute in bf16"):
+        open_onnx(model, precision="bf16")
+
+
+def test_a_gpu_that_this_build_does_not_have_is_refused(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with pytest.raises(DeviceError, match="has no CUDAExecutionProvider: install onnxruntime-gpu"):
+        open_onnx(model, use_gpu=True)
+
+
+def test_half_precision_needs_tensorrt(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with pytest.raises(DeviceError, match="computes by TensorRT: set use_tensorrt to true"):
+        open_onnx(model, use_gpu=True, precision="fp16")
