@@ -86,7 +86,10 @@ class OnnxRuntimeEngine:
         with self._lock:
             if self._pid != os.getpid():
                 never_destroy(self._alone, self._side_by_side)
+                fingerprint = self._files.fingerprint and self._files.fingerprint.retake()
                 self._open(num_threads=1)
+                if fingerprint:
+                    fingerprint.check_untouched()
 
     def run(self, batch: Batch) -> Scores:
         """Compute the scores of a batch; see `Engine.run`. Safe to call from several threads."""

@@ -12,12 +12,12 @@ import paddle
 import pytest
 
 from clas.classifier import Classifier
-from clas.engine.choice import Choice
+from clas.engine.choice import Choice, choose
 from clas.engine.paddle import PaddleEngine
 from clas.errors import LabelFileError, ModelLoadError, RequestError, SettingsError
 from clas.image.decode import DecodeImage
 from clas.image.transforms import create_transforms
-from clas.model.files import MODULE_DIR, ModelFiles, find_model
+from clas.model.files import MODULE_DIR, find_model
 from clas.settings import Settings, load_settings
 from known_answers import PHOTOGRAPHS, assert_right
 from tiny_models import (
@@ -495,10 +495,13 @@ def test_a_model_with_channels_last_is_given_them_last(tmp_path: Path, json: boo
     assert best(classifier.classify(solid_batch(1, 2).transpose(0, 2, 3, 1))) == [1, 2]
 
 
-def test_a_model_that_changes_while_it_is_loaded_is_refused(tmp_path: Path) -> None:
-    def open_slowly(files: ModelFiles, settings: Settings) -> PaddleEngine:
+def test_a_model_that_changes_while_it_is_loaded_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def choose_slowly(*args: Any) -> Choice[Any]:
         write_model(tmp_path, num_classes=7)
-        return PaddleEngine(files, settings)
+        return choose(*args)
 
+    monkeypatch.setattr("clas.classifier.choose", choose_slowly)
     with pytest.raises(ModelLoadError, match="the model's files were changed while they were loaded"):
-        Classifier(settings_of(write_model(tmp_path)), open_engine=open_slowly)
+        classifier_of(write_model(tmp_path))

@@ -82,7 +82,10 @@ def turn_around(model: Path) -> None:
     weights.write_bytes(content[:-4] + np.float32(-1).tobytes())
 
 
-@pytest.mark.parametrize("read", [find_model, lambda settings: read_exported_model(settings).files])
+@pytest.mark.parametrize(
+    "read",
+    [lambda settings: find_model(settings)[0], lambda settings: read_exported_model(settings).programs[0]],
+)
 def test_a_model_that_was_exchanged_since_the_start_is_refused_after_a_fork(
     tmp_path: Path, read: Callable[[Settings], ModelFiles]
 ) -> None:
