@@ -192,10 +192,14 @@ class OpenVINOEngine:
         import openvino  # noqa: PLC0415
 
         started: list[openvino.InferRequest] = []
+        # Writable, as OpenVINO wants what it shares, and kept until the end: a request holds no reference.
+        shared = [
+            batch.astype(self._signature.image.dtype, copy=not batch.flags.writeable)
+            for batch in batches[: len(requests)]
+        ]
         try:
-            for request, batch in zip(requests, batches, strict=False):
-                typed = batch.astype(self._signature.image.dtype, copy=not batch.flags.writeable)
-                request.set_input_tensor(openvino.Tensor(typed, shared_memory=True))  # a writable one
+            for request, array in zip(requests, shared, strict=True):
+                request.set_input_tensor(openvino.Tensor(array, shared_memory=True))
                 request.start_async()
                 started.append(request)
         finally:
