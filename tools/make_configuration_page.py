@@ -21,7 +21,10 @@ REPOSITORY: Final = Path(__file__).resolve().parents[1]
 LANGUAGES: Final = ("en", "zh")
 TABLES: Final[Mapping[str, tuple[str, str]]] = {
     "model": ("settings", "inference_model_dir max_batch_size"),
-    "device": ("settings", "use_gpu gpu_mem enable_mkldnn cpu_num_threads precision ir_optim"),
+    "device": (
+        "settings",
+        "engine use_gpu gpu_mem enable_mkldnn cpu_num_threads precision use_tensorrt ir_optim",
+    ),
     "sizes": ("settings", "resize_short crop_size resize_size interpolation resize_backend"),
     "values": ("settings", "mean std scale"),
     "decoding": ("settings", "max_image_pixels reduced_decode"),

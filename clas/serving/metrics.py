@@ -13,8 +13,10 @@ from typing import Final
 import prometheus_client
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from ..engine.base import EngineInfo
 
 _DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"  # what prometheus_client reads it from
 _TASKS: Final = Path("/proc/self/task")
@@ -34,16 +36,28 @@ def forget_worker(directory: Path, slot: int) -> None:
     mark_process_dead(slot, str(directory))  # type: ignore[no-untyped-call]
 
 
-class _Restarts:
-    """How many processes were lost before this one; the same in all workers, so that it isn't summed."""
+class _Shared:
+    """What is the same in all workers, so that it isn't summed.
 
-    def __init__(self, restarts: int) -> None:
+    Args:
+        restarts: How many processes were lost before; None where there is no parent.
+        engine: What runs the model; None until it was loaded.
+    """
+
+    def __init__(self, restarts: int | None, engine: EngineInfo | None) -> None:
         self._restarts = restarts
+        self._engine = engine
 
-    def collect(self) -> Iterator[CounterMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """Called by prometheus_client."""
-        text = "Times that the server was started again after its process was lost"
-        yield CounterMetricFamily("clas_process_restarts", text, value=self._restarts)
+        if self._restarts is not None:
+            text = "Times that the server was started again after its process was lost"
+            yield CounterMetricFamily("clas_process_restarts", text, value=self._restarts)
+        if self._engine is not None:
+            info = InfoMetricFamily("clas_engine", "What runs the model")
+            names = ("name", "version", "device", "precision", "format")
+            info.add_metric([], {name: getattr(self._engine, name) for name in names})
+            yield info
 
 
 class Metrics:
@@ -55,7 +69,7 @@ class Metrics:
 
     def __init__(self, restarts: int | None = None) -> None:
         self.registry = CollectorRegistry()
-        self._restarts = None if restarts is None else _Restarts(restarts)
+        self._restarts = restarts
         self.requests = Counter(
             "clas_requests", "Answered requests", ["path", "status"], registry=self.registry
         )
@@ -113,15 +127,16 @@ class Metrics:
                     with contextlib.suppress(psutil.Error):  # so has the process
                         yield psutil.Process(int(pid))
 
-    def exposition(self) -> bytes:
-        """Return the metrics of all workers in Prometheus' text format."""
+    def exposition(self, engine: EngineInfo | None = None) -> bytes:
+        """Return the metrics of all workers in Prometheus' text format.
+
+        Args:
+            engine: What runs the model; None until it was loaded.
+        """
         registry = self.registry
         if _DIRECTORY in os.environ:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        text = prometheus_client.generate_latest(registry)
-        if self._restarts is not None:
-            own = CollectorRegistry()
-            own.register(self._restarts)
-            text += prometheus_client.generate_latest(own)
-        return text
+        shared = CollectorRegistry()
+        shared.register(_Shared(self._restarts, engine))
+        return prometheus_client.generate_latest(registry) + prometheus_client.generate_latest(shared)

@@ -34,7 +34,18 @@ from documents import (
 )
 
 PAGES = {
-    *("index", "install", "models", "paddlehub", "server", "operations", "security", "deploy", "ray"),
+    *(
+        "index",
+        "install",
+        "models",
+        "engines",
+        "paddlehub",
+        "server",
+        "operations",
+        "security",
+        "deploy",
+        "ray",
+    ),
     *("client", "offline", "api", "configuration", "troubleshooting", "performance"),
 }
 READMES = {"README.md", "readme_en.md"}  # each has a link to the other

@@ -150,7 +150,8 @@ class _Endpoints:
 
     async def metrics(self, _: Request) -> Response:
         """Metrics for Prometheus."""
-        text = await asyncio.get_running_loop().run_in_executor(None, self._metrics.exposition)
+        engine = self._pool.pipeline.engine if self._pool.pipeline else None
+        text = await asyncio.get_running_loop().run_in_executor(None, self._metrics.exposition, engine)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     async def openapi(self, _: Request) -> Response:

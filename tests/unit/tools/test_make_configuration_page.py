@@ -40,7 +40,7 @@ def test_a_row_shows_names_values_and_default() -> None:
     assert rows["server"]["port"][:3] == ("`port`, `-p`", "0 – 65535", "`8866`")
     assert rows["server"]["timeout_s"][:3] == ("`timeout_s`", "0.1 – 86400", "`30`")
     assert rows["server"]["use_gpu"][:3] == ("`--use_gpu`", "no value", "off")
-    assert rows["settings"]["precision"][:3] == ("`precision`", "`fp32`, `bf16`", "`fp32`")
+    assert rows["settings"]["precision"][:3] == ("`precision`", "`fp32`, `bf16`, `fp16`", "`fp32`")
     assert rows["settings"]["scale"].default == "`1 / 255`"
     assert rows["settings"]["resize_size"][1:3] == ("2 numbers from 1 to 8192, or none", "none")
     assert rows["client"]["image_file"][:3] == ("`--image_file`, `--image_path`", "path", "required")

@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import values
 from prometheus_client.parser import text_string_to_metric_families
 
+from clas.engine.base import EngineInfo
 from clas.serving.metrics import Metrics, forget_worker, share_metrics
 
 WORKER = """
@@ -72,6 +73,28 @@ def test_one_process_shows_all_that_is_counted() -> None:
 def test_restarts_are_shown_where_there_is_a_parent() -> None:
     assert samples(Metrics(3))["clas_process_restarts_total"] == 3
     assert "clas_process_restarts_total" not in samples(Metrics())
+
+
+def test_the_engine_is_told_once_it_is_known() -> None:
+    engine = EngineInfo(
+        name="openvino",
+        version="1.2",
+        format="pdmodel",
+        input_shape=(None, 3, 32, 32),
+        num_outputs=6,
+        batch_limit=4,
+        concurrency=2,
+        device="CPU",
+        mkldnn=False,
+        precision="bf16",
+        num_threads=2,
+    )
+    text = Metrics().exposition(engine).decode()
+    assert (
+        'clas_engine_info{device="CPU",format="pdmodel",name="openvino",precision="bf16",version="1.2"} 1.0'
+        in text
+    )
+    assert "clas_engine_info" not in Metrics().exposition().decode()
 
 
 def test_restarts_are_not_summed_over_the_workers(directory: Path) -> None:
