@@ -22,7 +22,7 @@ from .base import Batch, EngineInfo, Scores
 from .batches import check_scores, padded, warm_up
 from .devices import available_cores
 from .fork_safety import never_destroy
-from .openvino_model import DEVICE, check_bf16, read_model, signature_of
+from .openvino_model import DEVICE, check_bf16, import_openvino, read_model, signature_of
 from .openvino_requests import InferRequests
 
 if TYPE_CHECKING:
@@ -124,8 +124,7 @@ class OpenVINOEngine:
             lender.give_back(requests)
 
     def _open(self, num_threads: int) -> None:
-        import openvino  # noqa: PLC0415  # see module.py on late imports
-
+        openvino = import_openvino()
         core = openvino.Core()
         if self._settings.precision == "bf16":
             check_bf16(core)

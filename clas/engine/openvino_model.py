@@ -1,5 +1,7 @@
 """Reads a model with OpenVINO, and says what it takes and returns."""
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import DeviceError
@@ -11,6 +13,25 @@ if TYPE_CHECKING:
     import openvino
 
 DEVICE: Final = "CPU"
+_TELEMETRY: Final = "openvino_telemetry"
+
+
+def import_openvino() -> ModuleType:
+    """Import OpenVINO without its telemetry, which pip installs with it.
+
+    It would start a process that sends an event to an analytics service, leave files in the home directory,
+    and take 60 ms. Where it isn't to be had, OpenVINO has a stub of its own in its place.
+    """
+    blocked: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]
+    if _TELEMETRY not in blocked:
+        blocked[_TELEMETRY] = None
+    try:
+        import openvino  # noqa: PLC0415  # see module.py on late imports
+    finally:
+        if blocked[_TELEMETRY] is None:
+            del blocked[_TELEMETRY]
+    module: ModuleType = openvino
+    return module
 
 
 def read_model(core: "openvino.Core", files: ModelFiles) -> "openvino.Model":

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from clas.engine.paddle import PaddleEngine
 from clas.errors import DeviceError, ModelLoadError, PredictionError
 from clas.model.files import find_model
 from engines import run_in_fork, settings_for
+from onnx_models import write_onnx_model
 from tiny_models import solid_batch, write_model
 
 
@@ -25,6 +29,30 @@ def test_it_says_what_it_is(tiny_model: Path) -> None:
     assert info.version.count(".") == 2
     assert (info.input_shape, info.num_outputs) == ((None, 3, 32, 32), 6)
     assert (info.num_threads, info.concurrency) == (3, 3)
+
+
+def test_nothing_is_sent_and_nothing_left_in_the_home_directory(tmp_path: Path, repository: Path) -> None:
+    """Where openvino-telemetry is installed, too: importing openvino alone would do both."""
+    (tmp_path / "openvino_telemetry").mkdir()
+    told = tmp_path / "told"
+    (tmp_path / "openvino_telemetry" / "__init__.py").write_text(f"open({str(told)!r}, 'w').close()")
+    model = write_onnx_model(tmp_path / "model")
+    source = f"""
+from clas.engine.openvino import OpenVINOEngine
+from clas.model.files import find_model
+from clas.settings import load_settings
+settings = load_settings({{"inference_model_dir": {str(model)!r}, "crop_size": 32, "resize_short": 32}})
+OpenVINOEngine(find_model(settings)[0], settings)
+import openvino_telemetry
+"""
+    home = tmp_path / "home"
+    home.mkdir()
+    env = {**os.environ, "HOME": str(home), "PYTHONPATH": f"{tmp_path}{os.pathsep}{repository}"}
+    subprocess.run([sys.executable, "-c", source.rpartition("import")[0]], env=env, check=True)
+    assert not told.exists()
+    assert not list(home.iterdir())
+    subprocess.run([sys.executable, "-c", source], env=env, check=True)  # whoever wants it still gets it
+    assert told.exists()
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
