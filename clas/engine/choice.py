@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -58,13 +59,13 @@ def choose(
     failures: dict[str, DeviceError | ModelLoadError] = {}
     for engine_class in _candidates(settings):
         name = engine_class.name
-        if importlib.util.find_spec(name) is None:
-            passed_over[name] = f"{name} isn't installed ({engine_class.install})"
-            continue
         files = next((files for files in programs if files.format in engine_class.formats), None)
         if files is None:
             there = ", ".join(files.program.name for files in programs)
             passed_over[name] = f"{name} reads {' and '.join(engine_class.formats)}, and there is {there}"
+            continue
+        if importlib.util.find_spec(name) is None:
+            passed_over[name] = f"{name} isn't installed ({engine_class.install})"
             continue
         try:
             opened = open_engine(engine_class, files)
@@ -78,13 +79,23 @@ def choose(
         return Choice(opened, engine_class, files, passed_over)
     if failures:
         raise list(failures.values())[-1]
-    raise DeviceError(f"no engine can run this model: {'; '.join(passed_over.values())}")
+    raise DeviceError(
+        f"no engine can run this model: {'; '.join(passed_over.values())}{_conversion(programs)}"
+    )
 
 
 def _candidates(settings: Settings) -> Sequence[EngineClass]:
     if settings.engine == "auto":
         return _ON_GPU if settings.use_gpu else _ON_CPU
     return [each for each in {*_ON_CPU, *_ON_GPU} if each.name == settings.engine]
+
+
+def _conversion(programs: Sequence[ModelFiles]) -> str:
+    """How to make a model of Paddle one for the other engines; empty if it is one."""
+    if any(files.format == "onnx" for files in programs):
+        return ""
+    directory = shlex.quote(str(programs[0].program.parent))
+    return f"; or make inference.onnx of it with constraints/convert.txt: python -m clas convert {directory}"
 
 
 def _warn_of_paddles_settings(settings: Settings, engine: str) -> None:

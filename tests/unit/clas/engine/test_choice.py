@@ -12,6 +12,7 @@ from clas.model.files import ModelFiles
 from clas.settings import Settings
 
 PDMODEL = ModelFiles(Path("/models/mine/inference.pdmodel"), Path("/models/mine/inference.pdiparams"))
+ONNX = ModelFiles(*[Path("/models/mine/inference.onnx")] * 2)
 JSON = ModelFiles(Path("/models/mine/inference.json"), Path("/models/mine/inference.pdiparams"))
 
 
@@ -99,6 +100,22 @@ def test_an_engine_that_is_not_installed_is_named_with_its_command(uninstall: se
         choose_with(Settings(), [JSON])
     with pytest.raises(DeviceError, match=r"openvino isn't installed \(pip install openvino\)"):
         choose_with(Settings(engine="openvino"), [PDMODEL])
+
+
+def test_inference_json_without_paddle_ends_with_the_two_ways_to_serve_it(uninstall: set[str]) -> None:
+    uninstall.update(("paddle", "onnxruntime"))
+    with pytest.raises(DeviceError) as failure:
+        choose_with(Settings(), [JSON])
+    message = str(failure.value)
+    assert message.index("paddle isn't installed (pip install paddlepaddle==3.3.1)") < message.index("; or ")
+    assert message.endswith("with constraints/convert.txt: python -m clas convert /models/mine")
+    assert "install onnxruntime" not in message  # it couldn't read the file either
+
+
+def test_a_model_that_is_onnx_already_needs_no_conversion(uninstall: set[str]) -> None:
+    uninstall.update(("openvino", "paddle", "onnxruntime"))
+    with pytest.raises(DeviceError, match=r"\(pip install onnxruntime\)$"):
+        choose_with(Settings(), [PDMODEL, ONNX])
 
 
 @pytest.mark.parametrize(("engine", "count"), [("openvino", 1), ("paddle", 0)])
