@@ -3,7 +3,8 @@
 # make demo      the whole path: model, hub install, hub serving, the client on three photographs
 # make test      all tests, two at a time; JOBS=4 on a machine with more cores
 # make cover     the same with coverage, which must reach the floor in setup.cfg
-# make serve     the standalone server on the default model, at http://127.0.0.1:8866
+# make serve     the standalone server on the default model, at http://127.0.0.1:8866, without Paddle
+# make smoke     what `make serve` needs, and the tests that need no Paddle, in the environment of `make serve`
 # make bench     the measured claims (about half an hour); BENCH="--rounds 1 --only hub" for a part
 # make chaos     MINUTES=5 of killed processes under load; likewise
 # make overload  MINUTES=1 of five times as many clients as there is room for, and
@@ -19,8 +20,12 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3 python,\
 	$(shell $(name) -c 'import sys; (3, 11) <= sys.version_info < (3, 13) and print("$(name)")' 2>/dev/null)))
 BIN := .venv/bin
 MODEL := clas/inference/inference.pdmodel
+# Of the server alone: .venv has Paddle and PaddleHub, this one hasn't.
+SERVING := .venv-serving/bin
+ONNX := clas/inference/inference.onnx
+EXPORT := $(addprefix tools/,export_efficientnet_lite.py efficientnet_lite.py torch_checkpoint.py)
 
-.PHONY: venv model demo browser test cover serve chaos overload soak bench fuzz check docs versions clean
+.PHONY: venv model demo browser test cover serve smoke chaos overload soak bench fuzz check docs versions clean
 venv: .venv/.complete
 
 .venv/.complete: constraints/dev.txt
@@ -30,7 +35,7 @@ venv: .venv/.complete
 	touch $@
 
 # Written last by the export, so its being there means that the model is whole.
-$(MODEL): .venv/.complete tools/export_efficientnet_lite.py tools/efficientnet_lite.py tools/torch_checkpoint.py
+$(MODEL): .venv/.complete $(EXPORT) tools/paddle_graph.py
 	GLOG_minloglevel=2 $(BIN)/python -W ignore tools/export_efficientnet_lite.py
 	touch $@
 
@@ -63,8 +68,26 @@ cover: $(MODEL) browser
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-serve: $(MODEL)
-	$(BIN)/python -m clas.serving start -m clas_system
+.venv-serving/.complete: constraints/serving.txt constraints/export.txt
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or 3.12 is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv --clear .venv-serving
+	$(SERVING)/pip install --no-deps --disable-pip-version-check $(addprefix -r ,$^)
+	touch $@
+
+$(ONNX): .venv-serving/.complete $(EXPORT) tools/onnx_graph.py
+	$(SERVING)/python tools/export_efficientnet_lite.py --format onnx
+	touch $@
+
+serve: $(ONNX)
+	$(SERVING)/python -m clas.serving start -m clas_system
+
+.venv-serving/.tests: .venv-serving/.complete constraints/smoke.txt
+	$(SERVING)/pip install --no-deps --disable-pip-version-check -r constraints/smoke.txt
+	touch $@
+
+smoke: $(ONNX) .venv-serving/.tests
+	! $(SERVING)/python -c 'import paddle' 2>/dev/null
+	$(SERVING)/python -m pytest tests/e2e/test_smoke.py tests/e2e/test_default_onnx.py tests/unit/clas
 
 overload: MINUTES ?= 1
 chaos soak: MINUTES ?= 5
@@ -122,5 +145,5 @@ versions: .venv-versions/uv/.complete
 	$(PYTHON) tools/try_versions.py $(VERSIONS)
 
 clean:
-	rm -rf .venv .venv-docs .venv-fuzz .venv-versions build clas_system.egg-info clas/inference .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-docs .venv-serving .venv-fuzz .venv-versions build clas_system.egg-info clas/inference .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

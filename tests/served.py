@@ -16,7 +16,6 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message, Receive
 
 from clas.engine.base import Batch, EngineClass, Scores
-from clas.engine.paddle import PaddleEngine
 from clas.model.files import ModelFiles
 from clas.protocol import PREDICT_PATH
 from clas.serving.batching.pool import Pool
@@ -27,15 +26,17 @@ from clas.serving.options import ServerOptions
 from clas.serving.service import build_service
 from clas.settings import Settings, load_settings
 from gates import Gate, wait_until
+from tiny_models import HAS_PADDLE
 
 SIDE = 32
+ENGINE = "paddle" if HAS_PADDLE else "openvino"
 
 
 class HeldRunner(InProcessRunner):
     """A real model in this process; records the sizes of its batches."""
 
-    def __init__(self, _: EngineClass, files: ModelFiles, settings: Settings) -> None:
-        super().__init__(PaddleEngine(files, settings))
+    def __init__(self, engine_class: EngineClass, files: ModelFiles, settings: Settings) -> None:
+        super().__init__(engine_class(files, settings))
         self.gate = Gate()
         self.sizes: list[int] = []
         self.fault: Exception | None = None
@@ -50,7 +51,7 @@ class HeldRunner(InProcessRunner):
 
 def settings_of(model: Path, **overrides: object) -> Settings:
     sizes = {"crop_size": SIDE, "resize_short": SIDE, "class_id_map_file": "", "cpu_num_threads": 1}
-    return load_settings({"inference_model_dir": str(model), "engine": "paddle", **sizes, **overrides})
+    return load_settings({"inference_model_dir": str(model), "engine": ENGINE, **sizes, **overrides})
 
 
 @dataclasses.dataclass

@@ -303,7 +303,22 @@ def test_no_user_input_is_checked_by_assert(repository: Path, directory: str) ->
         assert not any(isinstance(node, ast.Assert) for node in ast.walk(tree)), name
 
 
-@pytest.mark.parametrize("set_name", ["hub", "client", "dev", "hub-gpu-2.6", "serving", "ray", "docs"])
+@pytest.mark.parametrize(
+    "set_name",
+    [
+        "hub",
+        "client",
+        "dev",
+        "hub-gpu-2.6",
+        "serving",
+        "serving-paddle",
+        "serving-gpu",
+        "export",
+        "smoke",
+        "ray",
+        "docs",
+    ],
+)
 def test_a_pinned_set_pins_everything_and_names_its_command(repository: Path, set_name: str) -> None:
     text = (repository / "constraints" / f"{set_name}.txt").read_text()
     assert "uv pip compile --" in text

@@ -9,6 +9,7 @@ import pytest
 from clas.commandline import cli as command
 from clas.commandline.cli import main
 from clas.commandline.terminal import LOGGER
+from tiny_models import needs_paddle
 
 pytestmark = pytest.mark.usefixtures("logger_as_it_was")
 
@@ -122,6 +123,7 @@ def test_wrong_arguments_are_told_in_one_line(
     assert message in line
 
 
+@needs_paddle
 def test_the_log_of_the_start_is_shown_on_request(
     folder: Path, flags: list[str], tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

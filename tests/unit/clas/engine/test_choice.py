@@ -27,14 +27,11 @@ def choose_with(
     return choose(settings, programs, open_engine)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def uninstall(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Names of libraries that aren't there."""
+    """Names of libraries that aren't there; all others are."""
     missing: set[str] = set()
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name in missing else find_spec(name)
-    )
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else object())
     return missing
 
 

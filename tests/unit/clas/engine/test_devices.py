@@ -10,8 +10,10 @@ from clas.engine import devices
 from clas.engine.devices import available_memory, visible_devices
 from clas.errors import DeviceError
 from engines import open_engine
+from tiny_models import needs_paddle
 
 
+@needs_paddle
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
@@ -32,6 +34,7 @@ def test_use_gpu_without_device_numbers_ends_the_start(
         open_engine(tiny_model, use_gpu=True)
 
 
+@needs_paddle
 def test_the_cores_of_the_process_are_the_default(tiny_model: Path) -> None:
     assert open_engine(tiny_model).info.num_threads == joblib.cpu_count()
     code = "from clas.engine.devices import available_cores; print(available_cores())"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import paddle
 import pytest
 
 from clas.engine.openvino import OpenVINOEngine
@@ -15,7 +14,7 @@ from clas.errors import DeviceError, ModelLoadError, PredictionError
 from clas.model.files import find_model
 from engines import run_in_fork, settings_for
 from onnx_models import write_onnx_model
-from tiny_models import solid_batch, write_model
+from tiny_models import needs_paddle, solid_batch, write_model
 
 
 def open_openvino(model: Path, concurrency: int = 0, **overrides: object) -> OpenVINOEngine:
@@ -64,6 +63,7 @@ def test_the_scores_are_in_the_order_of_the_images(tiny_model: Path, count: int)
     assert scores.argmax(axis=1).tolist() == channels
 
 
+@needs_paddle
 def test_the_default_model_gives_paddles_scores(default_model_dir: Path) -> None:
     settings = settings_for(default_model_dir, crop_size=224, resize_short=224)
     batch = np.random.default_rng(0).normal(size=(3, 3, 224, 224)).astype(np.float32)
@@ -131,6 +131,7 @@ def test_the_gpu_is_refused(tiny_model: Path) -> None:
         open_openvino(tiny_model, use_gpu=True)
 
 
+@needs_paddle
 @pytest.mark.parametrize("name", ["inference.pdiparams", "inference.pdmodel"])
 @pytest.mark.parametrize("kept", [0, 0.5, 0.999])
 def test_a_truncated_file_is_refused(default_model_dir: Path, tmp_path: Path, name: str, kept: float) -> None:
@@ -142,6 +143,8 @@ def test_a_truncated_file_is_refused(default_model_dir: Path, tmp_path: Path, na
 
 
 def test_a_model_that_is_no_classifier_is_refused(tmp_path: Path) -> None:
+    paddle = pytest.importorskip("paddle")
+
     def network(image: Any) -> Any:
         return paddle.nn.functional.softmax(image)
 

@@ -6,10 +6,12 @@ import numpy as np
 import openvino
 
 from clas.engine.openvino_requests import InferRequests
+from clas.model.files import find_model
+from engines import settings_for
 
 
 def requests_for(model: Path, count: int) -> InferRequests:
-    read = openvino.Core().read_model(model / "inference.pdmodel")
+    read = openvino.Core().read_model(find_model(settings_for(model))[0].program)
     read.reshape([1, 3, 32, 32])
     return InferRequests(openvino.Core().compile_model(read, "CPU", {"NUM_STREAMS": count}), count)
 

@@ -7,6 +7,7 @@ import pytest
 from clas.errors import LabelFileError, ModelConfigError, ModelNotFoundError
 from clas.model.exported import read_exported_model
 from clas.settings import PREPROCESS_NAMES, Settings, load_settings
+from tiny_models import needs_paddle
 
 CONFIG = """\
 PreProcess:
@@ -28,6 +29,7 @@ def settings_for(model: Path, **overrides: object) -> Settings:
     return load_settings({"inference_model_dir": str(model), **overrides})
 
 
+@needs_paddle
 def test_without_an_inference_yml_the_settings_stay(model: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = settings_for(model, class_id_map_file="")
     with caplog.at_level(logging.INFO, "clas_system"):
@@ -86,6 +88,7 @@ def test_only_the_default_label_file_that_nobody_named_is_built_in(model: Path) 
     assert not read_exported_model(settings_for(model, class_id_map_file="")).has_built_in_labels
 
 
+@needs_paddle
 def test_the_folders_own_model_is_used_where_the_settings_is_not_found(model: Path, tmp_path: Path) -> None:
     module_dir = tmp_path / "module"
     shutil.copytree(model, module_dir / "inference")

@@ -12,6 +12,7 @@ from clas.serving.options import ServerOptions
 from clas.serving.service import build_service
 from gates import wait_until
 from served import HeldRunner, assert_refused, best, encoded, settings_of
+from tiny_models import needs_paddle
 
 VALID = "0123456789abcdef"
 
@@ -53,6 +54,7 @@ def test_an_invalid_token_file_is_refused_before_anything_starts(tmp_path: Path)
         build_service(launch_of(tmp_path, token_file=str(tmp_path / "none")))
 
 
+@needs_paddle
 def test_without_another_engine_the_model_is_paddles_in_a_process_of_its_own(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

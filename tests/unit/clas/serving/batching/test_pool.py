@@ -18,7 +18,7 @@ from clas.serving.options import ServerOptions
 from clas.settings import Settings
 from gates import PATIENCE_S, Gate, wait_until
 from served import HeldRunner, settings_of
-from tiny_models import brightest_channel, solid_batch, write_model
+from tiny_models import brightest_channel, needs_paddle, solid_batch, write_model
 
 CHANGED = "the model's files have changed since the start: restart, or reload the standalone server by SIGHUP"
 
@@ -275,6 +275,7 @@ def test_an_engine_that_was_never_started_is_closed_at_once(
     assert opener.opened == []
 
 
+@needs_paddle
 def test_the_first_of_several_predictors_serves_before_the_others_are_loaded(
     pool_of: Callable[..., Pool], opener: Opener, tiny_model: Path
 ) -> None:
@@ -292,6 +293,7 @@ def test_the_first_of_several_predictors_serves_before_the_others_are_loaded(
     assert not any(runner.is_alive for runner in opener.opened)
 
 
+@needs_paddle
 def test_predictors_with_equal_threads_share_all_requests(
     pool_of: Callable[..., Pool], tiny_model: Path
 ) -> None:
@@ -301,6 +303,7 @@ def test_predictors_with_equal_threads_share_all_requests(
     assert not any(server.is_wide for server in pool._batcher._members)
 
 
+@needs_paddle
 def test_while_one_predictor_is_replaced_the_others_answer(
     pool_of: Callable[..., Pool], opener: Opener, tiny_model: Path
 ) -> None:

@@ -14,7 +14,7 @@ from clas.serving.batching.runner import InProcessRunner, open_runner
 from clas.serving.options import ServerOptions
 from clas.settings import Settings
 from engines import open_engine, settings_for
-from tiny_models import solid_batch, write_model
+from tiny_models import needs_paddle, solid_batch, write_model
 
 
 class Engine:
@@ -92,6 +92,7 @@ def test_an_engine_that_may_run_here_does() -> None:
         open_runner(Engine, ModelFiles(Path("missing"), Path("weights")), Settings(), ServerOptions())
 
 
+@needs_paddle
 def test_an_engine_that_holds_pythons_lock_gets_a_process_of_its_own(tiny_model: Path) -> None:
     files = ModelFiles(tiny_model / "inference.pdmodel", tiny_model / "inference.pdiparams")
     runner = open_runner(PaddleEngine, files, settings_for(tiny_model, cpu_num_threads=1), ServerOptions())

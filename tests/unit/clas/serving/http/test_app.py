@@ -4,9 +4,9 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
-import paddle
 import pytest
 from starlette.requests import Request
 
@@ -17,7 +17,7 @@ from clas.serving.options import ServerOptions
 from gates import Gate, wait_until
 from limits import no_descriptors
 from served import Served, assert_refused, best, encoded, served
-from tiny_models import solid_batch, write_model
+from tiny_models import needs_paddle, solid_batch, write_model
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,7 @@ def service(tiny_model: Path) -> Iterator[Served]:
         yield running
 
 
+@needs_paddle
 def test_the_front_page_tells_what_runs_here_without_any_path(service: Served, tiny_model: Path) -> None:
     response = service.client.get("/")
     options = ServerOptions()
@@ -60,7 +61,7 @@ def test_the_front_page_tells_what_runs_here_without_any_path(service: Served, t
             "inference_yml": False,
             "device": "CPU",
             "engine": "paddle",
-            "engine_version": paddle.__version__,
+            "engine_version": version("paddlepaddle"),
             "engines_passed_over": {},
             "mkldnn": True,
             "precision": "fp32",
