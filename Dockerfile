@@ -1,12 +1,16 @@
-# The standalone server on a CPU. The model is clas/inference, if it is there: `make model` exports the default one.
+# The standalone server on a CPU. The model is clas/inference, if it is there: `make onnx` exports the default one.
 FROM python:3.11-slim
 
+# The set under constraints/: `--build-arg SERVING_SET=serving-paddle` adds Paddle, for inference.json.
+ARG SERVING_SET=serving
+
 # OpenMP, which Paddle needs and this image doesn't have.
-RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
+RUN if [ "$SERVING_SET" = serving-paddle ]; then \
+    apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*; fi
 
 WORKDIR /srv/clas_system
-COPY constraints/serving.txt constraints/
-RUN pip install --no-cache-dir --no-deps -r constraints/serving.txt
+COPY constraints/${SERVING_SET}.txt constraints/
+RUN pip install --no-cache-dir --no-deps -r constraints/${SERVING_SET}.txt
 COPY clas/ clas/
 
 # For what `start` leaves for `stop`: this user has no home.

@@ -1,5 +1,6 @@
 # make           build .venv from constraints/dev.txt (nothing to do when it is up to date)
 # make model     export the default model to clas/inference/
+# make onnx      the same as inference.onnx, without Paddle
 # make demo      the whole path: model, hub install, hub serving, the client on three photographs
 # make test      all tests, two at a time; JOBS=4 on a machine with more cores
 # make cover     the same with coverage, which must reach the floor in setup.cfg
@@ -25,7 +26,7 @@ SERVING := .venv-serving/bin
 ONNX := clas/inference/inference.onnx
 EXPORT := $(addprefix tools/,export_efficientnet_lite.py efficientnet_lite.py torch_checkpoint.py)
 
-.PHONY: venv model demo browser test cover serve smoke chaos overload soak bench fuzz check docs versions clean
+.PHONY: venv model onnx demo browser test cover serve smoke chaos overload soak bench fuzz check docs versions clean
 venv: .venv/.complete
 
 .venv/.complete: constraints/dev.txt
@@ -77,6 +78,8 @@ cover: $(MODEL) browser
 $(ONNX): .venv-serving/.complete $(EXPORT) tools/onnx_graph.py
 	$(SERVING)/python tools/export_efficientnet_lite.py --format onnx
 	touch $@
+
+onnx: $(ONNX)
 
 serve: $(ONNX)
 	$(SERVING)/python -m clas.serving start -m clas_system

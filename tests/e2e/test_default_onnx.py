@@ -60,6 +60,7 @@ def test_openvino_runs_the_model_and_no_other_engine_is_loaded(server: Running) 
     loaded = [mapped.path for process in processes for mapped in process.memory_maps()]
     assert any("openvino" in path for path in loaded)
     assert not any("paddle/" in path or "onnxruntime" in path for path in loaded)
+    assert not any("libgomp" in path for path in loaded)  # which the image of the Dockerfile doesn't have
 
 
 def test_the_pages_and_metrics_that_need_further_packages_are_there(server: Running) -> None:

@@ -197,10 +197,26 @@ def test_the_systemd_unit_starts_the_server_with_its_file_and_lets_it_stop_in_ti
     assert int(service["TimeoutStopSec"]) > wait_s
 
 
-def test_the_dockerfile_copies_what_the_build_gets(repository: Path) -> None:
+@pytest.fixture
+def dockerfile(repository: Path) -> str:
+    return (repository / "Dockerfile").read_text()
+
+
+@pytest.mark.parametrize("set_name", ["serving", "serving-paddle"])
+def test_the_dockerfile_copies_what_the_build_gets(dockerfile: str, repository: Path, set_name: str) -> None:
     kept = (repository / ".dockerignore").read_text().splitlines()
-    sources = re.findall(r"^COPY (\S+)", (repository / "Dockerfile").read_text(), re.MULTILINE)
+    sources = re.findall(r"^COPY (\S+)", dockerfile, re.MULTILINE)
     assert sources
-    for source in sources:
+    for variable in sources:
+        source = variable.replace("${SERVING_SET}", set_name)
         assert (repository / source).exists(), source
         assert f"!{source}" in kept
+
+
+def test_the_image_has_the_small_set_and_can_have_the_ones_that_the_manual_names(
+    dockerfile: str, repository: Path
+) -> None:
+    assert "ARG SERVING_SET=serving\n" in dockerfile
+    for language in ("en", "zh"):
+        text = (repository / "docs" / language / "deploy.md").read_text(encoding="utf-8")
+        assert set(re.findall(r"--build-arg SERVING_SET=(\S+)", text)) == {"serving-paddle"}
