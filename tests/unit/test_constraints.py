@@ -61,6 +61,15 @@ def test_all_tests_run_with_the_versions_of_the_servers(repository: Path) -> Non
     assert headless == tested["opencv-python"]
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_manual_names_the_pinned_versions_of_the_engines(repository: Path, language: str) -> None:
+    text = (repository / "docs" / language / "install.md").read_text(encoding="utf-8")
+    known = pinned(repository, "serving-paddle") | pinned(repository, "serving-gpu")
+    named = set(re.findall(r"(openvino|paddlepaddle|onnxruntime-gpu)==([\d.]+)", text))
+    assert "openvino" in dict(named)
+    assert all(version in known[name] for name, version in named)
+
+
 def test_the_large_sets_extend_the_small_one(repository: Path) -> None:
     small = pinned(repository, "serving").keys()
     for set_name in ("serving-paddle", "serving-gpu"):
