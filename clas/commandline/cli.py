@@ -2,13 +2,14 @@
 
 import argparse
 import dataclasses
+import importlib
 import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from ..classifier import Classifier
 from ..errors import ClasError
@@ -16,9 +17,16 @@ from ..image.files import find_images
 from ..image.sources import ImageSource, from_file
 from ..settings import SETTING_NAMES, load_settings
 from .batches import BATCH_SIZE, classify_in_batches
-from .flags import add_setting_flags, existing, positive
+from .flags import Parser, add_setting_flags, existing, given_settings, positive
 from .formats import FORMATS, Format
 from .terminal import INTERRUPTED, LOGGER, flush_stdout, show_any_text, show_log
+
+COMMANDS: Final = {
+    "tune": "Measure all engines on this machine, and name the best settings",
+    "check": "Check that the service works on this machine, and how fast",
+    "convert": "Make inference.onnx of Paddle's formats",
+}
+"""Command -> what it does; each is a module of this folder. The folder of that name is ./tune."""
 
 _OWN_FLAGS: Final = ("use_gpu", "topk")  # settings whose flags have a form of their own
 _SETTING_FLAGS: Final = tuple(name for name in SETTING_NAMES if name not in _OWN_FLAGS)
@@ -44,16 +52,14 @@ class Tally:
         return self.cut_short or int(self.failed > 0 or self.answered == 0)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports an invalid argument in one line, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}; see --help\n")
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the command line of `python -m clas` and return its exit status."""
     show_any_text()
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] in COMMANDS:
+        command = importlib.import_module(f".{argv[0]}", __package__)
+        status: int = command.main(argv[1:])
+        return status
     args = _parser().parse_args(argv)
     show_log(logging.INFO if args.verbose else logging.WARNING, "%(levelname)s: %(message)s")
     warnings.filterwarnings("ignore", "No ccache found")  # paddle's, which compiles nothing here
@@ -61,8 +67,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m clas", description="Classify images without a server.", allow_abbrev=False
+    parser = Parser(
+        prog="python -m clas",
+        description="Classify images without a server.",
+        epilog="\n".join(
+            [
+                "commands, each with a --help of its own:",
+                *(f"  {name:9}{does}" for name, does in COMMANDS.items()),
+            ]
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     add = parser.add_argument
     add("paths", nargs="+", type=existing, metavar="PATH", help="Image, or folder of images")
@@ -98,7 +113,7 @@ def hub_run(classifier: Classifier, argv: Sequence[str]) -> str:
 
 
 def _hub_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="hub run clas_system", description="Classify images without a server.", allow_abbrev=False
     )
     add, what = parser.add_argument, "Images, or folders of images"
@@ -109,7 +124,7 @@ def _hub_parser() -> argparse.ArgumentParser:
 
 
 def _classify(args: argparse.Namespace, tally: Tally) -> None:
-    given = {name: value for name in _SETTING_FLAGS if (value := getattr(args, name)) is not None}
+    given = given_settings(args, _SETTING_FLAGS)
     if args.use_gpu:
         given["use_gpu"] = True
     classifier = Classifier(load_settings(given))

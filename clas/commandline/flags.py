@@ -5,11 +5,20 @@ import dataclasses
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from ..settings import Settings
 
 _BOOLEANS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_LONGEST_S: Final = 3600
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports an invalid argument in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(2, f"{self.prog}: error: {message}; see --help\n")
 
 
 def add_setting_flags(parser: argparse.ArgumentParser, names: Collection[str]) -> None:
@@ -26,6 +35,11 @@ def add_setting_flags(parser: argparse.ArgumentParser, names: Collection[str]) -
             group.add_argument(
                 f"--{field.name}", type=type_of(field), metavar=metavar_of(field), help=help_text
             )
+
+
+def given_settings(args: argparse.Namespace, names: Collection[str]) -> dict[str, object]:
+    """Return the settings that were given as flags, by name."""
+    return {name: value for name in names if (value := getattr(args, name)) is not None}
 
 
 def help_of(field: "dataclasses.Field[Any]", *, with_default: bool = True) -> str:
@@ -74,6 +88,17 @@ def existing(text: str) -> Path:
 def positive(text: str) -> int:
     """Parse an integer of at least 1."""
     return integer_from(1, text)
+
+
+def seconds(text: str) -> float:
+    """Parse a number of seconds above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= _LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds up to {_LONGEST_S}")
+    return value
 
 
 def integer_from(minimum: int, text: str) -> int:

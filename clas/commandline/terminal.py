@@ -4,7 +4,10 @@ import io
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import Final
+
+from ..errors import ClasError
 
 LOGGER: Final = logging.getLogger("clas_system")
 INTERRUPTED: Final = 130
@@ -42,3 +45,20 @@ def flush_stdout() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def run_to_status(work: Callable[[], int]) -> int:
+    """Do the work of a command, and return its exit status; an error that ends it is logged in one line."""
+    try:
+        status = work()
+        sys.stdout.flush()
+    except ClasError as exc:
+        LOGGER.critical("%s: %s", type(exc).__name__, exc)
+        return 1
+    except KeyboardInterrupt:
+        flush_stdout()
+        return INTERRUPTED
+    except BrokenPipeError:
+        flush_stdout()
+        return 1
+    return status

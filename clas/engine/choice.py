@@ -59,13 +59,11 @@ def choose(
     failures: dict[str, DeviceError | ModelLoadError] = {}
     for engine_class in _candidates(settings):
         name = engine_class.name
-        files = next((files for files in programs if files.format in engine_class.formats), None)
-        if files is None:
-            there = ", ".join(files.program.name for files in programs)
-            passed_over[name] = f"{name} reads {' and '.join(engine_class.formats)}, and there is {there}"
+        try:
+            files = files_for(engine_class, programs)
+        except DeviceError as exc:
+            passed_over[name] = str(exc)
             continue
-        if importlib.util.find_spec(name) is None:
-            passed_over[name] = f"{name} isn't installed ({engine_class.install})"
             continue
         try:
             opened = open_engine(engine_class, files)
@@ -82,6 +80,22 @@ def choose(
     raise DeviceError(
         f"no engine can run this model: {'; '.join(passed_over.values())}{_conversion(programs)}"
     )
+
+
+def files_for(engine_class: EngineClass, programs: Sequence[ModelFiles]) -> ModelFiles:
+    """Return the first of a model's files that an engine reads; nothing is loaded.
+
+    Raises:
+        DeviceError: The engine isn't installed, or reads none of them.
+    """
+    name = engine_class.name
+    files = next((files for files in programs if files.format in engine_class.formats), None)
+    if files is None:
+        there = ", ".join(files.program.name for files in programs)
+        raise DeviceError(f"{name} reads {' and '.join(engine_class.formats)}, and there is {there}")
+    if importlib.util.find_spec(name) is None:
+        raise DeviceError(f"{name} isn't installed ({engine_class.install})")
+    return files
 
 
 def _candidates(settings: Settings) -> Sequence[EngineClass]:

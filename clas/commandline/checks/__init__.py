@@ -1,0 +1,1 @@
+"""The items of `python -m clas check`."""

@@ -1,0 +1,1 @@
+"""What `tune`, `check` and `convert` share: engines run on trial, and their scores compared."""
