@@ -1,27 +1,26 @@
 """`python -m clas tune`: measure all engines on this machine, and name the best settings."""
 
 import dataclasses
-import json
 import logging
-import shlex
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from ..engine.choice import files_for
 from ..engine.devices import available_cores
-from ..engine.paddle import PaddleEngine
 from ..errors import ClasError, DeviceError
 from ..model.exported import ExportedModel, read_exported_model
 from ..settings import SETTING_NAMES, Settings, load_settings
 from .flags import Parser, add_setting_flags, existing, given_settings, seconds
 from .terminal import LOGGER, run_to_status, show_log
 from .trial.agreement import RULE
-from .trial.images import WEAK_SIGN, TrialImages, trial_images
+from .trial.images import TrialImages, trial_images
 from .trial.process import run_in_process
 from .trial.runs import ENGINES, measure
-from .tune_table import Run, as_text
+from .tune_report import Report
+from .tune_run import Run
 
 _VARIED: Final = ("engine", "precision", "cpu_num_threads")
 _SETTING_FLAGS: Final = tuple(name for name in SETTING_NAMES if name not in (*_VARIED, "use_gpu"))
@@ -31,7 +30,7 @@ _GENERATED: Final = 64
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command and return its exit status: 1 if no engine runs the model."""
+    """Run the command and return its exit status: 1 if there is no best engine."""
     args = parser().parse_args(argv)
     show_log(logging.DEBUG if args.verbose else logging.WARNING, "%(levelname)s: %(message)s")
     given = given_settings(args, _SETTING_FLAGS)
@@ -64,6 +63,7 @@ def parser() -> Parser:
 
 
 def _tune(given: Mapping[str, object], images: TrialImages, seconds_each: float, form: str) -> int:
+    _warn_of_load()
     base = load_settings(given)
     model = read_exported_model(base)
     passed_over: dict[str, str] = {}
@@ -82,8 +82,20 @@ def _tune(given: Mapping[str, object], images: TrialImages, seconds_each: float,
         else:
             runs.append(Run(settings, measurement))
     _show_progress("")
-    _report(model, images, runs, passed_over, form)
-    return int(not any(run.measurement for run in runs))
+    report = Report(model.directory, images, runs, passed_over)
+    for failure in report.reference.failures if report.reference else ():
+        LOGGER.warning("%s", failure)
+    lines = [report.as_json()] if form == "json" else report.as_text()
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return int(report.best is None)
+
+
+def _warn_of_load() -> None:
+    """Say so if other programs are at work, which makes all figures too low."""
+    if hasattr(os, "getloadavg"):
+        load, cores = os.getloadavg()[0], available_cores()
+        if load > cores / 2:
+            LOGGER.warning("other programs are at work here: the load is %.1f, on %d cores", load, cores)
 
 
 def _variants(base: Settings, model: ExportedModel, passed_over: dict[str, str]) -> Iterator[Settings]:
@@ -100,65 +112,6 @@ def _variants(base: Settings, model: ExportedModel, passed_over: dict[str, str])
                 yield dataclasses.replace(
                     base, engine=engine_class.name, precision=precision, cpu_num_threads=count
                 )
-
-
-def _report(
-    model: ExportedModel,
-    images: TrialImages,
-    runs: Sequence[Run],
-    passed_over: Mapping[str, str],
-    form: str,
-) -> None:
-    reference = next((run for run in runs if run.measurement and run.settings.precision == "fp32"), None)
-    for run in runs:
-        run.compare_with(reference)
-    best = max((run for run in runs if run.agrees), key=lambda run: run.images_per_s, default=None)
-    for line in reference.measurement.answers.failures if reference and reference.measurement else ():
-        LOGGER.warning("%s", line)
-    facts: dict[str, Any] = {
-        "model": str(model.directory),
-        "cores": available_cores(),
-        "images": images.count,
-        "generated": not images.files,
-        "reference": reference.name if reference else None,
-        "rule": RULE,
-        "runs": [{**run.as_dict(), "best": run is best} for run in runs],
-        "passed_over": dict(passed_over),
-        "init_args": _init_args(best.settings) if best else None,
-        "flags": _flags(_init_args(best.settings)) if best else None,
-    }
-    if form == "json":
-        sys.stdout.write(json.dumps(facts, indent=2) + "\n")
-        return
-    remark = "" if images.files else f"; {WEAK_SIGN}"
-    sys.stdout.write(f"model: {model.directory}; cores: {available_cores()}; {images}{remark}\n\n")
-    sys.stdout.write("".join(f"{line}\n" for line in as_text(runs, best)))
-    for name, reason in passed_over.items():
-        sys.stdout.write(f"not measured: {name}: {reason}\n")
-    if reference:
-        sys.stdout.write(f"\ncompared with {reference.name}; {RULE}\n")
-    if best:
-        sys.stdout.write(f"best: {best.name}\n  init_args: {json.dumps(facts['init_args'])}\n")
-        sys.stdout.write(f"  flags:     {facts['flags']}\n")
-
-
-def _init_args(settings: Settings) -> dict[str, object]:
-    """Return the settings to paste; all cores are the default, under which a server shares them out."""
-    names = ["engine", "precision", *(["cpu_num_threads"] if settings.cpu_num_threads else [])]
-    if settings.engine == PaddleEngine.name and not settings.use_gpu:
-        names.append("enable_mkldnn")  # which the shipped config.json switches off
-    if settings.use_gpu:
-        names += ["use_gpu", *(["use_tensorrt"] if settings.use_tensorrt else [])]
-    return {name: getattr(settings, name) for name in names}
-
-
-def _flags(init_args: Mapping[str, object]) -> str:
-    words = []
-    for name, value in init_args.items():
-        words.append(f"--{name}")
-        if name != "use_gpu":
-            words.append(str(value).lower() if isinstance(value, bool) else str(value))
-    return shlex.join(words)
 
 
 def _show_progress(text: str) -> None:

@@ -6,12 +6,15 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ...errors import PredictionError
 from ...output.base import Prediction
 
 TOLERANCE: Final = 1e-3
 """Largest difference in fp32, as a fraction of the largest score."""
 SAME_BEST: Final = 0.99
 """Least fraction of images with the same best class, in any other precision."""
+CLEAR_LEAD: Final = 0.05
+"""What the best class leads by where it is clear."""
 RULE: Final = (
     f"scores agree if no fp32 score differs by more than {TOLERANCE:g} of the largest score, "
     f"or, in another precision, if {SAME_BEST:.0%} of the images have the same best class"
@@ -28,12 +31,16 @@ class Agreement(NamedTuple):
     Attributes:
         images: How many were compared.
         same_best: How many of them have the same best class.
+        clear: How many have a best class that leads by more than CLEAR_LEAD in the reference.
+        same_clear: How many of these have the same best class.
         largest_difference: Between two scores of the same image and class.
         largest_score: The largest absolute score of the reference.
     """
 
     images: int
     same_best: int
+    clear: int
+    same_clear: int
     largest_difference: float
     largest_score: float
 
@@ -59,11 +66,32 @@ class Agreement(NamedTuple):
         )
 
 
+def _leads(reference: Scores) -> npt.NDArray[np.float32]:
+    """By how much the best class of each image leads."""
+    if reference.shape[1] == 1:
+        return np.zeros(len(reference), np.float32)
+    best_two = np.partition(reference, -2, axis=1)[:, -2:]
+    leads: npt.NDArray[np.float32] = best_two[:, 1] - best_two[:, 0]
+    return leads
+
+
 def compare_scores(scores: Scores, reference: Scores) -> Agreement:
-    """Compare all scores of the same images, both [N, num_outputs], N at least 1."""
+    """Compare all scores of the same images, both [N, num_outputs], N at least 1.
+
+    Raises:
+        PredictionError: They aren't of one shape, as those of two models.
+    """
+    if scores.shape != reference.shape:
+        raise PredictionError(
+            f"the scores are {list(scores.shape)}, those to compare with {list(reference.shape)}"
+        )
+    is_same = scores.argmax(axis=1) == reference.argmax(axis=1)
+    is_clear = _leads(reference) > CLEAR_LEAD
     return Agreement(
         images=len(reference),
-        same_best=int((scores.argmax(axis=1) == reference.argmax(axis=1)).sum()),
+        same_best=int(is_same.sum()),
+        clear=int(is_clear.sum()),
+        same_clear=int((is_same & is_clear).sum()),
         largest_difference=float(np.abs(scores - reference).max()),
         largest_score=float(np.abs(reference).max()),
     )
@@ -75,17 +103,27 @@ def compare_predictions(answers: Sequence[Prediction], reference: Sequence[Predi
     Classes that one of the two doesn't have are left out; what rounding explains is no difference.
     """
     pairs = list(zip(answers, reference, strict=True))
-    differences = [0.0]
-    for answer, wanted in pairs:
-        scores = dict(zip(wanted["class_ids"], wanted["scores"], strict=True))
-        differences += [
-            max(0.0, abs(score - scores[class_id]) - _ROUNDING)
-            for class_id, score in zip(answer["class_ids"], answer["scores"], strict=True)
-            if class_id in scores
-        ]
+    is_same = [answer["class_ids"][:1] == wanted["class_ids"][:1] for answer, wanted in pairs]
+    is_clear = [
+        len(scores) > 1 and scores[0] - scores[1] > CLEAR_LEAD
+        for scores in (each["scores"] for each in reference)
+    ]
     return Agreement(
         images=len(pairs),
-        same_best=sum(answer["class_ids"][:1] == wanted["class_ids"][:1] for answer, wanted in pairs),
-        largest_difference=max(differences),
+        same_best=sum(is_same),
+        clear=sum(is_clear),
+        same_clear=sum(same and clear for same, clear in zip(is_same, is_clear, strict=True)),
+        largest_difference=max((_difference(*pair) for pair in pairs), default=0.0),
         largest_score=max((abs(score) for wanted in reference for score in wanted["scores"]), default=0.0),
     )
+
+
+def _difference(answer: Prediction, wanted: Prediction) -> float:
+    """The largest difference of two results for an image, but for what rounding explains."""
+    scores = dict(zip(wanted["class_ids"], wanted["scores"], strict=True))
+    differences = [
+        abs(score - scores[class_id])
+        for class_id, score in zip(answer["class_ids"], answer["scores"], strict=True)
+        if class_id in scores
+    ]
+    return max(0.0, max(differences, default=0.0) - _ROUNDING)

@@ -127,7 +127,7 @@ def noise(number: int, input_shape: Sequence[int | None], input_dtype: str) -> B
     defaults = image_shape(_SIDE, _SIDE, input_shape)
     size = [given or default for given, default in zip(input_shape[1:], defaults, strict=True)]
     random = np.random.default_rng(number)
-    if input_dtype == "uint8":
-        return np.floor(random.uniform(0, 256, (1, *size))).astype(np.float32)
     values: Batch = random.standard_normal((1, *size), np.float32)
+    if input_dtype == "uint8":
+        values = np.floor(random.uniform(0, 256, (1, *size))).astype(np.float32)
     return values

@@ -1,0 +1,34 @@
+import os
+
+import pytest
+
+from clas.commandline.trial.process import run_in_process
+from clas.errors import PredictionError, SettingsError
+from clas.settings import load_settings
+
+
+def test_the_result_comes_back_and_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_in_process(os.write, 1, b"from C\n") == 7
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_error_of_ours_is_raised_as_it_is() -> None:
+    with pytest.raises(SettingsError, match="unknown name 'nothing'"):
+        run_in_process(load_settings, {"nothing": 1})
+
+
+@pytest.mark.parametrize(
+    ("function", "argument", "message"),
+    [
+        (int, "x", r"ValueError: invalid literal for int\(\) with base 10: 'x'"),
+        (os._exit, 3, "the process that ran it has ended with status 3"),
+    ],
+)
+def test_any_other_end_is_a_failed_prediction(function: object, argument: object, message: str) -> None:
+    with pytest.raises(PredictionError, match=message):
+        run_in_process(function, argument)  # type: ignore[arg-type]
+
+
+def test_a_crash_is_told_by_its_signal() -> None:
+    with pytest.raises(PredictionError, match="the process that ran it was ended by SIGABRT"):
+        run_in_process(os.abort)
