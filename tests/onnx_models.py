@@ -11,7 +11,12 @@ _FLOAT = TensorProto.FLOAT
 
 
 def write_onnx_model(
-    directory: Path, *, batch_size: int | None = None, num_classes: int = 6, is_sorted: bool = False
+    directory: Path,
+    *,
+    batch_size: int | None = None,
+    num_classes: int = 6,
+    is_sorted: bool = False,
+    gain: float = 10,
 ) -> Path:
     """Write the model that `tiny_models.write_model` writes by default, as inference.onnx.
 
@@ -19,13 +24,14 @@ def write_onnx_model(
         directory: Where to; it is made.
         batch_size: The only one that the model takes; None for any.
         num_classes: 3 or more.
+        gain: What the means of the channels are multiplied by.
         is_sorted: The scores come sorted, from a top-k in the model.
 
     Returns:
         `directory`.
     """
     rest = np.zeros((3, num_classes), np.float32)
-    rest[range(3), range(3)] = 10
+    rest[range(3), range(3)] = gain
     nodes: list[Any] = [
         helper.make_node("GlobalAveragePool", ["inputs"], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["means"]),

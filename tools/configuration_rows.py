@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from clas.commandline import check, convert, tune
 from clas.commandline import cli as offline
+from clas.commandline.flags import LONGEST_S
 from clas.serving import cli as server
 from clas.serving.options import ServerOptions
 from clas.settings import Settings
@@ -79,7 +81,7 @@ def read_rows(language: str) -> dict[str, dict[str, Row]]:
 
     The sources: "settings" are the keys of params.py, "server" those at the top level of config.json and the
     flags of `start`, "client", "offline" and "hub_run" the flags of the client, of `python -m clas` and of
-    `hub run clas_system`.
+    `hub run clas_system`, "tune", "check" and "convert" those of the commands of `python -m clas`.
     """
     words = WORDS[language]
     [commands] = [
@@ -99,6 +101,9 @@ def read_rows(language: str) -> dict[str, dict[str, Row]]:
         "client": _rows_of_flag_fields(ClientSettings, _actions(client), words),
         "offline": _rows_of_flags(offline._parser(), settings, words),
         "hub_run": _rows_of_flags(offline._hub_parser(), (), words),
+        "tune": _rows_of_flags(tune.parser(), settings, words),
+        "check": _rows_of_flags(check.parser(), settings, words),
+        "convert": _rows_of_flags(convert.parser(), settings, words),
     }
 
 
@@ -143,7 +148,9 @@ def _rows_of_flags(
     """The rows of a command line's own flags, which are in no dataclass."""
     return {
         action.dest: Row(
-            _quoted(action.option_strings or [f"{action.metavar} ..."]),
+            _quoted(
+                action.option_strings or [f"{action.metavar} ..." if action.nargs else str(action.metavar)]
+            ),
             _values_of_flag(action, words),
             words["required"] if action.required else _default_of_flag(action, words),
             sentence(re.sub(_DEFAULT, "", action.help or "")),
@@ -185,8 +192,10 @@ def _values_of_flag(action: argparse.Action, words: _Words) -> str:
     if action.nargs == 0:
         return words["switch"]
     kind = getattr(action.type, "__name__", "text")
-    if kind == "existing":
+    if kind in ("existing", "Path"):
         return words["paths" if action.nargs else "path"]
+    if kind == "seconds":
+        return f"≤ {LONGEST_S}"
     return "≥ 1" if kind == "positive" else words["text"]
 
 

@@ -50,6 +50,9 @@ TABLES: Final[Mapping[str, tuple[str, str]]] = {
     "files": ("client", "output resume report label_file"),
     "offline": ("offline", "paths top_k use_gpu format verbose"),
     "hub_run": ("hub_run", "input_path top_k batch_size"),
+    "tune": ("tune", "paths use_gpu seconds format verbose"),
+    "check": ("check", "paths use_gpu seconds format verbose"),
+    "convert": ("convert", "directory output images verbose"),
 }
 """Table -> its source, and the names in it in their order."""
 

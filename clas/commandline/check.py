@@ -48,7 +48,7 @@ def parser() -> Parser:
         allow_abbrev=False,
     )
     add = check.add_argument
-    what = f"Image, or folder of images; up to {_MOST_IMAGES} are taken (default: generated ones)"
+    what = f"Image, or folder of images; up to {_MOST_IMAGES} are taken; without any, some are generated"
     add("paths", nargs="*", type=existing, metavar="PATH", help=what)
     add("--use_gpu", action="store_true", default=None, help="Predict on the GPU")
     help_text = f"Seconds to measure images/s (default: {_SECONDS:g})"

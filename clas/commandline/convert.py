@@ -20,6 +20,7 @@ from ..errors import DeviceError, LabelFileError, ModelLoadError, PredictionErro
 from ..model.exported import ExportedModel, read_exported_model
 from ..model.files import MODULE_DIR, ModelFiles, find_label_file
 from ..model.inference_yml import FILE_NAME
+from ..model.signature import read_signature
 from ..settings import Settings, load_settings
 from .flags import Parser, add_setting_flags, existing, given_settings
 from .onnx_export import export_onnx
@@ -60,7 +61,8 @@ def parser() -> Parser:
     help_text = "Folder for inference.onnx, inference.yml and the label file it names (default: DIR)"
     add("--output", type=Path, metavar="DIR", help=help_text)
     what = (
-        f"Images to compare by, or folders of them; up to {_MOST_IMAGES} are taken (default: generated ones)"
+        f"Images to compare by, or folders of them; up to {_MOST_IMAGES} are taken; "
+        "without any, some are generated"
     )
     add("--images", nargs="+", type=existing, default=(), metavar="PATH", help=what)
     add("--verbose", action="store_true", help="Log what the converter prints")
@@ -77,6 +79,7 @@ def _run(args: argparse.Namespace) -> int:
     source = next((files for files in model.programs if files.format in PaddleEngine.formats), None)
     if source is None:
         raise ModelLoadError(f"{model.directory} holds {_ONNX} only; there is nothing to convert")
+    read_signature(source, settings.output_name)  # what can't be served isn't worth converting
     output = (args.output or model.directory).absolute()
     companions = _companions(model, output)
     for name, file in {_ONNX: None, **companions}.items():

@@ -9,8 +9,9 @@ from typing import Any, Final, NoReturn
 
 from ..settings import Settings
 
+LONGEST_S: Final = 3600
+"""The most seconds that `seconds` takes."""
 _BOOLEANS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_LONGEST_S: Final = 3600
 
 
 class Parser(argparse.ArgumentParser):
@@ -96,8 +97,8 @@ def seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value <= _LONGEST_S:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds up to {_LONGEST_S}")
+    if not 0 < value <= LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds up to {LONGEST_S}")
     return value
 
 

@@ -11,8 +11,8 @@ from ..errors import ModelLoadError
 from ..model.files import ModelFiles
 from ..model.program import read_program
 
-# By default paddle2onnx folds constants with polygraphy, which has pip install what it lacks. The engines
-# fold them themselves.
+# By default paddle2onnx folds constants with polygraphy when it writes the file itself, and polygraphy has
+# pip install what it lacks. So neither is asked for; the engines fold them, too.
 _NO_TOOL: Final = "None"
 _FAILURE: Final = re.compile(r"Failed to convert PaddlePaddle model: (.*)")
 _COLOURS: Final = re.compile(r"\x1b\[[\d;]*m")

@@ -51,7 +51,7 @@ def parser() -> Parser:
         allow_abbrev=False,
     )
     add = tune.add_argument
-    what = f"Image, or folder of images; up to {_MOST_IMAGES} are taken (default: generated ones)"
+    what = f"Image, or folder of images; up to {_MOST_IMAGES} are taken; without any, some are generated"
     add("paths", nargs="*", type=existing, metavar="PATH", help=what)
     add("--use_gpu", action="store_true", default=None, help="Measure on the GPU")
     help_text = f"Seconds to measure each engine (default: {_SECONDS:g})"
@@ -92,10 +92,14 @@ def _tune(given: Mapping[str, object], images: TrialImages, seconds_each: float,
 
 def _warn_of_load() -> None:
     """Say so if other programs are at work, which makes all figures too low."""
-    if hasattr(os, "getloadavg"):
-        load, cores = os.getloadavg()[0], available_cores()
-        if load > cores / 2:
-            LOGGER.warning("other programs are at work here: the load is %.1f, on %d cores", load, cores)
+    load, cores = _load(), available_cores()
+    if load > cores / 2:
+        LOGGER.warning("other programs are at work here: the load is %.1f, on %d cores", load, cores)
+
+
+def _load() -> float:
+    """How many threads were at work on average in the last minute; 0 where the system doesn't say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def _variants(base: Settings, model: ExportedModel, passed_over: dict[str, str]) -> Iterator[Settings]:

@@ -196,3 +196,24 @@ print(json.dumps(entries))
     entries = json.loads(done.stdout.splitlines()[-1])
     assert_right(entries[:2], ["coffee.png", "rocket.jpg"])
     assert entries[2]["error"] == "the file can't be read: No such file or directory"
+
+
+def test_a_machine_is_checked_by_one_command(
+    env: dict[str, str], image_folder: Path, default_model_dir: Path, tmp_path: Path
+) -> None:
+    """On the CPU, through a real server."""
+    done = run_clas(
+        {**env, "XDG_STATE_HOME": str(tmp_path)},
+        tmp_path,
+        *("check", str(image_folder), "--inference_model_dir", str(default_model_dir)),
+        *("--seconds", "0.5", "--format", "json"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert found["ok"] is True
+    items = {item["name"]: item for item in found["items"]}
+    assert all(item["state"] == "ok" for item in found["items"]), items
+    for form in ("float32", "uint8", "encoded"):
+        assert items[form]["text"].startswith("same best class for 3 of 3 images, largest difference ")
+    assert " images/s, p50 " in items["speed"]["text"]
+    assert items["stop"]["text"] == "exit status 0"

@@ -80,6 +80,10 @@ def check_forms(
         except ClasError as exc:
             yield Item("FAILED", form, str(exc))
             continue
+        if len(answers) != len(reference):
+            text = f"the server returned {len(answers)} results for {len(reference)} images"
+            yield Item("FAILED", form, text)
+            continue
         agreement = compare_predictions(answers, reference)
         yield Item(_state(agreement, precision), form, str(agreement))
     for form in FORMS:

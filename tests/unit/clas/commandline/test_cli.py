@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from clas.commandline import cli as command
-from clas.commandline.cli import main
+from clas.commandline.cli import COMMANDS, main
 from clas.commandline.terminal import LOGGER
 from tiny_models import needs_paddle
 
@@ -151,3 +151,29 @@ def test_a_log_that_is_set_up_already_stays_as_it_is(folder: Path, flags: list[s
     LOGGER.addHandler(handler)
     assert main([str(folder), *flags]) == 0
     assert LOGGER.handlers == [handler]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_first_word_that_is_a_command_is_the_command(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: python -m clas {command} ")
+
+
+def test_a_folder_with_the_name_of_a_command_is_classified_by_its_path(
+    folder: Path, flags: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    folder.rename("tune")
+    assert main(["./tune", *flags, "--format", "json"]) == 0
+    assert classes(capsys.readouterr().out) == [("0.png", 0), ("1.png", 1), ("2.png", 2)]
+
+
+def test_the_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    out = capsys.readouterr().out
+    assert all(f"  {command:9}{does}\n" in out for command, does in COMMANDS.items())

@@ -19,7 +19,9 @@ def prediction(*scored: tuple[int, float]) -> Prediction:
 
 
 def test_scores_are_compared_image_by_image() -> None:
-    found = compare_scores(scores([0.5, 0.3, 0.2], [0.2, 0.4, 0.4]), scores([0.6, 0.2, 0.2], [0.2, 0.39, 0.41]))
+    found = compare_scores(
+        scores([0.5, 0.3, 0.2], [0.2, 0.4, 0.4]), scores([0.6, 0.2, 0.2], [0.2, 0.39, 0.41])
+    )
     assert (found.images, found.same_best, found.clear, found.same_clear) == (2, 1, 1, 1)
     assert found.largest_difference == pytest.approx(0.1)
     assert found.largest_score == pytest.approx(0.6)
