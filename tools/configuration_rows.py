@@ -152,7 +152,7 @@ def _rows_of_flags(
                 action.option_strings or [f"{action.metavar} ..." if action.nargs else str(action.metavar)]
             ),
             _values_of_flag(action, words),
-            words["required"] if action.required else _default_of_flag(action, words),
+            words["required"] if action.required and action.nargs != "*" else _default_of_flag(action, words),
             sentence(re.sub(_DEFAULT, "", action.help or "")),
         )
         for action in parser._actions

@@ -64,7 +64,6 @@ def choose(
         except DeviceError as exc:
             passed_over[name] = str(exc)
             continue
-            continue
         try:
             opened = open_engine(engine_class, files)
         except (DeviceError, ModelLoadError) as exc:

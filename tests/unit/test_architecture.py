@@ -318,6 +318,7 @@ def test_no_user_input_is_checked_by_assert(repository: Path, directory: str) ->
         "smoke",
         "ray",
         "docs",
+        "convert",
     ],
 )
 def test_a_pinned_set_pins_everything_and_names_its_command(repository: Path, set_name: str) -> None:

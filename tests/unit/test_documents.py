@@ -15,6 +15,7 @@ from pathlib import Path
 import paddlehub
 import pytest
 
+from clas.commandline import check, convert, tune
 from clas.commandline import cli as offline
 from clas.serving import cli as server
 from clas.serving.metrics import Metrics
@@ -56,6 +57,12 @@ def english(repository: Path) -> str:
     """All English documents in one text."""
     documents = [*manual(repository, "en"), repository / "CONTRIBUTING.md"]
     return "\n".join(document.read_text(encoding="utf-8") for document in documents)
+
+
+def offline_flags(command: str = "") -> set[str]:
+    """Those of `python -m clas`, or of one of its commands."""
+    parsers = {"tune": tune.parser, "check": check.parser, "convert": convert.parser}
+    return set(parsers.get(command, offline._parser)()._option_string_actions)
 
 
 def client_flags() -> set[str]:
@@ -197,10 +204,14 @@ def test_hub_commands_and_flags_exist(english: str) -> None:
 
 
 def test_flags_of_the_programs_without_a_server_exist(english: str) -> None:
-    known = set(offline._parser()._option_string_actions)
-    used = [words for words in commands(english) if words[:3] == ["python", "-m", "clas"]]
-    assert used
-    assert set().union(*(flags(words[3:]) for words in used)) <= known
+    used = [
+        words[3:]
+        for words in commands(english)
+        if words[0].endswith("python") and words[1:3] == ["-m", "clas"]
+    ]
+    assert {words[0] for words in used} >= offline.COMMANDS.keys()
+    for words in used:
+        assert flags(words) <= offline_flags(words[0]), words
     runs = [words for words in commands(english) if words[:3] == ["hub", "run", "clas_system"]]
     assert runs
     assert set().union(*(flags(words) for words in runs)) <= set(offline._hub_parser()._option_string_actions)
@@ -260,7 +271,8 @@ def test_each_configuration_shown_is_a_file_and_loads(english: str, repository: 
 
 def test_every_flag_is_in_the_table_of_its_program(repository: Path) -> None:
     page = (repository / "docs" / "en" / "configuration.md").read_text(encoding="utf-8")
-    others = set(offline._parser()._option_string_actions) | set(offline._hub_parser()._option_string_actions)
+    others = offline_flags() | set(offline._hub_parser()._option_string_actions)
+    others |= set().union(*(offline_flags(command) for command in offline.COMMANDS))
     for flag in (client_flags() | others) - {"-h", "--help"} - {f"--{name}" for name in SETTING_NAMES}:
         assert f"`{flag}`" in page, flag
 
