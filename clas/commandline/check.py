@@ -93,7 +93,7 @@ def _check_server(
         inputs = prepare_inputs(images, model.settings, description)
         yield Item("ok", "images", str(images) if images.files else f"{images}; {WEAK_SIGN}")
         yield from (Item("warning", "images", failure) for failure in inputs.failures)
-        yield from check_forms(connection, inputs, model, description["precision"])
+        yield from check_forms(connection, inputs, model, description)
         yield check_speed(server.port, inputs, seconds_long)
     finally:
         connection.close()

@@ -15,12 +15,12 @@ from ...errors import ClasError, DeviceError
 from ...model.exported import ExportedModel
 from ...output.base import Prediction
 from ...settings import Settings
-from ..trial.agreement import Agreement, compare_predictions
+from ..trial.agreement import SAME_BEST, Agreement, compare_predictions
 from ..trial.process import run_in_process
 from ..trial.runs import ENGINES
 from ..trial.server import Connection
 from .inputs import FLOAT32, FORMS, UINT8, Inputs
-from .item import Item, State
+from .item import Item
 from .machine import is_installed
 
 _AT_ONCE: Final = 4  # images of a request
@@ -57,7 +57,7 @@ def check_engine(settings: Settings, model: Mapping[str, Any]) -> Iterator[Item]
 
 
 def check_forms(
-    connection: Connection, inputs: Inputs, exported: ExportedModel, precision: str
+    connection: Connection, inputs: Inputs, exported: ExportedModel, model: Mapping[str, Any]
 ) -> Iterator[Item]:
     """Check the answers to requests of all three forms.
 
@@ -65,7 +65,7 @@ def check_forms(
         connection: To the server.
         inputs: What is sent.
         exported: The model.
-        precision: What the server computes in.
+        model: What `GET /` says of it.
     """
     try:
         name, reference = _reference(exported, inputs.tensor)
@@ -85,7 +85,7 @@ def check_forms(
             yield Item("FAILED", form, text)
             continue
         agreement = compare_predictions(answers, reference)
-        yield Item(_state(agreement, precision), form, str(agreement))
+        yield _compared(form, agreement, model)
     for form in FORMS:
         if form not in bodies_of:
             yield Item("warning", form, "not tried: the model takes no images")
@@ -134,10 +134,16 @@ def _classify(settings: Settings, tensor: Batch) -> tuple[str, list[Prediction]]
     return f"{described['engine']} {described['engine_version']}", classifier.classify(tensor)
 
 
-def _state(agreement: Agreement, precision: str) -> State:
-    if agreement.holds(precision):
-        return "ok"
-    return "FAILED" if precision == "fp32" or agreement.same_best_share < _HALF else "warning"
+def _compared(form: str, agreement: Agreement, model: Mapping[str, Any]) -> Item:
+    is_fp32 = model["precision"] == "fp32"
+    if agreement.holds(model["precision"]):
+        return Item("ok", form, str(agreement))
+    if is_fp32 and model["device"] == "GPU" and agreement.same_best_share >= SAME_BEST:
+        return Item(
+            "warning", form, f"{agreement}: more than fp32 explains, as of a GPU that computes in TF32"
+        )
+    is_wrong = is_fp32 or agreement.same_best_share < _HALF
+    return Item("FAILED" if is_wrong else "warning", form, str(agreement))
 
 
 def _send(port: int, bodies: Sequence[bytes], until: float, client: int) -> list[float]:

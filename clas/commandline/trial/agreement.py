@@ -98,10 +98,7 @@ def compare_scores(scores: Scores, reference: Scores) -> Agreement:
 
 
 def compare_predictions(answers: Sequence[Prediction], reference: Sequence[Prediction]) -> Agreement:
-    """Compare the results of the same images, at least one.
-
-    Classes that one of the two doesn't have are left out; what rounding explains is no difference.
-    """
+    """Compare the results of the same images, at least one."""
     pairs = list(zip(answers, reference, strict=True))
     is_same = [answer["class_ids"][:1] == wanted["class_ids"][:1] for answer, wanted in pairs]
     is_clear = [
@@ -119,11 +116,14 @@ def compare_predictions(answers: Sequence[Prediction], reference: Sequence[Predi
 
 
 def _difference(answer: Prediction, wanted: Prediction) -> float:
-    """The largest difference of two results for an image, but for what rounding explains."""
+    """The largest difference of two results for an image, but for what rounding explains.
+
+    The score of a class that the reference doesn't name is at most the lowest one that it names.
+    """
     scores = dict(zip(wanted["class_ids"], wanted["scores"], strict=True))
+    lowest = min(wanted["scores"], default=0.0)
     differences = [
-        abs(score - scores[class_id])
+        abs(score - scores[class_id]) if class_id in scores else score - lowest
         for class_id, score in zip(answer["class_ids"], answer["scores"], strict=True)
-        if class_id in scores
     ]
     return max(0.0, max(differences, default=0.0) - _ROUNDING)

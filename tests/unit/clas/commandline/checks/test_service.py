@@ -53,11 +53,11 @@ def exported(tmp_path: Path) -> ExportedModel:
 
 
 def forms(
-    exported: ExportedModel, answers: list[Prediction] | Exception, precision: str = "fp32", channels: int = 3
+    exported: ExportedModel, answers: list[Prediction] | Exception, channels: int = 3, **model: object
 ) -> list[Any]:
     described = {"input_shape": [None, channels, 32, 32], "input_dtype": "float32"}
     inputs = prepare_inputs(TrialImages((), 2), exported.settings, described)
-    return list(check_forms(Answering(answers), inputs, exported, precision))  # type: ignore[arg-type]
+    return list(check_forms(Answering(answers), inputs, exported, {**MODEL, **model}))  # type: ignore[arg-type]
 
 
 def test_an_engine_that_is_as_asked_for_is_ok() -> None:
@@ -98,18 +98,21 @@ def test_paddle_without_mkldnn_as_asked_for_is_ok() -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "answers", "state"),
+    ("device", "precision", "answers", "state"),
     [
-        ("fp32", [0.9, 0.9], "ok"),
-        ("fp32", [0.9, 0.89], "FAILED"),
-        ("bf16", [0.9, 0.89], "ok"),
-        ("bf16", [0.9, None], "warning"),
-        ("bf16", [None, None], "FAILED"),
+        ("CPU", "fp32", [0.9, 0.9], "ok"),
+        ("CPU", "fp32", [0.9, 0.89], "FAILED"),
+        ("GPU", "fp32", [0.9, 0.89], "warning"),  # TF32
+        ("GPU", "fp32", [0.9, None], "FAILED"),
+        ("CPU", "bf16", [0.9, 0.89], "ok"),
+        ("CPU", "bf16", [0.9, None], "warning"),
+        ("GPU", "fp16", [None, None], "FAILED"),
     ],
 )
 def test_each_form_is_compared_with_the_reference(
     exported: ExportedModel,
     monkeypatch: pytest.MonkeyPatch,
+    device: str,
     precision: str,
     answers: list[float | None],
     state: str,
@@ -118,7 +121,7 @@ def test_each_form_is_compared_with_the_reference(
         service, "run_in_process", lambda *_: ("openvino 2026.4", [prediction(1), prediction(1)])
     )
     given = [prediction(2) if score is None else prediction(1, score) for score in answers]
-    reference, *items = forms(exported, given, precision)
+    reference, *items = forms(exported, given, device=device, precision=precision)
     assert reference == ("ok", "reference", "openvino 2026.4 on the CPU, fp32")
     assert [(item.state, item.name) for item in items] == [
         (state, name) for name in ("float32", "uint8", "encoded")

@@ -37,13 +37,22 @@ def test_scores_of_another_model_can_not_be_compared() -> None:
         compare_scores(scores([0.1, 0.2, 0.3]), scores([0.1, 0.2]))
 
 
-def test_results_are_compared_by_the_classes_that_both_have() -> None:
-    answers = [prediction((3, 0.5), (1, 0.25)), prediction((2, 0.4), (0, 0.3)), prediction()]
+def test_results_are_compared_class_by_class() -> None:
+    answers = [prediction((3, 0.5), (1, 0.05)), prediction((2, 0.4), (0, 0.3)), prediction()]
     reference = [prediction((3, 0.5), (2, 0.1)), prediction((0, 0.36), (2, 0.35)), failed_prediction("why")]
     found = compare_predictions(answers, reference)
     assert (found.images, found.same_best, found.clear, found.same_clear) == (3, 2, 1, 1)
     assert found.largest_difference == pytest.approx(0.06 - 1e-5)
     assert found.largest_score == 0.5
+
+
+def test_a_class_that_the_reference_does_not_name_has_a_lower_score_there() -> None:
+    wanted = prediction((3, 0.5), (2, 0.1))
+    assert compare_predictions([prediction((4, 0.5))], [wanted]).largest_difference == pytest.approx(0.39999)
+    assert compare_predictions([prediction((4, 0.5))], [prediction()]).largest_difference == pytest.approx(
+        0.49999
+    )
+    assert compare_predictions([prediction((4, 0.08))], [wanted]).largest_difference == 0
 
 
 def test_what_rounding_explains_is_no_difference() -> None:
