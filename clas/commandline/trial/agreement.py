@@ -118,12 +118,13 @@ def compare_predictions(answers: Sequence[Prediction], reference: Sequence[Predi
 def _difference(answer: Prediction, wanted: Prediction) -> float:
     """The largest difference of two results for an image, but for what rounding explains.
 
-    The score of a class that the reference doesn't name is at most the lowest one that it names.
+    A class that the reference doesn't name has there the lowest score of those that it names, or less; if it
+    is the best of the answer, it is taken to have none.
     """
     scores = dict(zip(wanted["class_ids"], wanted["scores"], strict=True))
     lowest = min(wanted["scores"], default=0.0)
     differences = [
-        abs(score - scores[class_id]) if class_id in scores else score - lowest
-        for class_id, score in zip(answer["class_ids"], answer["scores"], strict=True)
+        abs(score - scores.get(class_id, min(lowest, score) if place else 0.0))
+        for place, (class_id, score) in enumerate(zip(answer["class_ids"], answer["scores"], strict=True))
     ]
     return max(0.0, max(differences, default=0.0) - _ROUNDING)
