@@ -10,6 +10,7 @@ from typing import Final
 
 from ..engine.choice import files_for
 from ..engine.devices import available_cores
+from ..engine.onnxruntime import OnnxRuntimeEngine
 from ..errors import ClasError, DeviceError
 from ..model.exported import ExportedModel, read_exported_model
 from ..settings import SETTING_NAMES, Settings, load_settings
@@ -112,9 +113,14 @@ def _variants(base: Settings, model: ExportedModel, passed_over: dict[str, str])
             passed_over[engine_class.name] = str(exc)
             continue
         for precision in ("fp32", "fp16" if base.use_gpu else "bf16"):
+            needs_tensorrt = precision == "fp16" and engine_class is OnnxRuntimeEngine
             for count in threads:
                 yield dataclasses.replace(
-                    base, engine=engine_class.name, precision=precision, cpu_num_threads=count
+                    base,
+                    engine=engine_class.name,
+                    precision=precision,
+                    cpu_num_threads=count,
+                    use_tensorrt=base.use_tensorrt or needs_tensorrt,
                 )
 
 

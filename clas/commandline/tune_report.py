@@ -73,15 +73,11 @@ class Report:
         remark = "" if self._images.files else f"; {WEAK_SIGN}"
         yield f"model: {self._directory}; cores: {available_cores()}; {self._images}{remark}"
         yield ""
-        rows = [_HEAD, *(_cells(run, is_best=run is self.best) for run in self._runs)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row, run in zip(rows, [None, *self._runs], strict=True):
-            error = f"  failed: {run.error}" if run and run.error else ""
-            yield _aligned(row, widths).rstrip() + error
+        yield from self._table() if self._runs else ["no engine could be measured"]
         for name, reason in self._passed_over.items():
             yield f"not measured: {name}: {reason}"
-        yield ""
         if self.reference:
+            yield ""
             yield f"compared with {self.reference}; {RULE}"
         others = (run for run in self._runs if run.agreement and not self._may_be_best(run))
         fastest = max(others, key=lambda run: run.images_per_s, default=None)
@@ -91,6 +87,13 @@ class Report:
             yield f"best: {self.best}"
             yield f"  init_args: {json.dumps(self.best.init_args())}"
             yield f"  flags:     {self.best.flags()}"
+
+    def _table(self) -> Iterator[str]:
+        rows = [_HEAD, *(_cells(run, is_best=run is self.best) for run in self._runs)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row, run in zip(rows, [None, *self._runs], strict=True):
+            error = f"  failed: {run.error}" if run and run.error else ""
+            yield _aligned(row, widths).rstrip() + error
 
     @property
     def _best_rate(self) -> float:

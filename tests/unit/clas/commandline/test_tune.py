@@ -189,6 +189,23 @@ def test_on_a_gpu_half_precision_is_tried_and_threads_are_not(run_tune: Any) -> 
     assert found["best"]["flags"] == "--engine paddle --precision fp32 --use_gpu --use_tensorrt true"
 
 
+def test_onnx_runtime_computes_in_half_precision_by_tensorrt(run_tune: Any, images: list[str]) -> None:
+    def measure(settings: Settings) -> Measurement | Exception:
+        assert settings.use_tensorrt is ((settings.engine, settings.precision) == ("onnxruntime", "fp16"))
+        return measured(settings, 30.0 if settings.use_tensorrt else 20.0)
+
+    _, out, _ = run_tune(measure, *images, "--use_gpu")
+    assert out.endswith("  flags:     --engine onnxruntime --precision fp16 --use_gpu --use_tensorrt true\n")
+
+
+def test_without_anything_to_measure_there_is_no_table(run_tune: Any) -> None:
+    status, out, _ = run_tune(lambda _: DeviceError("this machine has no GPU"), "--use_gpu")
+    assert status == 1
+    _, _, first, second, *_ = out.splitlines()
+    assert first == "no engine could be measured"
+    assert second == "not measured: paddle fp32: this machine has no GPU"
+
+
 def test_a_busy_machine_is_told(run_tune: Any) -> None:
     _, _, err = run_tune(lambda settings: measured(settings, 20.0))
     assert "load" not in err
