@@ -12,7 +12,7 @@ from clas.model.files import ModelFiles
 from clas.settings import Settings
 
 PDMODEL = ModelFiles(Path("/models/mine/inference.pdmodel"), Path("/models/mine/inference.pdiparams"))
-ONNX = ModelFiles(*[Path("/models/mine/inference.onnx")] * 2)
+ONNX = ModelFiles(Path("/models/mine/inference.onnx"), Path("/models/mine/inference.onnx"))
 JSON = ModelFiles(Path("/models/mine/inference.json"), Path("/models/mine/inference.pdiparams"))
 
 
