@@ -1,11 +1,15 @@
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from clas.engine.base import Engine
 from clas.engine.onnxruntime import OnnxRuntimeEngine
+from clas.engine.onnxruntime_session import open_session
 from clas.engine.openvino import OpenVINOEngine
 from clas.errors import DeviceError, ModelLoadError, PredictionError
 from clas.model.files import find_model
@@ -112,3 +116,28 @@ def test_half_precision_needs_tensorrt(model: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     with pytest.raises(DeviceError, match="computes by TensorRT: set use_tensorrt to true"):
         open_onnx(model, use_gpu=True, precision="fp16")
+
+
+@pytest.mark.parametrize("use_tensorrt", [False, True])
+def test_a_gpu_computes_in_full_precision_and_tries_no_algorithms(
+    model: Path, monkeypatch: pytest.MonkeyPatch, use_tensorrt: bool
+) -> None:
+    asked: list[Any] = []
+
+    def session(_: Path, __: object, providers: list[Any]) -> SimpleNamespace:
+        asked.extend(providers)
+        return SimpleNamespace(get_providers=lambda: [providers[0][0]])
+
+    names = ["TensorrtExecutionProvider", "CUDAExecutionProvider"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    precision = "fp16" if use_tensorrt else "fp32"
+    settings = settings_for(model, use_gpu=True, use_tensorrt=use_tensorrt, precision=precision, gpu_mem=100)
+    open_session(model / "inference.onnx", settings, 1)
+    options = dict(asked[:-1])
+    assert options["CUDAExecutionProvider"]["use_tf32"] == 0
+    assert options["CUDAExecutionProvider"]["cudnn_conv_algo_search"] == "HEURISTIC"
+    assert options["CUDAExecutionProvider"]["gpu_mem_limit"] == 100 * 2**20
+    assert options.get("TensorrtExecutionProvider", {}).get("trt_fp16_enable", False) is use_tensorrt
+    assert asked[-1] == "CPUExecutionProvider"
