@@ -144,7 +144,7 @@ docs: .venv-docs/.complete
 	.venv-versions/uv/bin/pip install --disable-pip-version-check uv
 	touch $@
 
-versions: .venv-versions/uv/.complete
+versions: .venv-versions/uv/.complete $(ONNX)
 	$(PYTHON) tools/try_versions.py $(VERSIONS)
 
 clean:
