@@ -415,7 +415,7 @@ def test_a_lost_model_is_opened_again_from_the_same_bytes_only(
 
 
 def test_files_that_were_only_touched_are_the_same(pool: Pool, opener: Opener, tiny_model: Path) -> None:
-    os.utime(tiny_model / "inference.pdiparams")
+    os.utime(max(tiny_model.iterdir()))
     lose(pool, opener)
     assert len(opener.opened) == 2
 
