@@ -46,7 +46,8 @@ def test_memory_that_is_freed_can_be_kept_for_the_next_one(repository: Path) -> 
 def test_it_is_kept_up_to_a_bound_in_each_thread(repository: Path) -> None:
     given_back, kept = (faults(repository, how, 6_000_000) for how in ("given back", "bounded"))
     assert 10 * kept[0] < given_back[0]
-    assert 4 * kept[1] < given_back[1]  # a new thread may get an arena that isn't filled yet
+    # With the main thread's: whether a thread gives memory back by default depends on the arena that it gets.
+    assert 4 * kept[1] < given_back[0]
 
 
 def test_blocks_beyond_the_bound_go_back(repository: Path) -> None:

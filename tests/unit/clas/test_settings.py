@@ -38,7 +38,7 @@ def test_settings_can_not_be_changed_afterwards() -> None:
     ("overrides", "message"),
     [
         ({"top_kk": 1}, "init_args has an unknown name 'top_kk'; did you mean 'topk'?"),
-        ({"zzz": 1}, "unknown name 'zzz'; valid names: inference_model_dir, use_gpu"),
+        ({"zzz": 1}, "unknown name 'zzz'; valid names: inference_model_dir, engine, use_gpu"),
         ({"overridden": 1}, "unknown name 'overridden'"),
         ({"use_gpu": 1}, "use_gpu is 1; it takes true or false"),
         ({"use_gpu": "false"}, "use_gpu is 'false'; it takes true or false"),
@@ -104,13 +104,22 @@ def test_a_slip_in_params_py_is_reported_as_what_it_is(
         settings.load_settings({})
 
 
-@pytest.mark.parametrize("other", [{"use_gpu": True}, {"enable_mkldnn": False}])
-def test_bf16_goes_with_mkldnn_on_the_cpu_only(other: dict[str, bool]) -> None:
+def test_bf16_is_for_the_cpu() -> None:
     assert load_settings({"precision": "bf16"}).precision == "bf16"
-    with pytest.raises(SettingsError, match="precision is bf16, which is for the CPU with MKL-DNN"):
-        load_settings({"precision": "bf16", **other})
-    with pytest.raises(SettingsError, match="precision is 'fp16'; it takes fp32 or bf16"):
-        load_settings({"precision": "fp16"})
+    with pytest.raises(SettingsError, match="precision is bf16, which is for the CPU: set use_gpu to false"):
+        load_settings({"precision": "bf16", "use_gpu": True})
+    with pytest.raises(SettingsError, match="precision is 'half'; it takes fp32 or bf16 or fp16"):
+        load_settings({"precision": "half"})
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [({"precision": "fp16"}, "precision is fp16"), ({"use_tensorrt": True}, "use_tensorrt is")],
+)
+def test_half_precision_and_tensorrt_are_for_a_gpu(setting: dict[str, object], named: str) -> None:
+    load_settings({**setting, "use_gpu": True})
+    with pytest.raises(SettingsError, match=f"{named}.*, which is for a GPU: set use_gpu to true as well"):
+        load_settings(setting)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from clas.settings import load_settings
 from onnx_models import write_onnx_model
 from tiny_models import features_and_scores, write_model
 
+pytest.importorskip("onnxruntime")  # isn't in every environment
+
 pytestmark = pytest.mark.usefixtures("logger_as_it_was")
 
 SIZES = ["--crop_size", "32", "--resize_short", "32"]

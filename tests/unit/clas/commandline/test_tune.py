@@ -17,6 +17,8 @@ from onnx_models import write_onnx_model
 from served import image_file
 from tiny_models import write_model
 
+pytest.importorskip("onnxruntime")  # isn't in every environment
+
 pytestmark = pytest.mark.usefixtures("logger_as_it_was")
 
 SCORES = [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]]

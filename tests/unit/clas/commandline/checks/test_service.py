@@ -14,6 +14,8 @@ from clas.output.base import Prediction
 from clas.settings import load_settings
 from onnx_models import write_onnx_model
 
+pytest.importorskip("onnxruntime")  # isn't in every environment
+
 SIZES = {"crop_size": 32, "resize_short": 32, "class_id_map_file": ""}
 MODEL = {
     "engine": "openvino",

@@ -395,8 +395,7 @@ def test_closing_the_terminal_stops_the_server_unless_it_was_started_with_nohup(
 
     def prepare() -> None:
         fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
-        if is_detached:
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if is_detached else signal.SIG_DFL)
 
     one = family(SERVES, start_new_session=True, preexec_fn=prepare)
     os.close(theirs)
