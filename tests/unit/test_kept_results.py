@@ -18,6 +18,7 @@ import test_hubserving
 from clas.protocol import decode
 from clas.settings import PREPROCESS_NAMES, Settings
 from clas_client.results_file import FORMATS, encode_line
+from interruptible import INTERRUPTIBLE
 from scripted_service import Reply, answer_rightly, envelope, peak_memory, scripted_service
 
 ENDINGS = tuple(FORMATS)
@@ -199,7 +200,6 @@ def test_an_interrupt_keeps_what_was_answered_and_ends_the_page(
     with scripted_service(answer_or_interrupt) as service:
         flags = arguments(service.url, images, "--output", output, "--report", page)
         client = subprocess.Popen(
-            # Where the tests run in the background of a shell, an interrupt would be ignored.
             [sys.executable, "-c", INTERRUPTIBLE, *flags],
             cwd=repository,
             stdout=subprocess.DEVNULL,
@@ -207,12 +207,6 @@ def test_an_interrupt_keeps_what_was_answered_and_ends_the_page(
         assert client.wait(60) == 130
     assert rows(output) == greys(range(4))
     assert page.read_text(encoding="utf-8").endswith("</html>\n")
-
-
-INTERRUPTIBLE = (
-    "import signal, sys, test_hubserving; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "sys.exit(test_hubserving.main())"
-)
 
 
 def test_a_run_with_nothing_left_to_do_is_a_success(

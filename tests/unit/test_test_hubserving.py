@@ -13,6 +13,7 @@ import pytest
 
 import test_hubserving
 from clas.protocol import decode
+from interruptible import INTERRUPTIBLE
 from scripted_service import Reply, answer_rightly, envelope, peak_memory, predictions, scripted_service
 
 
@@ -297,7 +298,7 @@ def test_an_interrupt_ends_with_the_averages(images: Path, repository: Path) -> 
 
     with scripted_service(answer_once) as service:
         client = subprocess.Popen(
-            program(service.url, images),
+            [sys.executable, "-c", INTERRUPTIBLE, "--server_url", service.url, "--image_file", str(images)],
             cwd=repository,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,5 +1,6 @@
 import asyncio
 import random
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -148,6 +149,10 @@ def deep(levels: int) -> bytes:
     return b'{"images": ["AAAA"], "top_k": ' + b"[" * levels + b"]" * levels + b"}"
 
 
+# Python 3.12 and later let msgspec go deeper.
+DEEP = "the body is not JSON: " if sys.version_info < (3, 12) else "top_k is [[["
+
+
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
@@ -158,7 +163,7 @@ def deep(levels: int) -> bytes:
         ({"json": {**encoded(1), "top_k": 2.0}}, "top_k is 2.0; it takes"),
         ({"json": {**encoded(1), "top_k": 10**30}}, "top_k is 1000000000000000000000000000000; it takes"),
         ({"json": {**encoded(1), "top_k": "x" * 10**5}}, "top_k has 100002 bytes; it takes up to 10000"),
-        ({"content": deep(10**5), "headers": {"Content-Type": "application/json"}}, "the body is not JSON: "),
+        ({"content": deep(10**5), "headers": {"Content-Type": "application/json"}}, DEEP),
         ({"json": {**encode(solid_batch(1)), "top_k": -1}}, "top_k is -1; it takes"),
         ({"json": encoded(1), "params": {"top_k": "0"}}, "top_k is 0; it takes"),
         ({"json": encoded(1), "params": {"top_k": "x"}}, "top_k is 'x'; it takes"),
