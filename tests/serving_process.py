@@ -83,10 +83,13 @@ class Running:
         return total
 
 
-def tiny_config(model: Path, *, max_batch_size: int = 0, **top_level: Any) -> dict[str, Any]:
+def tiny_config(
+    model: Path, *, max_batch_size: int = 0, engine: Any = "auto", **top_level: Any
+) -> dict[str, Any]:
     """For one of the tiny models, on one thread; answers the best class of each image, without its name."""
     sizes = {"crop_size": 32, "resize_short": 32, "class_id_map_file": "", "cpu_num_threads": 1}
-    init_args = {**sizes, "max_batch_size": max_batch_size, "inference_model_dir": str(model)}
+    model_args = {"inference_model_dir": str(model), "engine": engine}
+    init_args = {**sizes, "max_batch_size": max_batch_size, **model_args}
     module = {"init_args": init_args, "predict_args": {"top_k": 1}}
     return {"modules_info": {"clas_system": module}, **top_level}
 

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from clas_client.sender import Sender
 from serving_process import Running, clas_serving, eventually, is_gone, tiny_config
 from tiny_models import numbered_batch, solid_batch
 from wire import encode
+
+paddles_config = partial(tiny_config, engine="paddle")  # in processes of its own, which a test can kill
 
 pytestmark = pytest.mark.alone
 WORKERS = {"use_multiprocess": True, "workers": 2}
@@ -111,7 +114,7 @@ def test_killed_processes_are_replaced_and_clients_that_retry_lose_nothing(
     numbering_model: Path, tmp_path: Path, minutes: float | None
 ) -> None:
     with (
-        clas_serving(tmp_path, config=tiny_config(numbering_model, **WORKERS)) as running,
+        clas_serving(tmp_path, config=paddles_config(numbering_model, **WORKERS)) as running,
         loaded(running, 16, retries=8) as load,
     ):
         for _ in rounds(minutes):
@@ -130,7 +133,7 @@ def test_a_killed_server_is_started_again_and_clients_that_retry_lose_nothing(
     """A single process: its socket stays open, and connections wait there for the next one."""
     lost = 0
     with (
-        clas_serving(tmp_path, config=tiny_config(numbering_model)) as running,
+        clas_serving(tmp_path, config=paddles_config(numbering_model)) as running,
         loaded(running, 8, retries=8) as load,
     ):
         for _ in rounds(minutes):
@@ -147,7 +150,7 @@ def test_a_killed_server_is_started_again_and_clients_that_retry_lose_nothing(
 def test_a_server_whose_event_loop_stands_still_is_started_again(
     numbering_model: Path, tmp_path: Path
 ) -> None:
-    with clas_serving(tmp_path, config=tiny_config(numbering_model, timeout_s=1)) as running:
+    with clas_serving(tmp_path, config=paddles_config(numbering_model, timeout_s=1)) as running:
         [server] = running.servers()
         time.sleep(1)  # the parent is told in the next tenth of a second
         server.suspend()
@@ -159,7 +162,7 @@ def test_a_server_whose_event_loop_stands_still_is_started_again(
 def test_a_model_that_hangs_is_replaced_and_clients_that_retry_lose_nothing(
     numbering_model: Path, tmp_path: Path
 ) -> None:
-    config = tiny_config(numbering_model, timeout_s=1.5)
+    config = paddles_config(numbering_model, timeout_s=1.5)
     with clas_serving(tmp_path, config=config) as running, loaded(running, 8, retries=8) as load:
         load.goes_on()
         [hung] = running.models()
@@ -174,7 +177,7 @@ def test_of_several_predictors_one_is_replaced_while_the_others_answer(
     numbering_model: Path, tmp_path: Path
 ) -> None:
     """No request fails, even without a client that retries."""
-    config = tiny_config(numbering_model, predictors=2)
+    config = paddles_config(numbering_model, predictors=2)
     with clas_serving(tmp_path, config=config) as running, loaded(running, 8, retries=0) as load:
         eventually(lambda: len(running.models()) == 2)
         for _ in range(2):
@@ -195,7 +198,7 @@ def predictors_of(running: Running) -> Any:
 def test_a_worker_whose_event_loop_stands_still_is_replaced_while_the_others_go_on(
     numbering_model: Path, tmp_path: Path
 ) -> None:
-    config = tiny_config(numbering_model, timeout_s=1, **WORKERS)
+    config = paddles_config(numbering_model, timeout_s=1, **WORKERS)
     with clas_serving(tmp_path, config=config) as running, loaded(running, 8, retries=10) as load:
         hung, other = running.workers()
         load.goes_on()
@@ -216,7 +219,7 @@ def test_sigterm_under_load_loses_nothing_that_is_in_flight(
     A connection that no process has accepted yet is reset by the kernel, and an idle one is closed after a
     moment; of what a client sends there then, nothing is ever read. The log tells that nothing else was lost.
     """
-    config = tiny_config(numbering_model, batch_wait_ms=50, **workers)
+    config = paddles_config(numbering_model, batch_wait_ms=50, **workers)
     with clas_serving(tmp_path, config=config) as running, loaded(running, 16, retries=0) as load:
         load.goes_on()
         running.process.send_signal(signal.SIGTERM)
@@ -234,7 +237,7 @@ def test_sigterm_under_load_loses_nothing_that_is_in_flight(
 def test_a_prediction_that_never_ends_does_not_keep_the_server_from_stopping(
     numbering_model: Path, tmp_path: Path, workers: dict[str, Any]
 ) -> None:
-    config = tiny_config(numbering_model, timeout_s=60, graceful_timeout_s=3, **workers)
+    config = paddles_config(numbering_model, timeout_s=60, graceful_timeout_s=3, **workers)
     with clas_serving(tmp_path, config=config) as running, ThreadPoolExecutor(1) as client:
         models = running.models()
         for model in models:
@@ -304,7 +307,7 @@ def misbehaviour(running: Running, num_clients: int) -> Iterator[None]:
 
 
 def test_clients_that_misbehave_harm_nobody(numbering_model: Path, tmp_path: Path) -> None:
-    config = tiny_config(numbering_model, timeout_s=1)
+    config = paddles_config(numbering_model, timeout_s=1)
     with (
         clas_serving(tmp_path, config=config) as running,
         loaded(running, 4, retries=0) as load,
@@ -370,7 +373,7 @@ def test_memory_stays_flat(numbering_model: Path, tmp_path: Path, minutes: float
     """Under mixed batch sizes and bad input; prints the slope after a warm-up of a quarter of the time."""
     seconds = 60 * minutes if minutes else 8
     samples: list[tuple[float, float]] = []
-    config = tiny_config(numbering_model, timeout_s=1, **WORKERS)
+    config = paddles_config(numbering_model, timeout_s=1, **WORKERS)
     with (
         clas_serving(tmp_path, config=config) as running,
         loaded(running, 4, retries=3) as load,

@@ -26,10 +26,10 @@ TOKEN = "a-token-for-the-page-0123456789"  # noqa: S105
 
 @pytest.fixture(scope="module")
 def server(default_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The default model, which takes small files only."""
+    """The default model, which takes small files only; in processes of its own, which a test can hold."""
     assert default_model_dir.is_dir()
-    directory = tmp_path_factory.mktemp("server")
-    with clas_serving(directory, "-m", "clas_system", "--max_request_bytes", "3000000") as running:
+    flags = ["-m", "clas_system", "--max_request_bytes", "3000000", "--engine", "paddle"]
+    with clas_serving(tmp_path_factory.mktemp("server"), *flags) as running:
         yield running
 
 
@@ -522,7 +522,7 @@ def narrow(tiny_model: Path, tmp_path: Path) -> Callable[..., Any]:
     """Starts servers that have room for few images."""
 
     def start(room: int) -> Any:
-        config = tiny_config(tiny_model, max_queue_images=room)
+        config = tiny_config(tiny_model, engine="paddle", max_queue_images=room)
         return clas_serving(tmp_path, "--predictors", "1", config=config)
 
     return start

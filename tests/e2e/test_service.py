@@ -213,7 +213,7 @@ def test_the_start_up_log_says_what_runs(service: Service, installed: dict[str, 
     home = Path(installed["HUB_HOME"]) / "modules" / "clas_system"
     log = service.log.read_text()
     assert f"code: {home}\n" in log
-    assert f"model: {home / 'inference'}, format: pdmodel\n" in log
+    assert f"model: {home / 'inference'}, format: pdmodel" in log  # and others, if they were exported, too
     assert re.search(r"device: CPU, MKL-DNN: on, precision: fp32, threads: \d+\n", log)
     assert f"top_k: 5, labels: 1000 ({home / 'imagenet1k_label_list.txt'})\n" in log
 

@@ -39,9 +39,10 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture(scope="module")
 def server(default_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The default model, with a short timeout."""
+    """The default model, with a short timeout; in processes of its own, which a test can hold."""
     assert default_model_dir.is_dir()
-    with clas_serving(tmp_path_factory.mktemp("server"), "-m", "clas_system", "--timeout_s", "3") as running:
+    flags = ["-m", "clas_system", "--timeout_s", "3", "--engine", "paddle"]
+    with clas_serving(tmp_path_factory.mktemp("server"), *flags) as running:
         yield running
         assert_no_fault(running)
 

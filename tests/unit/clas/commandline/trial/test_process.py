@@ -1,4 +1,6 @@
 import os
+import runpy
+from pathlib import Path
 
 import pytest
 
@@ -21,12 +23,18 @@ def test_an_error_of_ours_is_raised_as_it_is() -> None:
     ("function", "argument", "message"),
     [
         (int, "x", r"ValueError: invalid literal for int\(\) with base 10: 'x'"),
-        (os._exit, 3, "the process that ran it has ended with status 3"),
     ],
 )
 def test_any_other_end_is_a_failed_prediction(function: object, argument: object, message: str) -> None:
     with pytest.raises(PredictionError, match=message):
         run_in_process(function, argument)  # type: ignore[arg-type]
+
+
+def test_an_early_exit_is_a_failed_prediction(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import os\nos._exit(3)\n")
+    with pytest.raises(PredictionError, match="the process that ran it has ended with status 3"):
+        run_in_process(runpy.run_path, str(script))
 
 
 def test_a_crash_is_told_by_its_signal() -> None:

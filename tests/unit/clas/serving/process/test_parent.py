@@ -408,7 +408,10 @@ def test_closing_the_terminal_stops_the_server_unless_it_was_started_with_nohup(
     assert ("SIGHUP" in one.log.read_text()) is is_detached
 
 
-def test_the_parent_imports_the_standard_library_only(repository: Path) -> None:
+def test_the_parent_imports_the_standard_library_only(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # it would import what it needs itself
     code = (
         "import sys; before = set(sys.modules); sys.argv = ['x', 'start']\n"
         "from clas.serving import __main__\n"
