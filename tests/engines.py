@@ -1,14 +1,17 @@
-"""Paddle engines in the process of a test."""
+"""Engines in the process of a test."""
 
 import gc
 import os
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from clas.engine.base import Engine
 from clas.engine.paddle import PaddleEngine
 from clas.model.files import find_model
 from clas.settings import Settings, load_settings
+from tiny_models import solid_batch
 
 
 def settings_for(model: Path, **overrides: object) -> Settings:
@@ -20,6 +23,17 @@ def settings_for(model: Path, **overrides: object) -> Settings:
 def open_engine(model: Path, **overrides: object) -> PaddleEngine:
     settings = settings_for(model, **overrides)
     return PaddleEngine(find_model(settings)[0], settings)
+
+
+def wrong_answers_in_threads(engine: Engine) -> list[int]:
+    """Run a model that tells the brightest channel in six threads at once; returns what is wrong."""
+
+    def classify(channel: int) -> list[int]:
+        answers = [int(engine.run(solid_batch(channel)).argmax()) for _ in range(100)]
+        return [answer for answer in answers if answer != channel]
+
+    with ThreadPoolExecutor(6) as threads:
+        return [wrong for wrongs in threads.map(classify, [0, 1, 2, 0, 1, 2]) for wrong in wrongs]
 
 
 def run_in_fork(function: Callable[[], object]) -> None:

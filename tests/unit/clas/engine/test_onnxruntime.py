@@ -1,4 +1,3 @@
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +12,7 @@ from clas.engine.onnxruntime_session import open_session
 from clas.engine.openvino import OpenVINOEngine
 from clas.errors import DeviceError, ModelLoadError, PredictionError
 from clas.model.files import find_model
-from engines import run_in_fork, settings_for
+from engines import run_in_fork, settings_for, wrong_answers_in_threads
 from onnx_models import write_onnx_model
 from tiny_models import solid_batch
 
@@ -47,19 +46,7 @@ def test_both_engines_that_read_onnx_answer_alike(model: Path, engine_class: typ
 
 
 def test_threads_get_their_own_answers(model: Path) -> None:
-    engine = open_onnx(model, cpu_num_threads=2)
-    wrong: list[int] = []
-
-    def classify(channel: int) -> None:
-        answers = [engine.run(solid_batch(channel)).argmax() for _ in range(200)]
-        wrong.extend(int(answer) for answer in answers if answer != channel)
-
-    threads = [threading.Thread(target=classify, args=(number % 3,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    assert wrong_answers_in_threads(open_onnx(model, cpu_num_threads=2)) == []
 
 
 @pytest.mark.parametrize("engine_class", [OnnxRuntimeEngine, OpenVINOEngine])

@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from clas.engine.openvino import OpenVINOEngine
 from clas.engine.paddle import PaddleEngine
 from clas.errors import DeviceError, ModelLoadError, PredictionError
 from clas.model.files import find_model
-from engines import run_in_fork, settings_for
+from engines import run_in_fork, settings_for, wrong_answers_in_threads
 from onnx_models import write_onnx_model
 from tiny_models import needs_paddle, solid_batch, write_model
 
@@ -91,19 +90,7 @@ def test_a_model_of_any_size_takes_images_of_different_sizes(tmp_path: Path) -> 
 
 
 def test_threads_get_their_own_answers(tiny_model: Path) -> None:
-    engine = open_openvino(tiny_model, cpu_num_threads=2)
-    wrong: list[int] = []
-
-    def classify(channel: int) -> None:
-        answers = [engine.run(solid_batch(channel)).argmax() for _ in range(200)]
-        wrong.extend(int(answer) for answer in answers if answer != channel)
-
-    threads = [threading.Thread(target=classify, args=(number % 3,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    assert wrong_answers_in_threads(open_openvino(tiny_model, cpu_num_threads=2)) == []
 
 
 def test_a_forked_process_opens_a_model_of_its_own_with_one_thread(tiny_model: Path) -> None:

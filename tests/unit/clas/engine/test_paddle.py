@@ -1,5 +1,4 @@
 import logging
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from clas.errors import DeviceError, ModelChangedError, ModelLoadError, Predicti
 from clas.model.exported import read_exported_model
 from clas.model.files import ModelFiles, find_model
 from clas.settings import Settings
-from engines import open_engine, run_in_fork, settings_for
+from engines import open_engine, run_in_fork, settings_for, wrong_answers_in_threads
 from tiny_models import logits, solid_batch, write_model
 
 
@@ -122,19 +121,7 @@ def test_a_model_that_changes_while_it_is_opened_after_a_fork_is_refused(
 
 
 def test_threads_get_their_own_answers(tiny_model: Path) -> None:
-    engine = open_engine(tiny_model)
-    wrong: list[int] = []
-
-    def classify(channel: int) -> None:
-        answers = [engine.run(solid_batch(channel)).argmax() for _ in range(50)]
-        wrong.extend(int(answer) for answer in answers if answer != channel)
-
-    threads = [threading.Thread(target=classify, args=(number % 3,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    assert wrong_answers_in_threads(open_engine(tiny_model)) == []
 
 
 @pytest.mark.parametrize("name", ["inference.pdiparams", "inference.pdmodel"])
