@@ -1,10 +1,12 @@
 """The predictors of one process, and the queue in front of them."""
 
 import dataclasses
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
 from ...engine.base import Batch, EngineClass
 from ...engine.choice import Choice, choose
@@ -19,6 +21,8 @@ from .job import Job
 from .pool_member import PoolMember
 from .runner import Runner
 from .wide_member import is_wide
+
+_LOGGER: Final = logging.getLogger("clas_system")
 
 OpenRunner = Callable[[EngineClass, ModelFiles, Settings], Runner]
 
@@ -135,6 +139,7 @@ class Pool:
 
     def _open(self, num_threads: int) -> Runner:
         """Load the model; called by a member, by the first one before all others."""
+        start = time.perf_counter()
         model, fingerprint = self._exported()
         settings = model.settings
         if num_threads:
@@ -153,6 +158,7 @@ class Pool:
         except BaseException:
             runner.close()
             raise
+        _LOGGER.info("model loaded and warmed up in %.1f s", time.perf_counter() - start)
         return runner
 
     def _exported(self) -> tuple[ExportedModel, Fingerprint]:

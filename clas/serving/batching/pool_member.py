@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -92,7 +91,6 @@ class PoolMember:
 
     def _load(self) -> Runner | None:
         """Load the model; None, and a line in the log, if that fails; only one if it fails so each time."""
-        start = time.perf_counter()
         try:
             runner = self._open_runner()
         except StartupError as exc:
@@ -105,5 +103,4 @@ class PoolMember:
             _LOGGER.critical("the model can't be loaded", exc_info=True)
             return None
         self._last_failure = ""
-        _LOGGER.info("model loaded and warmed up in %.1f s", time.perf_counter() - start)
         return runner
