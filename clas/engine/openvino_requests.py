@@ -40,5 +40,7 @@ class InferRequests:
     def give_back(self, requests: Sequence["openvino.InferRequest"]) -> None:
         """Return requests that were taken; they let go of their images."""
         for request in requests:
+            with contextlib.suppress(RuntimeError):  # has been raised already, if it was waited for
+                request.wait()  # a Ctrl-C may have come before that
             request.set_input_tensor(self._blank)
             self._idle.put(request)

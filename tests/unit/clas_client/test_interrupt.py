@@ -1,57 +1,55 @@
-import signal
-import threading
-from collections.abc import Iterator
+import subprocess
+import sys
+from pathlib import Path
 
-import pytest
-
+# In a process of its own: in that of all tests, libraries have handlers and stacks for signals of their own.
+PROGRAM = """
+import signal, threading
 from clas_client.interrupt import interrupt_deferred
+signal.signal(signal.SIGINT, signal.default_int_handler)
+interrupt = lambda: signal.raise_signal(signal.SIGINT)
+is_default = lambda: signal.getsignal(signal.SIGINT) is signal.default_int_handler
+try:
+{}
+except BaseException as exc:
+    print(type(exc).__name__, is_default())
+"""
 
 
-@pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """Where the tests run in the background of a shell, interrupts are ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+def told(repository: Path, *lines: str) -> list[str]:
+    """What a program with these lines prints; at its end what it raised, and whether the handler is back."""
+    program = PROGRAM.format("\n".join(f"    {line}" for line in lines))
+    return subprocess.check_output([sys.executable, "-c", program], cwd=repository, text=True).splitlines()
 
 
-def test_an_interrupt_comes_when_the_block_is_done() -> None:
-    done = []
-    with pytest.raises(KeyboardInterrupt), interrupt_deferred():  # noqa: PT012  # the second line, too
-        signal.raise_signal(signal.SIGINT)
-        done.append(1)
-    assert done
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+def test_an_interrupt_comes_when_the_block_is_done(repository: Path) -> None:
+    lines = ["with interrupt_deferred():", "    interrupt()", "    print('done')", "print('never')"]
+    assert told(repository, *lines) == ["done", "KeyboardInterrupt True"]
 
 
-def test_a_second_interrupt_comes_at_once() -> None:
-    with pytest.raises(KeyboardInterrupt), interrupt_deferred():  # noqa: PT012  # what follows must not run
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-        raise AssertionError
+def test_a_second_interrupt_comes_at_once(repository: Path) -> None:
+    lines = ["with interrupt_deferred():", "    interrupt()", "    interrupt()", "    print('never')"]
+    assert told(repository, *lines) == ["KeyboardInterrupt True"]
 
 
-def test_an_error_in_the_block_goes_before() -> None:
-    with pytest.raises(OSError, match="full"), interrupt_deferred():  # noqa: PT012  # likewise
-        signal.raise_signal(signal.SIGINT)
-        raise OSError("full")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+def test_an_error_in_the_block_goes_before(repository: Path) -> None:
+    lines = ["with interrupt_deferred():", "    interrupt()", "    raise OSError"]
+    assert told(repository, *lines) == ["OSError True"]
 
 
-def test_interrupts_that_are_ignored_stay_ignored() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with interrupt_deferred():
-        signal.raise_signal(signal.SIGINT)
+def test_interrupts_that_are_ignored_stay_ignored(repository: Path) -> None:
+    ignore = "signal.signal(signal.SIGINT, signal.SIG_IGN)"
+    lines = [ignore, "with interrupt_deferred():", "    interrupt()", "print('goes on')"]
+    assert told(repository, *lines) == ["goes on"]
 
 
-def test_other_threads_go_without() -> None:
-    done = []
-
-    def work() -> None:
-        with interrupt_deferred():
-            done.append(1)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert done
+def test_other_threads_go_without(repository: Path) -> None:
+    lines = [
+        "def work():",
+        "    with interrupt_deferred():",
+        "        print('done')",
+        "thread = threading.Thread(target=work)",
+        "thread.start()",
+        "thread.join()",
+    ]
+    assert told(repository, *lines) == ["done"]

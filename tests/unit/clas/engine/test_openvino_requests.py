@@ -40,3 +40,14 @@ def test_a_request_that_is_given_back_keeps_no_image(tiny_model: Path) -> None:
     del taken
     gc.collect()
     assert kept() is None
+
+
+def test_a_request_that_still_runs_is_waited_for(tiny_model: Path) -> None:
+    """As after a Ctrl-C between its start and the wait for it."""
+    requests = requests_for(tiny_model, 1)
+    for _ in range(50):
+        taken = requests.take(1)
+        taken[0].set_input_tensor(openvino.Tensor(np.zeros((1, 3, 32, 32), np.float32)))
+        taken[0].start_async()
+        requests.give_back(taken)
+    assert requests.is_idle
