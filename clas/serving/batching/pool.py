@@ -19,7 +19,7 @@ from ...settings import Settings
 from .batcher import Batcher
 from .job import Job
 from .pool_member import PoolMember
-from .runner import Runner
+from .runner import InProcessRunner, Runner
 from .wide_member import is_wide
 
 _LOGGER: Final = logging.getLogger("clas_system")
@@ -186,18 +186,21 @@ class Pool:
         if self.pipeline is None:
             self.pipeline = Pipeline(model, runner.info, choice.passed_over)
             self._engine_class = choice.engine_class
-            if choice.engine_class.in_process:
+            if isinstance(runner, InProcessRunner) and choice.engine_class.in_process:
                 self._share(runner)
             for member in self._members[1:]:
                 member.start()
 
-    def _share(self, runner: Runner) -> None:
-        """Have a member for each call that an engine in this process runs at once."""
-        others = [
-            PoolMember(self._batcher, lambda: runner, self._is_retried)
+    def _share(self, runner: InProcessRunner) -> None:
+        """Have a member for each call that an engine in this process runs at once.
+
+        None of them is wide: such an engine itself gives all cores to an image that is alone.
+        """
+        self._members[0].is_wide = False
+        self._members[1:] = [
+            PoolMember(self._batcher, runner.another, self._is_retried)
             for _ in range(1, runner.info.concurrency)
         ]
-        self._members[1:] = others
 
     def _is_retried(self) -> bool:
         """Called by a member that couldn't load its model; tells whether to try again."""

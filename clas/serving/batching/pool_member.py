@@ -23,6 +23,7 @@ class PoolMember:
         is_wide: See `wide_member`.
 
     Attributes:
+        is_wide: As given; may be changed until the model is loaded.
         is_serving: Whether a model is loaded and takes requests.
     """
 
@@ -38,7 +39,7 @@ class PoolMember:
         self._batcher = batcher
         self._open_runner = open_runner
         self._on_failure = on_failure
-        self._is_wide = is_wide
+        self.is_wide = is_wide
         self._last_failure = ""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._main, name="predictor", daemon=True)
@@ -78,7 +79,7 @@ class PoolMember:
         # An engine that runs several calls at once runs images faster side by side than as a batch.
         batch_size = runner.info.batch_limit if runner.info.concurrency == 1 else 1
         try:
-            self._batcher.serve(runner.run, batch_size, lambda: not runner.is_alive, is_wide=self._is_wide)
+            self._batcher.serve(runner.run, batch_size, lambda: not runner.is_alive, is_wide=self.is_wide)
             if not runner.is_alive and not self._closing.is_set():
                 _LOGGER.warning("the model is lost: it is loaded again")
         except Exception:

@@ -54,6 +54,10 @@ class InProcessRunner:
         """Compute the scores of a batch; see `Runner.run`."""
         return self._engine.run(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
+    def another(self) -> "InProcessRunner":
+        """Return a runner of the same engine, for another thread."""
+        return InProcessRunner(self._engine)
+
     def close(self) -> None:
         """Mark it as closed."""
         self.is_alive = False

@@ -1,6 +1,7 @@
 import logging
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -13,7 +14,7 @@ from clas.errors import UnavailableError
 from clas.model.files import ModelFiles
 from clas.serving.batching.job import Job
 from clas.serving.batching.pool import Pool
-from clas.serving.batching.runner import open_runner
+from clas.serving.batching.runner import InProcessRunner, open_runner
 from clas.serving.options import ServerOptions
 from clas.settings import Settings
 from gates import PATIENCE_S, Gate, wait_until
@@ -473,5 +474,59 @@ def test_an_engine_in_this_process_has_a_member_for_each_call_that_it_runs_at_on
     try:
         wait_until(lambda: pool.predictors == (2, 2))
         assert best(submit(pool, *[0, 1, 2] * 5)) == [0, 1, 2] * 5
+    finally:
+        assert pool.close(PATIENCE_S)
+
+
+class Meeting:
+    """Runs a model only when as many calls as there should be are under way."""
+
+    def __init__(self, count: int) -> None:
+        self._barrier = threading.Barrier(count, timeout=PATIENCE_S)
+
+    def open(self, engine_class: EngineClass, files: ModelFiles, settings: Settings) -> InProcessRunner:
+        engine = engine_class(files, settings)
+        run = engine.run
+
+        def meet(batch: Batch) -> Scores:
+            self._barrier.wait()
+            return run(batch)
+
+        engine.run = meet  # type: ignore[method-assign]
+        return InProcessRunner(engine)
+
+
+def test_all_calls_of_an_engine_in_this_process_are_used_at_once(tiny_model: Path) -> None:
+    """Whatever is planned for engines with processes, where the first predictor has all cores."""
+    settings = settings_of(tiny_model, engine="openvino", cpu_num_threads=2)
+    pool = Pool(settings, 0, lambda _: None, Meeting(2).open, (2, 1, 1))
+    pool.start()
+    try:
+        wait_until(lambda: pool.predictors == (2, 2))
+        assert best(submit(pool, 0, 1, 2, 0)) == [0, 1, 2, 0]
+    finally:
+        assert pool.close(PATIENCE_S)
+
+
+@pytest.mark.usefixtures("no_back_off")
+def test_a_member_that_fails_leaves_the_others_their_engine(
+    tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults = [ZeroDivisionError("as a test")]
+
+    def on_batch(_: int) -> None:
+        if faults:
+            raise faults.pop()
+
+    settings = settings_of(tiny_model, engine="openvino", cpu_num_threads=2)
+    pool = Pool(settings, 0, on_batch, partial(open_runner, options=ServerOptions()), (2, 1, 1))
+    pool.start()
+    try:
+        wait_until(lambda: pool.predictors == (2, 2))
+        with pytest.raises(ZeroDivisionError):
+            submit(pool, 0).scores.result(PATIENCE_S)
+        wait_until(lambda: pool.predictors == (2, 2))
+        assert best(submit(pool, *[0, 1, 2] * 5)) == [0, 1, 2] * 5
+        assert "the model is lost" not in caplog.text
     finally:
         assert pool.close(PATIENCE_S)
