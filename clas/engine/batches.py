@@ -1,12 +1,14 @@
-"""What engines have in common: batches of one size, the warm-up, and the check of what a model answers."""
+"""What engines have in common: files, batches of one size, the warm-up, and the check of answers."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import ModelLoadError, PredictionError
 from ..image.layout import image_shape
+from ..model.files import ModelFiles
 from ..model.score_range import ScoreRange
 from ..model.signature import Signature
 from ..settings import Settings
@@ -14,6 +16,20 @@ from .base import Batch, Scores
 from .probes import probe_batches
 
 _SCORES_RANK = 2  # [N, classes]
+
+
+@contextlib.contextmanager
+def same_bytes(files: ModelFiles) -> Iterator[None]:
+    """Check that what is loaded in the block is what was loaded before.
+
+    Raises:
+        ModelChangedError: The files hold something else by now.
+        ModelLoadError: They were changed during the block.
+    """
+    fingerprint = files.fingerprint and files.fingerprint.retake()
+    yield
+    if fingerprint:
+        fingerprint.check_untouched()
 
 
 def padded(batch: Batch, batch_size: int | None) -> Batch:

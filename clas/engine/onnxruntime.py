@@ -19,7 +19,7 @@ from ..model.program import Program, Tensor
 from ..model.signature import choose_signature
 from ..settings import Settings
 from .base import Batch, EngineInfo, Scores
-from .batches import check_scores, padded, warm_up
+from .batches import check_scores, padded, same_bytes, warm_up
 from .devices import NO_FORKED_GPU, available_cores
 from .fork_safety import never_destroy
 from .onnxruntime_session import open_session
@@ -86,10 +86,8 @@ class OnnxRuntimeEngine:
         with self._lock:
             if self._pid != os.getpid():
                 never_destroy(self._alone, self._side_by_side)
-                fingerprint = self._files.fingerprint and self._files.fingerprint.retake()
-                self._open(num_threads=1)
-                if fingerprint:
-                    fingerprint.check_untouched()
+                with same_bytes(self._files):
+                    self._open(num_threads=1)
 
     def run(self, batch: Batch) -> Scores:
         """Compute the scores of a batch; see `Engine.run`. Safe to call from several threads."""
@@ -106,13 +104,13 @@ class OnnxRuntimeEngine:
     @contextlib.contextmanager
     def _session(self) -> Iterator["onnxruntime.InferenceSession"]:
         """Lend the session with all threads to a batch that is alone, else the other one."""
-        with self._lock:
+        with self._counting:
             is_alone = self._under_way == 0
             self._under_way += 1
         try:
             yield self._alone if is_alone else self._side_by_side
         finally:
-            with self._lock:
+            with self._counting:
                 self._under_way -= 1
 
     def _compute(self, session: "onnxruntime.InferenceSession", batch: Batch) -> Scores:
@@ -128,6 +126,7 @@ class OnnxRuntimeEngine:
         concurrency = min(self._concurrency or num_threads, num_threads)
         share = num_threads // concurrency
         self._under_way = 0
+        self._counting = threading.Lock()  # made anew after a fork, during which another thread may hold it
         try:
             self._alone = open_session(program, settings, num_threads)
             self._side_by_side = open_session(program, settings, share) if concurrency > 1 else self._alone

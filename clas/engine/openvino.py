@@ -19,7 +19,7 @@ from ..model.inspection import check_weights
 from ..model.score_range import ScoreRange
 from ..settings import CPU_BATCH_SIZE, Settings
 from .base import Batch, EngineInfo, Scores
-from .batches import check_scores, padded, warm_up
+from .batches import check_scores, padded, same_bytes, warm_up
 from .devices import available_cores
 from .fork_safety import never_destroy
 from .openvino_model import DEVICE, check_bf16, import_openvino, read_model, signature_of
@@ -85,10 +85,8 @@ class OpenVINOEngine:
         with self._lock:
             if self._pid != os.getpid():
                 never_destroy(self._side_by_side, self._alone)
-                fingerprint = self._files.fingerprint and self._files.fingerprint.retake()
-                self._open(num_threads=1)
-                if fingerprint:
-                    fingerprint.check_untouched()
+                with same_bytes(self._files):
+                    self._open(num_threads=1)
 
     def run(self, batch: Batch) -> Scores:
         """Compute the scores of a batch; see `Engine.run`. Safe to call from several threads."""

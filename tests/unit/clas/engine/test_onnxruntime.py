@@ -1,3 +1,4 @@
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -128,3 +129,16 @@ def test_a_gpu_computes_in_full_precision_and_tries_no_algorithms(
     assert options["CUDAExecutionProvider"]["gpu_mem_limit"] == 100 * 2**20
     assert options.get("TensorrtExecutionProvider", {}).get("trt_fp16_enable", False) is use_tensorrt
     assert asked[-1] == "CPUExecutionProvider"
+
+
+def test_a_fork_while_a_call_is_counted_hangs_nobody(model: Path) -> None:
+    """As when another thread begins with a call: the child gets its lock, and no thread that opens it."""
+    engine = open_onnx(model, cpu_num_threads=2)
+
+    def in_worker() -> None:
+        signal.alarm(20)
+        assert engine.run(solid_batch(1)).argmax() == 1
+
+    with engine._counting:
+        run_in_fork(in_worker)
+    assert engine.run(solid_batch(2)).argmax() == 2
