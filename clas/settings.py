@@ -58,7 +58,11 @@ class Settings:
     gpu_mem: int = number(8000, 1, 2**31 - 1, "MB of memory reserved on the GPU at start")
     enable_mkldnn: bool = plain(True, "Let Paddle use MKL-DNN (oneDNN) on the CPU; ignored with use_gpu")
     cpu_num_threads: int = number(
-        0, 0, 1024, "CPU threads of one prediction; 0: all cores that the process may use"
+        0,
+        0,
+        1024,
+        "CPU threads of one prediction with Paddle, of all that are under way with other engines; 0: all "
+        "cores that the process may use",
     )
     precision: str = choice(
         "fp32",

@@ -30,10 +30,11 @@ class ServerOptions:
         0,
         0,
         1024,
-        "Model processes per worker, on the CPU; they share its cores. With several, one more has all cores "
-        "and takes requests that are alone, at the price of another copy of the model; not on one core, nor "
-        "with cpu_num_threads. 0: one per core, at most 4 and what "
-        "fits into half of the memory, in a single process; else 1",
+        "Images or batches that each worker computes at once, on the CPU; 0: one per thread. With Paddle, "
+        "its model processes, which share the cores. With several, one more has all cores and takes "
+        "requests that are alone, at the price of another copy of the model; not on one core, nor with "
+        "cpu_num_threads. 0: one per core, at most 4 and what fits into half of the memory, in a single "
+        "process; else 1",
     )
     gpu: str = plain("", "GPUs to use, such as 0 or 0,1; one worker per GPU; empty: CUDA_VISIBLE_DEVICES")
     timeout_s: float = number(
