@@ -1,25 +1,32 @@
 """The limit: an engine in a loop, without any server. Prints JSON; `bench.py` runs it.
 
-    python benchmarks/bare.py --threads 2 --batch 8 [--precision bf16] [--seconds 3]
+    python benchmarks/bare.py [--engine openvino] [--threads 2] [--at_once 2] [--batch 1] [--precision bf16]
 
-With `--engine onnxruntime` it is run by that peer's Python, on the model that was converted for it.
+Engines that read ONNX take `inference.onnx` from `--model_dir`; see `clas.engine.choice.files_for`.
 """
 
 import argparse
 import json
 import os
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from repository import MODEL, ROOT
 
 # isort: split
-from clas.engine.base import Engine
+from clas.engine.base import Batch, Engine, EngineClass
+from clas.engine.choice import files_for
+from clas.engine.onnxruntime import OnnxRuntimeEngine
+from clas.engine.openvino import OpenVINOEngine
 from clas.engine.paddle import PaddleEngine
-from clas.engine.paddle_config import import_paddle
 from clas.model.files import find_model
 from clas.settings import Settings
+
+ENGINES: Final[Sequence[EngineClass]] = (OpenVINOEngine, PaddleEngine, OnnxRuntimeEngine)
 
 
 def main() -> None:
@@ -27,47 +34,65 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--engine", choices=("paddle", "onnxruntime"), default="paddle")
-    parser.add_argument("--model_dir", type=Path, default=MODEL, help="(default: clas/inference)")
-    parser.add_argument("--precision", default="fp32", help="fp32 or bf16 (default: fp32)")
-    parser.add_argument("--threads", type=int, default=1, help="(default: 1)")
-    parser.add_argument("--batch", type=int, default=8, help="images (default: 8)")
-    parser.add_argument("--seconds", type=float, default=3, help="(default: 3)")
-    parser.add_argument("--plain", action="store_true", help="without MKL-DNN and IR optimisation")
+    add = parser.add_argument
+    add("--engine", choices=[each.name for each in ENGINES], default="openvino", help="(default: openvino)")
+    add("--model_dir", type=Path, default=MODEL, help="(default: clas/inference)")
+    add("--precision", default="fp32", help="fp32 or bf16 (default: fp32)")
+    add("--threads", type=int, default=1, help="of the CPU, in all (default: 1)")
+    add("--at_once", type=int, default=1, help="batches under way side by side (default: 1)")
+    add("--batch", type=int, default=8, help="images (default: 8)")
+    add("--seconds", type=float, default=3, help="(default: 3)")
     args = parser.parse_args()
     settings = Settings(
         inference_model_dir=str(args.model_dir),
+        engine=args.engine,
         cpu_num_threads=args.threads,
         precision=args.precision,
-        enable_mkldnn=not args.plain,
-        ir_optim=not args.plain,
         overridden=frozenset({"inference_model_dir"}),
     )
-    print(json.dumps(measure(_open(args.engine, settings), args.batch, args.seconds)))
+    engine = _open(settings, args.at_once)
+    print(json.dumps(measure(engine, args.batch, args.at_once, args.seconds)))
 
 
-def measure(engine: Engine, batch_size: int, seconds: float) -> dict[str, object]:
+def measure(engine: Engine, batch_size: int, at_once: int, seconds: float) -> dict[str, object]:
     """Run an engine in a loop.
 
+    Args:
+        engine: A model that takes any size, or 224 x 224.
+        batch_size: Images of a batch.
+        at_once: Threads that run batches.
+        seconds: How long.
+
     Returns:
-        `batch`: its size; `ms`: of each run of it; `cpu_ms`: CPU time of one run, of all threads;
+        `images_per_s`; `ms`: of each batch; `cpu_ms`: CPU time for one image, of all threads;
         `memory_mib`: largest memory of the process.
     """
     batch = np.random.default_rng(0).standard_normal((batch_size, 3, 224, 224), np.float32)
     for _ in range(3):  # the first of a shape prepares for it
         engine.run(batch)
     times: list[float] = []
-    cpu, until = time.process_time(), time.perf_counter() + seconds
-    while time.perf_counter() < until:
-        start = time.perf_counter()
-        engine.run(batch)
-        times.append(1000 * (time.perf_counter() - start))
+    cpu, start = time.process_time(), time.perf_counter()
+    threads = [
+        threading.Thread(target=_run_until, args=(start + seconds, engine, batch, times))
+        for _ in range(at_once)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    images = batch_size * len(times)
     return {
-        "batch": batch_size,
+        "images_per_s": images / (time.perf_counter() - start),
         "ms": times,
-        "cpu_ms": 1000 * (time.process_time() - cpu) / len(times),
+        "cpu_ms": 1000 * (time.process_time() - cpu) / images,
         "memory_mib": _peak_memory_mib(),
     }
+
+
+def _run_until(until: float, engine: Engine, batch: Batch, times: list[float]) -> None:
+    while (start := time.perf_counter()) < until:
+        engine.run(batch)
+        times.append(1000 * (time.perf_counter() - start))
 
 
 def _peak_memory_mib() -> float:
@@ -76,15 +101,10 @@ def _peak_memory_mib() -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
-def _open(name: str, settings: Settings) -> Engine:
-    files = find_model(settings)[0]
-    if name == "onnxruntime":
-        from peers.onnxruntime.engine import OnnxEngine  # noqa: PLC0415  # in that peer's environment only
-
-        engine: Engine = OnnxEngine(files, settings)
-        return engine
-    import_paddle()
-    return PaddleEngine(files, settings)
+def _open(settings: Settings, at_once: int) -> Engine:
+    engine_class = next(each for each in ENGINES if each.name == settings.engine)
+    engine_class.prepare_process()
+    return engine_class(files_for(engine_class, find_model(settings)), settings, at_once)
 
 
 if __name__ == "__main__":

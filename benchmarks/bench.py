@@ -2,7 +2,7 @@
 
     python benchmarks/bench.py [--rounds 3] [--seconds 4] [--only GROUP ...] [--output DIRECTORY]
 
-Each round starts every server once and puts it under each of its loads, with the bare predictor before and
+Each round starts every server once and puts it under each of its loads, with the bare engines before and
 after; medians over the rounds are told, and ratios within a round. Every answer is checked while it is being
 timed. Needs wrk (apt-get install wrk). Writes results.json, table.md and the plots.
 """
@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,7 @@ import report
 import sample_images
 import scenarios
 from bodies import LabeledImage, clear_images, make_bodies, write_bodies
+from networks import NETWORKS, export, network_folder
 from peers.peers import PEERS, prepare
 from results import Key, Results, read
 from servers import standalone
@@ -38,11 +40,11 @@ from clas.engine.paddle_config import check_bf16, import_paddle
 from clas.errors import DeviceError
 from clas.settings import Settings
 
-GROUPS: Final = ("limit", "original", "hub", "standalone", "pinned", "peers", "client")
+GROUPS: Final = ("limit", "original", "hub", "standalone", "pinned", "networks", "peers", "client")
 _JSON_MODEL: Final = ROOT / "build" / "bench" / "json_model"
 _CLEAR: Final = 32  # images that the requests are made of: four for each of eight clients
 _CLIENT_BATCH: Final = 8
-_CLIENT_CONCURRENCY: Final = 4
+_CLIENT_CONCURRENCY: Final = 4  # of the ready-made bodies; the client chooses for itself
 
 
 def main() -> int:
@@ -56,7 +58,7 @@ def main() -> int:
     import_paddle()
     export = [sys.executable, "-W", "ignore", "tools/export_efficientnet_lite.py", "--format", "json"]
     subprocess.run([*export, "--output", str(_JSON_MODEL)], check=True)
-    clear = clear_default_images()
+    clear = _images(NETWORKS if "networks" in args.only else ())
     results = Results(_facts(args))
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
@@ -92,16 +94,18 @@ def _parse_args() -> argparse.Namespace:
 
 
 def _round(
-    args: argparse.Namespace, clear: list[LabeledImage], work: Path, folder: Path
+    args: argparse.Namespace, clear: Mapping[str, list[LabeledImage]], work: Path, folder: Path
 ) -> Iterator[tuple[Key, measure.Figures]]:
     """All measurements, once."""
     work.mkdir()
     yield from _limits(args, [*scenarios.LIMITS, *(scenarios.ONNX if "peers" in args.only else ())])
+    if "networks" in args.only:
+        yield from _limits(args, scenarios.NETWORK_LIMITS)
     for number, scenario in enumerate(scenarios.SCENARIOS):
         if scenario.group in args.only:
-            yield from _loads(scenario, clear, work / str(number), args.seconds)
+            yield from _loads(scenario, clear[scenario.network], work / str(number), args.seconds)
     if "client" in args.only:
-        yield from _clients(clear, work / "client", folder, args.seconds)
+        yield from _clients(clear[""], work / "client", folder, args.seconds)
     # Again: the machine may have been slower at the end than at the start.
     yield from _limits(args, [limit for limit in scenarios.LIMITS if limit.name in scenarios.REFERENCES])
 
@@ -112,14 +116,18 @@ def _limits(
     for limit in limits:
         if "bf16" in limit.name and not _has_bf16():
             continue
-        python = str(PEERS[limit.peer].python) if limit.peer else sys.executable
-        model = PEERS[limit.peer].build_dir / "model" if limit.peer else MODEL
-        model = _JSON_MODEL if limit.is_json else model
-        options = [*limit.options, "--model_dir", str(model)]
+        options = [*limit.options, "--model_dir", str(_folder(limit.model))]
         yield (
-            Key("limit", "bare predictor", limit.name),
-            measure.bare(options, args.seconds, python=python, cores=limit.cores),
+            Key(limit.group, "bare engine", limit.name),
+            measure.bare(options, args.seconds, cores=limit.cores),
         )
+
+
+def _folder(model: str) -> Path:
+    """The folder of what `Limit.model` names."""
+    if model == "onnx":
+        return PEERS["onnxruntime"].build_dir / "model"
+    return {"": MODEL, "json": _JSON_MODEL}.get(model) or network_folder(model)
 
 
 def _loads(
@@ -153,7 +161,6 @@ def _clients(
                 measure.under_load(running, work / form, ready, _CLIENT_CONCURRENCY, seconds),
             )
             flags = ["--wire", form, "--batch_size", str(_CLIENT_BATCH)]
-            flags += ["--concurrency", str(_CLIENT_CONCURRENCY)]
             yield (
                 Key("client", "test_hubserving.py", f"{form}, {size}"),
                 measure.client(running, folder, flags),
@@ -162,8 +169,27 @@ def _clients(
 
 def clear_default_images() -> list[LabeledImage]:
     """The images that requests are made of, whose class is beyond doubt by the default model."""
-    settings = Settings(inference_model_dir=str(MODEL), overridden=frozenset({"inference_model_dir"}))
-    return clear_images(Classifier(settings), _CLEAR)
+    return clear_images(_classifier(MODEL), _CLEAR)
+
+
+def _images(networks: Sequence[str]) -> dict[str, list[LabeledImage]]:
+    """The images of requests for each network, and for the default model, which has an empty name."""
+    found = {"": clear_default_images()}
+    for network in networks:
+        export(network)
+        # Which image it is hardly matters to random weights: one class always leads by far.
+        found[network] = clear_images(_classifier(network_folder(network)), _CLEAR)
+    return found
+
+
+def _classifier(model: Path) -> Classifier:
+    return Classifier(
+        Settings(
+            inference_model_dir=str(model),
+            class_id_map_file="",
+            overridden=frozenset({"inference_model_dir"}),
+        )
+    )
 
 
 def _has_bf16() -> bool:
@@ -184,6 +210,7 @@ def _facts(args: argparse.Namespace) -> dict[str, object]:
         "machine": platform.machine(),
         "python": platform.python_version(),
         "paddle": paddle.__version__,
+        "openvino": version("openvino"),
         "rounds": args.rounds,
         "seconds": args.seconds,
         "images": args.images,

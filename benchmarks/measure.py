@@ -1,4 +1,4 @@
-"""One figure after the other: a server under one load, the bare predictor, the client on a folder."""
+"""One figure after the other: a server under one load, a bare engine, the client on a folder."""
 
 import dataclasses
 import json
@@ -31,7 +31,7 @@ class Figures:
 
     Attributes:
         images_per_s: Images answered, and rightly, in a second.
-        p50_ms: Median of the time of one request (of the bare predictor: of one batch).
+        p50_ms: Median of the time of one request (of a bare engine: of one batch).
         p99_ms: Its 99th percentile.
         cpu_ms: CPU time of the server for one image.
         model_cpu_ms: Of it, that of the processes which hold the model; the standalone server's only.
@@ -86,27 +86,25 @@ def under_load(
     )
 
 
-def bare(options: Sequence[str], seconds: float, *, python: str = sys.executable, cores: str = "") -> Figures:
-    """Measure the predictor alone, in a process of its own.
+def bare(options: Sequence[str], seconds: float, *, cores: str = "") -> Figures:
+    """Measure an engine alone, in a process of its own.
 
     Args:
-        options: Of bare.py: --threads, --batch and so on.
+        options: Of bare.py: --engine, --threads, --batch and so on.
         seconds: How long a load takes.
-        python: Whose packages it uses.
         cores: Where it may run, as taskset has it; empty for everywhere.
     """
     pinned = ["taskset", "-c", cores] if cores else []
-    command = [*pinned, python, "-W", "ignore", str(ROOT / "benchmarks" / "bare.py"), *options]
+    command = [*pinned, sys.executable, "-W", "ignore", str(ROOT / "benchmarks" / "bare.py"), *options]
     command += ["--seconds", str(max(1, _BARE_SHARE * seconds))]
     env = {**os.environ, "GLOG_minloglevel": "2"}
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env)
     found = json.loads(done.stdout.splitlines()[-1])
-    batch = found["batch"]
     return Figures(
-        images_per_s=1000 * batch / float(np.median(found["ms"])),
+        images_per_s=found["images_per_s"],
         p50_ms=float(np.median(found["ms"])),
         p99_ms=float(np.percentile(found["ms"], 99)),
-        cpu_ms=found["cpu_ms"] / batch,
+        cpu_ms=found["cpu_ms"],
         memory_mib=found["memory_mib"],
     )
 

@@ -7,23 +7,23 @@ from functools import partial
 from typing import Final
 
 from bodies import Form
+from networks import NETWORKS, network_folder
 from peers.peers import PEERS
 from servers import Running, hub, running_peer, standalone
 
 ORIGINAL: Final[Mapping[str, object]] = {"enable_mkldnn": False, "ir_optim": False, "cpu_num_threads": 1}
 """What the original service runs the model with."""
 
-REFERENCE: Final = "fp32, batch 8, 2 threads"
+REFERENCE: Final = "OpenVINO, fp32, 2 at once"
 """The limit that all others are held against."""
-LONE: Final = "fp32, batch 1, 2 threads"
-"""The limit for a client that is alone."""
-PINNED: Final = "fp32, batch 8, on core 0 alone"
+PINNED: Final = "OpenVINO, fp32, on core 0"
 """The limit for a server on one core."""
-REFERENCES: Final = (REFERENCE, LONE, PINNED)
 
 _FORMS: Final[tuple[Form, ...]] = ("float32", "uint8", "encoded")
 _WORKERS: Final = ("--use_multiprocess", "--workers", "2")
 _BF16: Final = ("--precision", "bf16")
+_PADDLE: Final = ("--engine", "paddle")
+_OPENVINO: Final[Mapping[str, object]] = {"engine": "openvino"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Scenario:
         cases: Its loads.
         load_cores: Where the load generator may run; empty for everywhere.
         peer: Whose server it is; empty for ours.
+        network: The model, one of NETWORKS; empty for the default one.
     """
 
     group: str
@@ -63,41 +64,61 @@ class Scenario:
     cases: Sequence[Case]
     load_cores: tuple[int, ...] = ()
     peer: str = ""
+    network: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Limit:
-    """The bare predictor, one way.
+    """A bare engine, one way.
 
     Attributes:
         name: What it is.
         options: Of bare.py.
         cores: Where it may run, as taskset has it; empty for everywhere.
-        peer: Whose Python runs it; empty for ours.
-        is_json: With the model in Paddle 3's own format.
+        model: What it reads: the default model as it is, as Paddle 3's inference.json, as ONNX, or a network.
+        group: Where it stands in the table.
     """
 
     name: str
     options: Sequence[str]
     cores: str = ""
-    peer: str = ""
-    is_json: bool = False
+    model: str = ""
+    group: str = "limit"
+
+
+def limit_of(precision: str, *, alone: bool = False) -> str:
+    """The name of OpenVINO's limit: two images side by side, or one that is alone."""
+    return f"OpenVINO, {precision}, {'alone' if alone else '2 at once'}"
+
+
+_TWO_AT_ONCE: Final = ("--threads", "2", "--at_once", "2", "--batch", "1")
+_ALONE: Final = ("--threads", "2", "--batch", "1")
+_BATCH: Final = ("--threads", "2", "--batch", "8")
 
 
 def _limits() -> list[Limit]:
-    limits = [
-        Limit(
-            f"{precision}, batch {batch}, {threads} thread{'s' * (threads > 1)}",
-            ("--precision", precision, "--batch", str(batch), "--threads", str(threads)),
-        )
-        for precision in ("fp32", "bf16")
-        for batch in (1, 8)
-        for threads in (1, 2)
-    ]
-    json_options = ("--batch", "8", "--threads", "2")
-    limits.append(Limit("fp32, batch 8, 2 threads, inference.json", json_options, is_json=True))
-    limits.append(Limit(PINNED, ("--batch", "8"), cores="0"))
+    limits: list[Limit] = []
+    for precision in ("fp32", "bf16"):
+        same = ("--precision", precision)
+        limits += [
+            Limit(limit_of(precision), (*_TWO_AT_ONCE, *same)),
+            Limit(limit_of(precision, alone=True), (*_ALONE, *same)),
+            Limit(f"OpenVINO, {precision}, batch 8", (*_BATCH, *same)),
+            Limit(f"Paddle, {precision}, alone", (*_PADDLE, *_ALONE, *same)),
+            Limit(f"Paddle, {precision}, batch 8", (*_PADDLE, *_BATCH, *same)),
+        ]
+    limits.append(Limit("Paddle, fp32, batch 8, inference.json", (*_PADDLE, *_BATCH), model="json"))
+    limits.append(Limit(PINNED, ("--batch", "1"), cores="0"))
     return limits
+
+
+_ONNX: Final = ("--engine", "onnxruntime")
+ONNX: Final = (
+    Limit("ONNX Runtime, fp32, 2 at once", (*_ONNX, *_TWO_AT_ONCE), model="onnx"),
+    Limit("ONNX Runtime, fp32, alone", (*_ONNX, *_ALONE), model="onnx"),
+    Limit("ONNX Runtime, fp32, batch 8", (*_ONNX, *_BATCH), model="onnx"),
+)
+"""With the model that was converted for the peer."""
 
 
 def _grid(forms: Sequence[Form]) -> list[Case]:
@@ -107,45 +128,87 @@ def _grid(forms: Sequence[Form]) -> list[Case]:
 
 
 LIMITS: Final = _limits()
-ONNX: Final = tuple(
-    Limit(
-        f"ONNX Runtime, batch {batch}, {threads} thread{'s' * (threads > 1)}",
-        ("--engine", "onnxruntime", "--batch", str(batch), "--threads", str(threads)),
-        peer="onnxruntime",
-    )
-    for batch in (1, 8)
-    for threads in (1, 2)
+REFERENCES: Final = (
+    *(limit_of(precision, alone=alone) for precision in ("fp32", "bf16") for alone in (False, True)),
+    PINNED,
 )
+"""Measured at the end of a round, too."""
+NETWORK_LIMITS: Final = tuple(
+    Limit(f"{network}: {name}", options, model=network, group="networks")
+    for network in NETWORKS
+    for name, options in (
+        ("OpenVINO, fp32", _TWO_AT_ONCE),
+        ("OpenVINO, bf16", (*_TWO_AT_ONCE, *_BF16)),
+        ("Paddle, fp32", (*_PADDLE, *_BATCH)),
+        ("Paddle, bf16", (*_PADDLE, *_BATCH, *_BF16)),
+    )
+)
+
+
+_PEER_CLIENTS: Final = (1, 8, 32)
+_PEER_FORMS: Final[tuple[Form, ...]] = ("file", "float32")
+_PEER_CASES: Final = [Case(form, clients) for form in _PEER_FORMS for clients in _PEER_CLIENTS]
+
+
+def _hub_rows(name: str, init_args: Mapping[str, object]) -> list[Scenario]:
+    """PaddleHub's face with an engine."""
+    one, two = partial(hub, init_args), partial(hub, init_args, workers=2)
+    return [
+        Scenario("hub", f"PaddleHub, {name}", one, [Case("float32", 1), *(Case(f, 1, 8) for f in _FORMS)]),
+        Scenario("hub", f"PaddleHub, {name}, 2 workers", two, [Case(form, 2, 8) for form in _FORMS]),
+    ]
+
+
+def _network_rows(network: str) -> list[Scenario]:
+    """The standalone server on one of NETWORKS: alone and under load."""
+    ways = {"fp32": (), "bf16": _BF16, "Paddle": _PADDLE}
+    return [
+        Scenario(
+            *("networks", f"{network}: standalone, {way}"),
+            partial(standalone, options, model=network_folder(network)),
+            [Case("uint8", 1), Case("uint8", 8)],
+            network=network,
+        )
+        for way, options in ways.items()
+    ]
+
 
 SCENARIOS: Final = (
     Scenario("original", "PaddleHub as the original", partial(hub, ORIGINAL), [Case("float32", 1, 8)]),
-    Scenario(
-        *("hub", "PaddleHub, 1 process", hub),
-        [Case("float32", 1), *(Case(form, 1, 8) for form in _FORMS)],
-    ),
-    Scenario(
-        *("hub", "PaddleHub, 2 workers", partial(hub, workers=2)),
-        [Case("float32", 8), *(Case(form, 2, 8) for form in _FORMS)],
-    ),
+    *_hub_rows("Paddle", {}),
+    *_hub_rows("OpenVINO", _OPENVINO),
+    *_hub_rows("OpenVINO, bf16", {**_OPENVINO, "precision": "bf16"}),
     Scenario("standalone", "standalone", standalone, _grid(_FORMS)),
-    Scenario("standalone", "standalone, 2 workers", partial(standalone, _WORKERS), _grid(_FORMS)),
     Scenario(
         *("standalone", "standalone, bf16", partial(standalone, _BF16)),
-        [Case(form, clients) for form in _FORMS for clients in (8, 32)],
+        [Case("uint8", 1), *(Case(form, clients) for form in _FORMS for clients in (8, 32))],
+    ),
+    Scenario(
+        *("standalone", "standalone, 2 workers", partial(standalone, _WORKERS)),
+        [Case(form, clients) for form in _FORMS for clients in (1, 8, 32)],
+    ),
+    Scenario(
+        *("standalone", "standalone, Paddle", partial(standalone, _PADDLE)),
+        [Case("uint8", 1), *(Case(form, clients) for form in _FORMS for clients in (8, 32))],
+    ),
+    Scenario(
+        *("standalone", "standalone, Paddle, bf16", partial(standalone, (*_PADDLE, *_BF16))),
+        [Case(form, 8) for form in _FORMS],
     ),
     Scenario(
         *("pinned", "standalone on core 0, load on core 1", partial(standalone, (), (0,))),
         [Case(form, 8) for form in _FORMS],
         load_cores=(1,),
     ),
-    Scenario(
-        *("peers", "clas_system", standalone),
-        [Case(form, clients) for form in ("file", "float32") for clients in (1, 8, 32)],
+    *(row for network in NETWORKS for row in _network_rows(network)),
+    *(
+        Scenario("peers", name, partial(standalone, options), _PEER_CASES)
+        for name, options in (("clas_system", ()), ("clas_system, bf16", _BF16))
     ),
     *(
         Scenario(
             *("peers", f"{peer.name} {peer.version}", partial(running_peer, peer)),
-            [Case(form, clients) for form in peer.forms for clients in (1, 8, 32)],
+            [Case(form, clients) for form in peer.forms for clients in _PEER_CLIENTS],
             peer=peer.name,
         )
         for peer in PEERS.values()

@@ -76,14 +76,15 @@ def marked(
 
 @contextlib.contextmanager
 def standalone(
-    options: Sequence[str] = (), cores: Sequence[int] = (), *, whole: bool = True
+    options: Sequence[str] = (), cores: Sequence[int] = (), *, whole: bool = True, model: Path = MODEL
 ) -> Iterator[Running]:
-    """The standalone server on the default model.
+    """The standalone server.
 
     Args:
         options: More of its flags.
         cores: Where it may run; empty for everywhere.
         whole: Wait for all of its predictors, not only until it answers.
+        model: Folder of its model; the default model's, unless it is given.
     """
     port = free_port()
     pinned = ["taskset", "-c", ",".join(map(str, cores))] if cores else []
@@ -91,7 +92,7 @@ def standalone(
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
         env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": directory}
-        flags = ["-p", str(port), "--inference_model_dir", str(MODEL), *options]
+        flags = ["-p", str(port), "--inference_model_dir", str(model), *options]
         is_up = lambda: bool(_get(port, "/health/ready")) and (not whole or _has_all_predictors(port))  # noqa: E731
         with marked([*command, *flags], work / "log", env, work, is_up) as mark:
             yield Running(f"http://127.0.0.1:{port}{PREDICT_PATH}", mark, work / "log")

@@ -9,20 +9,19 @@ first byte, since mosec shows a worker the body only.
 import argparse
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypedDict
 
 import msgspec
 import numpy as np
 
-from clas.engine.base import Engine
+from clas.engine.base import Engine, EngineClass
+from clas.engine.choice import files_for
 from clas.engine.devices import available_cores
 from clas.engine.paddle import PaddleEngine
-from clas.engine.paddle_config import import_paddle
 from clas.image.model_input import ModelInput, Prepared
 from clas.model.exported import read_exported_model
-from clas.model.files import ModelFiles
 from clas.output.base import Postprocessor, Prediction
 from clas.pipeline import Pipeline
 from clas.protocol import decode
@@ -124,18 +123,15 @@ def parse_arguments(description: str | None, *, threads: int = 0, wait_ms: float
     return Arguments(args.port, args.model_dir.absolute(), per_predictor, predictors, args.wait_ms)
 
 
-def load_model(
-    model_dir: Path, threads: int, open_engine: Callable[[ModelFiles, Settings], Engine] = PaddleEngine
-) -> Model:
+def load_model(model_dir: Path, threads: int, engine_class: EngineClass = PaddleEngine) -> Model:
     """The model, loaded and warmed up, with MKL-DNN; as `clas.serving` loads it.
 
     Args:
         model_dir: Directory of the model.
         threads: CPU threads of one prediction.
-        open_engine: Loads the model.
+        engine_class: Runs it.
     """
-    if open_engine is PaddleEngine:
-        import_paddle()  # takes Paddle's signal handlers away, which would end a worker in the middle
+    engine_class.prepare_process()  # without Paddle's signal handlers, which would end a worker in the middle
     settings = Settings(
         inference_model_dir=str(model_dir),
         enable_mkldnn=True,
@@ -144,7 +140,7 @@ def load_model(
         overridden=frozenset({"inference_model_dir"}),
     )
     model = read_exported_model(settings)
-    engine = open_engine(model.programs[0], model.settings)
+    engine = engine_class(files_for(engine_class, model.programs), model.settings, 1)
     pipeline = Pipeline(model, engine.info)
     return Model(engine, pipeline.input, pipeline.output)
 

@@ -2,7 +2,8 @@
 
 from peers import served
 from peers.mosec import server
-from peers.onnxruntime.engine import OnnxEngine
+
+from clas.engine.onnxruntime import OnnxRuntimeEngine
 
 
 class Predict(server.Predict):
@@ -11,7 +12,7 @@ class Predict(server.Predict):
     def __init__(self) -> None:
         super(server.Predict, self).__init__()  # past that which loads Paddle's engine
         args = server.arguments()
-        self.model = served.load_model(args.model_dir, args.threads, OnnxEngine)
+        self.model = served.load_model(args.model_dir, args.threads, OnnxRuntimeEngine)
 
 
 if __name__ == "__main__":
