@@ -1,6 +1,6 @@
 """Passes answers on to the console, and to --output, --report and --label_file."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ class Collector:
     Args:
         settings: The client settings.
         console: Prints results and averages.
-        fetch_model_facts: Returns the facts that identify the service's model; called only if needed.
+        model_facts: The facts that identify the service's model, as far as it describes itself.
 
     Raises (also later):
         OutputError: A file can't be written or resumed.
@@ -45,15 +45,13 @@ class Collector:
         self,
         settings: ClientSettings,
         console: ConsoleReport,
-        fetch_model_facts: Callable[[], Mapping[str, Any]],
+        model_facts: Mapping[str, Any],
     ) -> None:
         self.console = console
         self._root = settings.root
         truth = GroundTruth(settings.label_file, self._root) if settings.label_file else None
         self._accuracy = Accuracy(truth) if truth else None
-        self._results = (
-            _open_results(settings, settings.output, fetch_model_facts) if settings.output else None
-        )
+        self._results = _open_results(settings, settings.output, model_facts) if settings.output else None
         title = settings.image_file.resolve().name
         self._page = HtmlReport(settings.report, title) if settings.report else None
         sinks: tuple[Sink | None, ...] = (self._results, self._page, self._accuracy)
@@ -110,12 +108,10 @@ class Collector:
             yield Outcome(self.prepare(from_file(self._root / name, name)), prediction)
 
 
-def _open_results(
-    settings: ClientSettings, output: Path, fetch_model_facts: Callable[[], Mapping[str, Any]]
-) -> ResultsFile:
+def _open_results(settings: ClientSettings, output: Path, model_facts: Mapping[str, Any]) -> ResultsFile:
     folder = str(settings.image_file.resolve())
     noted = {"image_file": folder, **{name: getattr(settings, name) for name in _NOTED}}
-    noted |= fetch_model_facts()
+    noted |= model_facts
     if settings.resume:
         noted = check_settings(output, noted)
     results = ResultsFile(output, resume=settings.resume)

@@ -1,11 +1,11 @@
 """A run: find images, read and send them, and pass the answers on, in the order of the files."""
 
+import dataclasses
 import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ from clas.image.sources import ImageSource, from_file
 from .appended_file import OutputError
 from .batches import in_batches, map_ahead
 from .collector import Collector
+from .concurrency import MOST, choose_concurrency
 from .console_report import ConsoleReport
 from .ground_truth import GroundTruthError
 from .log import LOGGER
 from .reply import ServiceError, UnreachableError
 from .sender import Answer, Sender
-from .server_info import fetch_model_facts
+from .server_info import ask_server
 from .settings import ClientSettings
 from .sink import Pending
 from .wire import MakePreprocess, Wire, make_wire
@@ -35,15 +36,16 @@ def run(settings: ClientSettings, make_preprocess: MakePreprocess) -> int:
         settings: The client settings.
         make_preprocess: Makes the callable that preprocesses each image.
     """
-    sender = Sender(
-        settings.server_url, settings.timeout, settings.retries, settings.token, settings.concurrency
-    )
+    connections = settings.concurrency or MOST
+    sender = Sender(settings.server_url, settings.timeout, settings.retries, settings.token, connections)
     try:
         with closing(sender):
             console = ConsoleReport(_count(settings.image_file) if sys.stderr.isatty() else None)
-            wire = make_wire(settings, sender, make_preprocess)
-            fetch_facts = partial(fetch_model_facts, sender, settings.server_url)
-            collector = Collector(settings, console, fetch_facts)
+            server = ask_server(sender, settings.server_url)
+            wire = make_wire(settings, server, make_preprocess)
+            collector = Collector(settings, console, server.model_facts())
+            concurrency = choose_concurrency(settings, server.predictors)
+            settings = dataclasses.replace(settings, concurrency=concurrency)
             return _send_and_close(settings, wire, sender, collector)
     except (ServiceError, SettingsError) as exc:  # at the start; later, they belong to a batch
         LOGGER.error("%s", exc)
@@ -83,7 +85,7 @@ def _send_and_close(settings: ClientSettings, wire: Wire, sender: Sender, collec
 
 
 def _send_all(settings: ClientSettings, wire: Wire, sender: Sender, collector: Collector) -> None:
-    """Read, preprocess and send, with --concurrency threads each; collect in the order of the files.
+    """Read, preprocess and send, with `concurrency` threads each; collect in the order of the files.
 
     An image that can't be read is collected at once, before those that wait for their batch to fill.
 

@@ -1,5 +1,10 @@
-"""What a standalone server says about itself at `/`: how it preprocesses, and which model it has."""
+"""What a standalone server says about itself at `/`: its preprocessing, its model, and its predictors.
 
+PaddleHub's server has a page of HTML there, and doesn't describe itself.
+"""
+
+import dataclasses
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -9,7 +14,7 @@ from clas.errors import SettingsError
 from clas.protocol import PREDICT_PATH
 from clas.settings import PREPROCESS_NAMES, Settings, load_settings
 
-from .reply import ServiceError, in_one_line
+from .reply import Reply, ServiceError, in_one_line
 from .resume_check import MODEL_PREFIX
 from .sender import Sender
 
@@ -23,57 +28,96 @@ _NOT_DESCRIBED: Final = (
 )
 
 
-def fetch_preprocessing(sender: Sender, predict_url: str) -> Settings:
-    """Return what a standalone server does to images.
+@dataclasses.dataclass(frozen=True)
+class ServerInfo:
+    """What a server answered to GET; it may be any server, and nothing in its answer is trusted.
+
+    Attributes:
+        root: The address that was asked.
+        answer: What came; or why nothing did.
+        content: The JSON object in it; {} for anything else. Of a refusal only its `msg`.
+    """
+
+    root: str
+    answer: Reply | ServiceError
+    content: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def model(self) -> Mapping[str, Any]:
+        """What it says about its model; {} if it says nothing, or is still loading it."""
+        model = self.content.get("model")
+        return model if isinstance(model, dict) else {}
+
+    @property
+    def predictors(self) -> int | None:
+        """How many requests it computes at once, in all its processes; None if it doesn't say."""
+        predictors = self.content.get("predictors")
+        wanted = predictors.get("wanted") if isinstance(predictors, dict) else None
+        workers = self.content.get("workers")
+        if type(wanted) is not int or type(workers) is not int or wanted < 1 or workers < 1:
+            return None
+        return wanted * workers
+
+    def model_facts(self) -> dict[str, Any]:
+        """Return the facts that identify the service's model; {} if the service doesn't describe it."""
+        return {f"{MODEL_PREFIX}{name}": self.model[name] for name in _MODEL_FACTS if name in self.model}
+
+    def preprocessing(self) -> Settings:
+        """Return what the server does to images.
+
+        Returns:
+            Settings with the server's PREPROCESS_NAMES, and defaults for all else.
+
+        Raises:
+            ServiceError: The server can't be reached, refuses, or doesn't describe its preprocessing.
+        """
+        described = self.model.get("preprocess")
+        if not isinstance(described, dict):
+            raise self._refusal()
+        if missing := [name for name in PREPROCESS_NAMES if name not in described]:
+            raise ServiceError(
+                f"{self.root} doesn't describe its {missing[0]}: use the same version of client and server"
+            )
+        try:
+            return load_settings(described, params={})
+        except SettingsError as exc:
+            raise ServiceError(
+                f"{self.root} has a preprocessing that this client doesn't support: {exc}"
+            ) from exc
+
+    def _refusal(self) -> ServiceError:
+        """Say why it doesn't describe its preprocessing."""
+        if isinstance(self.answer, ServiceError):
+            return self.answer
+        if "model" in self.content and self.content["model"] is None:
+            return ServiceError(f"{self.root} is still loading its model: try again")
+        reason = f"; {_NOT_DESCRIBED}"
+        if "model" not in self.content and "msg" in self.content:
+            reason = f": {in_one_line(str(self.content['msg']))}{self.answer.hint}"
+        return ServiceError(f"{self.root} answered HTTP {self.answer.status}{reason}")
+
+
+def ask_server(sender: Sender, predict_url: str) -> ServerInfo:
+    """Ask a server what it says about itself.
 
     Args:
         sender: The connections to it.
         predict_url: The address for predictions; `/` is what precedes /predict/clas_system.
-
-    Returns:
-        Settings with the server's PREPROCESS_NAMES, and defaults for all else.
-
-    Raises:
-        ServiceError: The server can't be reached, refuses, or doesn't describe its preprocessing.
     """
     root = front_url(predict_url)
-    reply = sender.get(root)
+    try:
+        reply = sender.get(root)
+    except ServiceError as exc:
+        return ServerInfo(root, exc)
     try:
         content: Any = reply.json()
-    except ServiceError:
+    except ServiceError:  # PaddleHub's page
         content = None
-    if reply.status != requests.codes.ok or not isinstance(content, dict) or "model" not in content:
-        reason = (
-            f": {in_one_line(str(content['msg']))}{reply.hint}"
-            if isinstance(content, dict) and "msg" in content
-            else f"; {_NOT_DESCRIBED}"
-        )
-        raise ServiceError(f"{root} answered HTTP {reply.status}{reason}")
-    if content["model"] is None:
-        raise ServiceError(f"{root} is still loading its model: try again")
-    described = content["model"].get("preprocess") if isinstance(content["model"], dict) else None
-    if not isinstance(described, dict):
-        raise ServiceError(f"{root} answered HTTP {reply.status}; {_NOT_DESCRIBED}")
-    if missing := [name for name in PREPROCESS_NAMES if name not in described]:
-        raise ServiceError(
-            f"{root} doesn't describe its {missing[0]}: use the same version of client and server"
-        )
-    try:
-        return load_settings(described, params={})
-    except SettingsError as exc:
-        raise ServiceError(f"{root} has a preprocessing that this client doesn't support: {exc}") from exc
-
-
-def fetch_model_facts(sender: Sender, predict_url: str) -> dict[str, Any]:
-    """Return the facts that identify the service's model; {} if the service doesn't describe it."""
-    try:
-        content: Any = sender.get(front_url(predict_url)).json()
-    except ServiceError:  # PaddleHub's server has a page of HTML there
-        return {}
-    model = content.get("model") if isinstance(content, dict) else None
-    if not isinstance(model, dict):
-        return {}
-    return {f"{MODEL_PREFIX}{name}": model[name] for name in _MODEL_FACTS if name in model}
+    if not isinstance(content, dict):
+        content = {}
+    if reply.status != requests.codes.ok:
+        content = {name: content[name] for name in ("msg",) if name in content}
+    return ServerInfo(root, reply, content)
 
 
 def front_url(predict_url: str) -> str:

@@ -47,7 +47,13 @@ class ClientSettings:
         "encoded",
         help_text="Form of the images in a request: float32 numbers, uint8 pixels, or encoded files",
     )
-    concurrency: int = number(1, 1, _LARGEST, "Requests at once")
+    concurrency: int = number(
+        0,
+        0,
+        _LARGEST,
+        "Requests at once; 0: as many as a standalone server computes at once, and 2 more, at most 16; with "
+        "PaddleHub's 1, whose times would count the waiting for each other",
+    )
     reduced_decode: bool = plain(
         False, "Decode a JPEG at 1/2, 1/4 or 1/8 of its size while that is at least twice resize_short"
     )

@@ -73,6 +73,7 @@ class Transport:
         self._timeout_s = timeout_s
         self._retries = retries
         self._was_reached = False
+        self._is_given_up = False  # never reached, in spite of all retries
         self._proxies: dict[str, str] = {}  # of the few addresses; to find one takes 0.2 ms
         self._session = _Session()
         if token is not None:
@@ -94,7 +95,8 @@ class Transport:
 
         Raises:
             UnreachableError: There is no connection, after all retries; a service that was reached before
-                may be restarting, and is waited for, for `timeout_s`.
+                may be restarting, and is waited for, for `timeout_s`. One that never was, in spite of all
+                retries of an earlier call, is tried once.
             ServiceError: There is no reply, or one that is too long; one line that says why.
         """
         start_s = time.monotonic()
@@ -107,6 +109,7 @@ class Transport:
                 self._was_reached |= isinstance(exc, _BrokenError)
                 wait_s = self._wait_s(exc, number, start_s)
                 if wait_s is None:
+                    self._is_given_up = not self._was_reached
                     raise
             else:
                 self._was_reached = True
@@ -118,6 +121,8 @@ class Transport:
     def _wait_s(self, error: ServiceError, number: int, start_s: float) -> float | None:
         """Return the wait after the try of this number, which failed; None if it was the last one."""
         wait_s = _backoff_s(number)
+        if self._is_given_up and not self._was_reached:
+            return None
         if number <= self._retries:
             return wait_s
         left_s = start_s + self._timeout_s - time.monotonic()

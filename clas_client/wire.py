@@ -11,8 +11,8 @@ from clas.protocol import OPERATIONS, files_body
 
 from .batches import stacked_body
 from .images import load_image
-from .sender import Sender
-from .server_info import fetch_preprocessing
+from .preprocess_check import warn_of_differences
+from .server_info import ServerInfo
 from .settings import ClientSettings
 
 MakePreprocess = Callable[[ClientSettings], Operation]
@@ -30,12 +30,12 @@ class Wire(NamedTuple):
     make_body: Callable[[Sequence[Any]], bytes]
 
 
-def make_wire(settings: ClientSettings, sender: Sender, make_preprocess: MakePreprocess) -> Wire:
-    """Make the form of request that the settings ask for.
+def make_wire(settings: ClientSettings, server: ServerInfo, make_preprocess: MakePreprocess) -> Wire:
+    """Make the form of request that the settings ask for; warn if the server preprocesses in another way.
 
     Args:
         settings: The client settings.
-        sender: Asked for the server's preprocessing, where that is wanted.
+        server: What the server says about itself.
         make_preprocess: Makes the callable that preprocesses each image.
 
     Raises:
@@ -45,10 +45,12 @@ def make_wire(settings: ClientSettings, sender: Sender, make_preprocess: MakePre
     if settings.wire == "encoded":
         return Wire(lambda source: source.load(), partial(files_body, top_k=settings.top_k))
     if settings.preprocess == "server":
-        described = fetch_preprocessing(sender, settings.server_url)
+        described = server.preprocessing()
         settings = dataclasses.replace(
             settings, resize_short=described.resize_short, crop_size=described.crop_size, settings=described
         )
+    else:
+        warn_of_differences(settings, make_preprocess(settings), server)
     operations: list[str] = []
     if settings.wire == "uint8":
         operations = [name for name in OPERATIONS if getattr(settings, name)]

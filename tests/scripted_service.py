@@ -40,10 +40,11 @@ def answer_rightly(request: dict[str, Any]) -> Reply:
 
 
 class ScriptedService:
-    """Counts and keeps the requests that came; `url` is its address."""
+    """Counts and keeps the requests that came (`asked`: those without a body); `url` is its address."""
 
     def __init__(self, answer: Callable[[dict[str, Any]], Reply | None], front: Reply) -> None:
         self.requests: list[dict[str, Any]] = []
+        self.asked: list[str] = []
         self.connections: set[tuple[str, int]] = set()
         service = self
 
@@ -52,6 +53,7 @@ class ScriptedService:
             disable_nagle_algorithm = True  # else a body waits 40 ms until its head is acknowledged
 
             def do_GET(self) -> None:
+                service.asked.append(self.path)
                 self.give(front)
 
             def do_POST(self) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..errors import ImageError, RequestError, UnavailableError
 from ..protocol import decode_entry
-from ..settings import Settings
+from ..settings import PREPROCESS_NAMES, Settings
 from .decode import DecodeImage
 from .eight_bit import BRIGHTEST, are_levels, check_unchanged
 from .layout import CHANNELS, image_shape, is_channels_last
@@ -69,6 +69,7 @@ class ModelInput:
             settings=settings,
         )
         self.warning = self._refusal_of_images(settings)
+        self._size_remedy = "use --resize_short/--crop_size" if self.warning else _client_flags(settings)
 
     def check(self, shape: tuple[int, ...], field: str, operations: Sequence[str] = ()) -> None:
         """Refuse a batch by its shape, before anything is computed.
@@ -186,7 +187,7 @@ class ModelInput:
         elif not shape or shape[0] == 0:
             remedy = "send at least one image"
         elif len(shape) == len(wanted) and not self._has_other_channels(shape):
-            remedy = "use --resize_short/--crop_size"
+            remedy = self._size_remedy
         elif is_last:
             remedy = "send a batch in the order N, H, W, C (--to_chw False)"
         else:
@@ -199,6 +200,15 @@ class ModelInput:
 
     def _shown_shape(self) -> str:
         return f"[{', '.join(['N', *(str(size or 'any') for size in self._input_shape[1:])])}]"
+
+
+def _client_flags(settings: Settings) -> str:
+    """Say how a client sends what the settings make of images."""
+    sizes = ("resize_short", "crop_size")
+    others = [name for name in PREPROCESS_NAMES if name not in sizes]
+    if any(getattr(settings, name) != getattr(Settings, name) for name in others):
+        return "send the files as they are (--wire encoded), since its flags can't say this preprocessing"
+    return f"use --resize_short {settings.resize_short} --crop_size {settings.crop_size}"
 
 
 def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:

@@ -509,7 +509,7 @@ def test_the_client_says_in_one_line_what_the_server_refuses(
     assert done.stdout == ""
     assert done.stderr.splitlines()[-2] == (
         "ERROR: chelsea.png ... rocket.jpg (3 images): the server refused (status 101): revert_params.shape "
-        "is [3, 3, 192, 192]; the model takes [N, 3, 224, 224]: use --resize_short/--crop_size"
+        "is [3, 3, 192, 192]; the model takes [N, 3, 224, 224]: use --resize_short 256 --crop_size 224"
     )
 
 

@@ -14,7 +14,15 @@ import pytest
 import test_hubserving
 from clas.protocol import decode
 from interruptible import INTERRUPTIBLE
-from scripted_service import Reply, answer_rightly, envelope, peak_memory, predictions, scripted_service
+from scripted_service import (
+    PADDLEHUBS_FRONT,
+    Reply,
+    answer_rightly,
+    envelope,
+    peak_memory,
+    predictions,
+    scripted_service,
+)
 
 
 def write_image(file: Path, value: int = 0) -> Path:
@@ -339,6 +347,73 @@ def test_the_preprocessing_can_be_the_servers(
     np.testing.assert_array_equal(computed[0, :, 0, 0], [40, 15, 5])
     assert pixels.dtype == np.uint8
     assert pixels.shape == (1, shape[2], shape[3], 3)
+
+
+STANDALONE = {"workers": 2, "predictors": {"serving": 1, "wanted": 1}, "model": None}
+
+
+@pytest.mark.parametrize(
+    ("front", "flags", "expected"),
+    [
+        (Reply(STANDALONE), (), 4),
+        (Reply(STANDALONE), ("--batch_size", "4"), 2),
+        (Reply(STANDALONE), ("--concurrency", "3"), 3),
+        (Reply(STANDALONE), ("--concurrency", "1"), 1),
+        (PADDLEHUBS_FRONT, (), 1),
+        (PADDLEHUBS_FRONT, ("--concurrency", "2"), 2),
+    ],
+)
+def test_a_standalone_server_gets_as_many_requests_at_once_as_keep_it_busy(
+    images: Path, front: Reply, flags: tuple[str, ...], expected: int
+) -> None:
+    """No request is answered until so many are there, or until it is clear that no more will come."""
+    for number in range(5):
+        (images / f"x{number}.png").hardlink_to(images / "a.png")
+    under_way: set[int] = set()
+    most: list[int] = []
+    is_full = threading.Event()
+
+    def answer(request: dict[str, Any]) -> Reply:
+        under_way.add(id(request))
+        most.append(len(under_way))
+        if len(under_way) == expected:
+            is_full.set()
+        assert is_full.wait(30)
+        time.sleep(0.05)
+        under_way.remove(id(request))
+        return answer_rightly(request)
+
+    with scripted_service(answer, front) as service:
+        assert run(service.url, images, *flags) == 0
+        assert service.asked == ["/"]
+    assert max(most) == expected
+
+
+@pytest.mark.parametrize("flags", [(), ("--preprocess", "server"), ("--wire", "encoded")])
+def test_the_server_is_asked_once_for_all_that_is_needed(
+    images: Path, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    front = Reply({**STANDALONE, "model": {"name": "tiny", "preprocess": DESCRIBED}})
+    output = tmp_path / "results.csv"
+    with scripted_service(lambda _: Reply(envelope(predictions(1))), front) as service:
+        assert run(service.url, images, "--output", str(output), *flags) == 0
+        assert service.asked == ["/"]
+    assert '"model\'s name": "tiny"' in (tmp_path / "results.csv.run.json").read_text()
+
+
+def test_another_preprocessing_than_the_servers_is_one_warning(
+    images: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front = Reply({"model": {"preprocess": DESCRIBED}})
+    with scripted_service(front=front) as service:
+        assert run(service.url, images) == 0
+        [record] = caplog.records
+        assert "crop_size (32 there, 224 here), interpolation (nearest there" in record.getMessage()
+        assert "--preprocess server takes its settings" in record.getMessage()
+        assert run(service.url, images, "--preprocess", "server") == 0
+        monkeypatch.setattr(test_hubserving, "make_preprocess", lambda _: lambda image: image[:5, :6])
+        assert run(service.url, images / "a.png") == 0
+        assert caplog.records == [record]
 
 
 def test_a_server_that_does_not_tell_its_preprocessing_gets_nothing(

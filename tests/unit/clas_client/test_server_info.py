@@ -1,11 +1,12 @@
+from contextlib import closing
 from typing import Any
 
 import pytest
 
-from clas.settings import load_settings
-from clas_client.reply import ServiceError
+from clas.settings import Settings, load_settings
+from clas_client.reply import ServiceError, UnreachableError
 from clas_client.sender import Sender
-from clas_client.server_info import fetch_model_facts, fetch_preprocessing
+from clas_client.server_info import ServerInfo, ask_server
 from scripted_service import Reply, scripted_service
 
 DESCRIBED = {
@@ -20,14 +21,15 @@ DESCRIBED = {
 }
 
 
-def fetch(front: Reply, path: str = "/predict/clas_system") -> Any:
+def ask(front: Reply, path: str = "/predict/clas_system") -> ServerInfo:
     with scripted_service(front=front) as service:
         url = service.url.replace("/predict/clas_system", path)
-        sender = Sender(url, timeout_s=10, retries=0)
-        try:
-            return fetch_preprocessing(sender, url)
-        finally:
-            sender.close()
+        with closing(Sender(url, timeout_s=10, retries=0)) as sender:
+            return ask_server(sender, url)
+
+
+def fetch(front: Reply, path: str = "/predict/clas_system") -> Settings:
+    return ask(front, path).preprocessing()
 
 
 @pytest.mark.parametrize(
@@ -72,27 +74,49 @@ def test_a_server_that_does_not_describe_it_is_refused_in_one_line(front: Reply,
     assert "\n" not in str(caught.value)
 
 
-def facts(front: Reply, path: str = "/predict/clas_system") -> object:
-    with scripted_service(front=front) as service:
-        url = service.url.replace("/predict/clas_system", path)
-        return fetch_model_facts(Sender(url, 10, 0), url)
-
-
 def test_a_standalone_server_describes_its_model() -> None:
     model = {"name": "tiny", "input_shape": [-1, 3, 32, 32], "classes": 6, "top_k": 5, "threads": 2}
     expected = {f"model's {name}": model[name] for name in ("name", "input_shape", "classes", "top_k")}
-    assert facts(Reply({"model": model})) == expected
-    assert facts(Reply({"model": model}), "/behind/predict/clas_system/") == expected
+    assert ask(Reply({"model": model})).model_facts() == expected
+    assert ask(Reply({"model": model}), "/behind/predict/clas_system/").model_facts() == expected
 
 
 @pytest.mark.parametrize(
     "front", [Reply(b"<html>", 200, "text/html"), Reply({"model": None}), Reply([1]), Reply({"msg": ""}, 401)]
 )
 def test_a_service_that_does_not_describe_its_model_has_no_facts(front: Reply) -> None:
-    assert facts(front) == {}
+    found = ask(front)
+    assert found.model_facts() == {}
+    assert found.predictors is None
 
 
 def test_a_server_that_can_not_be_reached_has_no_facts() -> None:
     with scripted_service() as service:
         url = service.url
-    assert fetch_model_facts(Sender(url, 10, 0), url) == {}
+    with closing(Sender(url, 10, 0)) as sender:
+        found = ask_server(sender, url)
+    assert found.model_facts() == {}
+    assert found.predictors is None
+    with pytest.raises(UnreachableError, match="can't be reached"):
+        found.preprocessing()
+
+
+def test_a_standalone_server_says_how_many_requests_it_computes_at_once() -> None:
+    described = {"model": None, "workers": 3, "predictors": {"serving": 0, "wanted": 2}}
+    assert ask(Reply(described)).predictors == 6
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"workers": None},
+        {"workers": 0},
+        {"workers": True},
+        {"predictors": 4},
+        {"predictors": {"serving": 2}},
+        {"predictors": {"wanted": 1.5}},
+        {"predictors": {"wanted": -2}},
+    ],
+)
+def test_what_is_no_number_of_predictors_is_not_believed(changed: dict[str, Any]) -> None:
+    assert ask(Reply({"workers": 1, "predictors": {"wanted": 2}, **changed})).predictors is None

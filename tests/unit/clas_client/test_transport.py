@@ -138,6 +138,18 @@ def test_a_service_that_was_never_there_is_tried_as_often_as_was_asked(waits: li
     assert waits == [0, 1]
 
 
+def test_one_that_was_never_there_is_not_waited_for_twice(waits: list[float]) -> None:
+    with transport(timeout_s=0.3, retries=2) as made:
+        for _ in range(2):
+            with pytest.raises(UnreachableError, match="Connection refused"):
+                made.ask(free_address(), MOST)
+        assert waits == [0, 1]
+        url = reach_and_stop(made)
+        with pytest.raises(UnreachableError):
+            made.ask(url, MOST)
+    assert waits[:5] == [0, 1, 0, 1, pytest.approx(0.3, abs=0.1)]
+
+
 def test_a_service_that_is_restarted_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """For the whole timeout, however few retries there are."""
     now_s = [0.0]

@@ -145,8 +145,24 @@ def test_images_become_what_a_model_with_channels_last_takes() -> None:
     assert prepared.tensor.flags.c_contiguous
     with pytest.raises(RequestError, match=r"takes \[N, 32, 40, 3\]: send a batch in the order N, H, W, C"):
         last.check((1, 3, 32, 40), "images")
-    with pytest.raises(RequestError, match=r"takes \[N, 32, 40, 3\]: use --resize_short/--crop_size"):
+    with pytest.raises(RequestError, match=r"takes \[N, 32, 40, 3\]: send the files as they are"):
         last.check((1, 24, 24, 3), "images")
+
+
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        ({"crop_size": 40, "resize_short": 48}, "use --resize_short 48 --crop_size 40"),
+        ({"crop_size": 32, "resize_short": 48}, "use --resize_short/--crop_size"),
+        ({"resize_size": [40, 40]}, r"send the files as they are \(--wire encoded\), since its flags can't"),
+        ({"crop_size": 40, "mean": [0.5, 0.5, 0.5]}, r"send the files as they are \(--wire encoded\)"),
+        ({"crop_size": 40, "interpolation": "bicubic"}, r"send the files as they are \(--wire encoded\)"),
+    ],
+)
+def test_a_refusal_of_sizes_names_the_flags_of_this_model(settings: dict[str, object], remedy: str) -> None:
+    made = ModelInput(load_settings(settings, params={}), (None, 3, 40, 40))
+    with pytest.raises(RequestError, match=rf"the model takes \[N, 3, 40, 40\]: {remedy}"):
+        made.check((1, 3, 24, 24), "images")
 
 
 @pytest.mark.parametrize("channels", [1, 4])
