@@ -6,6 +6,7 @@
         ModelNotFoundError
         ModelLoadError
           ModelChangedError   (on a reload, while serving)
+          ModelLostError      (the standalone server only)
         ModelConfigError
         LabelFileError
         DeviceError           (in a forked worker also while serving)
@@ -51,6 +52,10 @@ class ModelLoadError(StartupError):
 
 class ModelChangedError(ModelLoadError):
     """Raised when the model is to be loaded again, and its files hold something else than before."""
+
+
+class ModelLostError(ModelLoadError):
+    """Raised when the process that loads a model dies, or doesn't come to an end."""
 
 
 class ModelConfigError(StartupError):

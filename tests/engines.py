@@ -3,13 +3,14 @@
 import gc
 import os
 import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from clas.engine.base import Engine
 from clas.engine.paddle import PaddleEngine
-from clas.model.files import find_model
+from clas.model.files import ModelFiles, find_model
 from clas.settings import Settings, load_settings
 from tiny_models import solid_batch
 
@@ -23,6 +24,24 @@ def settings_for(model: Path, **overrides: object) -> Settings:
 def open_engine(model: Path, **overrides: object) -> PaddleEngine:
     settings = settings_for(model, **overrides)
     return PaddleEngine(find_model(settings)[0], settings)
+
+
+class HangsInBf16(PaddleEngine):
+    """Never loaded in bf16, as CSWin isn't: for native code that doesn't return."""
+
+    def __init__(self, files: ModelFiles, settings: Settings, concurrency: int = 0) -> None:
+        if settings.precision == "bf16":
+            time.sleep(3600)
+        super().__init__(files, settings, concurrency)
+
+
+class DiesInBf16(PaddleEngine):
+    """Ends its process in bf16: for native code that crashes."""
+
+    def __init__(self, files: ModelFiles, settings: Settings, concurrency: int = 0) -> None:
+        if settings.precision == "bf16":
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().__init__(files, settings, concurrency)
 
 
 def wrong_answers_in_threads(engine: Engine) -> list[int]:

@@ -10,6 +10,7 @@ from ..errors import DeviceError, ModelLoadError
 from ..model.files import ModelFiles
 from ..settings import Settings
 from .base import EngineClass
+from .loading import logged_while_loading
 from .onnxruntime import OnnxRuntimeEngine
 from .openvino import OpenVINOEngine
 from .paddle import PaddleEngine
@@ -65,7 +66,8 @@ def choose(
             passed_over[name] = str(exc)
             continue
         try:
-            opened = open_engine(engine_class, files)
+            with logged_while_loading(name):
+                opened = open_engine(engine_class, files)
         except (DeviceError, ModelLoadError) as exc:
             failures[name] = exc
             passed_over[name] = str(exc).replace(f"{files.program.parent}/", "")  # nobody's paths in GET /

@@ -4,6 +4,7 @@ A Paddle predictor belongs to the process that created it. PaddleHub forks its w
 built, so `PaddleEngine` notices by the process id that it was forked, and loads the model anew there.
 """
 
+import dataclasses
 import logging
 import os
 import re
@@ -25,7 +26,9 @@ from .base import Batch, EngineInfo, Scores
 from .batches import check_scores, padded, warm_up, warm_up_shape
 from .devices import NO_FORKED_GPU, available_cores
 from .fork_safety import carry_over_forks, note_this_thread
+from .loading import logged_while_loading
 from .paddle_config import build_config, check_bf16, check_gpu, import_paddle
+from .paddle_modes import modes_of
 
 if TYPE_CHECKING:
     import paddle.inference
@@ -95,12 +98,11 @@ class PaddleEngine:
         self._files = files
         self._fingerprint = files.fingerprint or take_fingerprint((files.program, files.weights))
         self._settings = settings
-        self._mkldnn = settings.enable_mkldnn and not settings.use_gpu
+        self._modes = modes_of(settings)  # the first one is in use; the others follow if it fails
         self._num_threads = settings.cpu_num_threads or available_cores()
         self._pid = os.getpid()
         self.lock = threading.Lock()
-        self.paddle = self._open()
-        self.info = self._warm_up()
+        self.info = self._start()
         carry_over_forks(self)
 
     def ensure_open(self) -> None:
@@ -144,28 +146,44 @@ class PaddleEngine:
             # Its executor allocates the memory between the layers anew at each run: 4,700 page faults for
             # four images, and a third more time (benchmarks/README.md, the log).
             keep_freed_memory()
-        try:
-            return create_predictor(
-                build_config(self._files, self._settings, mkldnn=self._mkldnn, num_threads=self._num_threads)
-            )
-        except _PADDLE_ERRORS as exc:
-            raise ModelLoadError(f"{self._files.program.parent} can't be loaded: {_brief(exc)}") from exc
+        mkldnn, precision = self._modes[0]
+        settings = dataclasses.replace(self._settings, precision=precision)
+        return create_predictor(
+            build_config(self._files, settings, mkldnn=mkldnn, num_threads=self._num_threads)
+        )
 
-    def _warm_up(self) -> EngineInfo:
-        """Run once, so that the first request isn't slow; without MKL-DNN if the model fails with it."""
-        try:
-            num_outputs, scores = warm_up(self._compute, self._signature, self._settings, self._files.program)
-        except _PADDLE_ERRORS as exc:
-            if not self._mkldnn:
-                shape = warm_up_shape(self._signature, self._settings)
-                raise ModelLoadError(
-                    f"{self._files.program} doesn't run on an input of {shape}: {_brief(exc)}"
-                ) from exc
-            _LOGGER.warning("the model doesn't run with MKL-DNN, continuing without it: %s", _brief(exc))
-            self._mkldnn = False
-            self.paddle = self._open()
-            return self._warm_up()
-        return self._describe(num_outputs, scores)
+    def _start(self) -> EngineInfo:
+        """Load the model in the first of the modes that it runs in, and warm it up.
+
+        Raises:
+            ModelLoadError: It can't be loaded, or runs in none of them.
+        """
+        while True:
+            try:
+                self.paddle = self._open()
+            except _PADDLE_ERRORS as exc:
+                if self._modes[0].precision != "bf16":
+                    raise ModelLoadError(
+                        f"{self._files.program.parent} can't be loaded: {_brief(exc)}"
+                    ) from exc
+                self._take_next_mode(exc)
+                continue
+            try:
+                found = warm_up(self._compute, self._signature, self._settings, self._files.program)
+            except _PADDLE_ERRORS as exc:
+                self._take_next_mode(exc)
+            else:
+                return self._describe(*found)
+
+    def _take_next_mode(self, exc: Exception) -> None:
+        failed, *left = self._modes
+        if not left:
+            shape = warm_up_shape(self._signature, self._settings)
+            raise ModelLoadError(
+                f"{self._files.program} doesn't run on an input of {shape}: {_brief(exc)}"
+            ) from exc
+        _LOGGER.warning("the model doesn't run %s: %s", left[0].instead_of(failed), _brief(exc))
+        self._modes = left
 
     def _compute(self, batch: Batch) -> Scores:
         """Run the predictor, on values of the type that the program takes."""
@@ -190,8 +208,8 @@ class PaddleEngine:
             batch_limit=self._batch_size or settings.batch_limit,
             concurrency=1,
             device="GPU" if settings.use_gpu else "CPU",
-            mkldnn=self._mkldnn,
-            precision=settings.precision if self._mkldnn or settings.use_gpu else "fp32",
+            mkldnn=self._modes[0].mkldnn,
+            precision=self._modes[0].precision,
             num_threads=self._num_threads,
             input_dtype=self._signature.image.dtype,
             output_name=self._signature.scores.name,
@@ -211,8 +229,8 @@ class PaddleEngine:
             )
         self._num_threads = 1
         fingerprint = self._fingerprint.retake()
-        self.paddle = self._open()
-        self.info = self._warm_up()
+        with logged_while_loading(self.name):
+            self.info = self._start()
         fingerprint.check_untouched()
         self._pid = os.getpid()
         _LOGGER.info("model loaded in forked worker %d, threads: %d", self._pid, self._num_threads)

@@ -16,7 +16,7 @@ from ...engine.choice import choose
 from ...engine.onnxruntime import OnnxRuntimeEngine
 from ...engine.openvino import OpenVINOEngine
 from ...engine.paddle import PaddleEngine
-from ...errors import RequestError
+from ...errors import DeviceError, RequestError
 from ...model.exported import read_exported_model
 from ...model.files import ModelFiles
 from ...pipeline import Pipeline
@@ -86,9 +86,12 @@ def measure(settings: Settings, images: TrialImages, seconds: float) -> Measurem
         seconds: How long to measure; half of it alone, half of it under load.
 
     Raises:
+        DeviceError: It computes in another precision, since the model doesn't run in that of the settings.
         ClasError: As `answers_of`.
     """
     engine, pipeline = _open(settings)
+    if engine.info.precision != settings.precision:
+        raise DeviceError(f"the model doesn't run in {settings.precision} with {engine.info.name}")
     few = images.first(_CYCLE)
     batches = list(few.batches(pipeline, engine.info, []))
     if not batches:

@@ -144,8 +144,14 @@ class Pool:
         settings = model.settings
         if num_threads:
             settings = dataclasses.replace(settings, cpu_num_threads=num_threads)
-        if self._engine_class:
-            settings = dataclasses.replace(settings, engine=self._engine_class.name)
+        if self._engine_class and self.pipeline:  # nothing is tried again that the first one couldn't do
+            first = self.pipeline.engine
+            settings = dataclasses.replace(
+                settings,
+                engine=self._engine_class.name,
+                precision=first.precision,
+                enable_mkldnn=first.mkldnn,
+            )
         choice = choose(
             settings,
             model.programs,

@@ -18,7 +18,14 @@ from typing import Any, Final, NoReturn
 import numpy as np
 
 from ...engine.base import Batch, Engine, EngineClass, EngineInfo, Scores
-from ...errors import ClasError, ModelLoadError, PredictionError, StartupError, UnavailableError
+from ...errors import (
+    ClasError,
+    ModelLoadError,
+    ModelLostError,
+    PredictionError,
+    StartupError,
+    UnavailableError,
+)
 from ...model.files import ModelFiles
 from ...settings import Settings
 from ..log import set_up_log
@@ -27,6 +34,7 @@ from .channel import Channel, WrongMessageError, open_channel
 
 _LOGGER: Final = logging.getLogger("clas_system")
 _LOAD_TIMEOUT_S: Final = 600.0
+_BF16_LOAD_TIMEOUT_S: Final = 120.0  # there is fp32 to fall back to
 _END_TIMEOUT_S: Final = 5.0
 # Sent to all processes of the server, as Ctrl-C does; the server ends us when it is done.
 _SERVERS_SIGNALS: Final = {
@@ -50,7 +58,8 @@ class PredictorProcess:
 
     Raises:
         DeviceError: The GPU that the settings ask for isn't available.
-        ModelLoadError: The model is damaged, isn't an image classifier, or its process has crashed.
+        ModelLoadError: The model is damaged, or isn't an image classifier.
+        ModelLostError: Its process has crashed while it was loaded, or hasn't come to an end in time.
     """
 
     def __init__(
@@ -74,9 +83,10 @@ class PredictorProcess:
             raise ModelLoadError(f"the model's process can't be started: {exc.strerror}") from exc
         theirs.close()
         try:
-            self.info: EngineInfo = self._receive(_LOAD_TIMEOUT_S)
+            limit_s = _BF16_LOAD_TIMEOUT_S if settings.precision == "bf16" else _LOAD_TIMEOUT_S
+            self.info: EngineInfo = self._receive(limit_s)
         except UnavailableError as exc:
-            raise ModelLoadError(f"{files.program.parent} can't be loaded: {exc}") from exc
+            raise ModelLostError(f"{files.program.parent} can't be loaded: {exc}") from exc
         except ClasError:
             self.close()
             raise

@@ -1,14 +1,19 @@
 """An engine as a pool member uses it: in this process, or in one of its own."""
 
-from typing import Protocol
+import dataclasses
+import logging
+from typing import Final, Protocol
 
 import numpy as np
 
 from ...engine.base import Batch, Engine, EngineClass, EngineInfo, Scores
+from ...errors import ModelLostError
 from ...model.files import ModelFiles
 from ...settings import Settings
 from ..options import ServerOptions
 from .predictor_process import PredictorProcess
+
+_LOGGER: Final = logging.getLogger("clas_system")
 
 
 class Runner(Protocol):
@@ -66,7 +71,9 @@ class InProcessRunner:
 def open_runner(
     engine_class: EngineClass, files: ModelFiles, settings: Settings, options: ServerOptions
 ) -> Runner:
-    """Load a model where its engine may run.
+    """Load a model where its engine may run; in fp32 if bf16 takes its process away.
+
+    Some programs crash Paddle when it turns them to bf16, or keep it busy for ever.
 
     Args:
         engine_class: What loads and runs it.
@@ -79,4 +86,11 @@ def open_runner(
     """
     if engine_class.in_process:
         return InProcessRunner(engine_class(files, settings, options.predictors))
-    return PredictorProcess(files, settings, options, engine_class)
+    try:
+        return PredictorProcess(files, settings, options, engine_class)
+    except ModelLostError as exc:
+        if settings.precision != "bf16":
+            raise
+        _LOGGER.warning("the model doesn't run in bf16, continuing in fp32: %s", exc)
+    in_fp32 = dataclasses.replace(settings, precision="fp32")
+    return PredictorProcess(files, in_fp32, options, engine_class)

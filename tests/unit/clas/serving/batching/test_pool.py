@@ -1,3 +1,4 @@
+import dataclasses
 import logging
 import os
 import re
@@ -302,6 +303,24 @@ def test_predictors_with_equal_threads_share_all_requests(
     pool.start()
     wait_until(lambda: len(pool._batcher._members) == 2)
     assert not any(server.is_wide for server in pool._batcher._members)
+
+
+@needs_paddle
+def test_predictors_compute_as_the_first_one_could(tiny_model: Path) -> None:
+    """Else each of them would wait anew until the attempt to load in bf16 is given up."""
+    tried: list[tuple[str, bool]] = []
+
+    def open_slow(engine_class: EngineClass, files: ModelFiles, settings: Settings) -> HeldRunner:
+        tried.append((settings.precision, settings.enable_mkldnn))
+        fallen_back = dataclasses.replace(settings, precision="fp32", enable_mkldnn=False)
+        return HeldRunner(engine_class, files, fallen_back)
+
+    settings = settings_of(tiny_model, engine="paddle", precision="bf16")
+    pool = Pool(settings, 0, lambda _: None, open_slow, (1, 1))
+    pool.start()
+    wait_until(lambda: pool.predictors == (2, 2))
+    assert pool.close(PATIENCE_S)
+    assert tried == [("bf16", True), ("fp32", False)]
 
 
 @needs_paddle

@@ -5,15 +5,16 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from clas.engine.base import Batch, EngineInfo, Scores
+from clas.engine.base import Batch, EngineClass, EngineInfo, Scores
 from clas.engine.paddle import PaddleEngine
-from clas.errors import ModelLoadError
+from clas.errors import ModelLoadError, ModelLostError
 from clas.model.files import ModelFiles
+from clas.serving.batching import predictor_process
 from clas.serving.batching.predictor_process import PredictorProcess
 from clas.serving.batching.runner import InProcessRunner, open_runner
 from clas.serving.options import ServerOptions
 from clas.settings import Settings
-from engines import open_engine, settings_for
+from engines import DiesInBf16, HangsInBf16, open_engine, settings_for
 from tiny_models import needs_paddle, solid_batch, write_model
 
 
@@ -101,3 +102,39 @@ def test_an_engine_that_holds_pythons_lock_gets_a_process_of_its_own(tiny_model:
         np.testing.assert_array_equal(runner.run(solid_batch(1)).argmax(axis=1), [1])
     finally:
         runner.close()
+
+
+@needs_paddle
+@pytest.mark.parametrize(
+    ("engine_class", "reason"),
+    [(HangsInBf16, "hasn't answered within 3 s"), (DiesInBf16, "has died, with status -9")],
+)
+def test_a_model_whose_process_is_lost_in_bf16_runs_in_fp32(
+    tiny_model: Path,
+    engine_class: EngineClass,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(predictor_process, "_BF16_LOAD_TIMEOUT_S", 3)
+    files = ModelFiles(tiny_model / "inference.pdmodel", tiny_model / "inference.pdiparams")
+    settings = settings_for(tiny_model, cpu_num_threads=1, precision="bf16")
+    runner = open_runner(engine_class, files, settings, ServerOptions())
+    try:
+        assert (runner.info.precision, runner.info.mkldnn) == ("fp32", True)
+        assert runner.run(solid_batch(2)).argmax() == 2
+    finally:
+        runner.close()
+    [warning] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.startswith("the model doesn't run in bf16, continuing in fp32: ")
+    assert warning.endswith(f"the model's process {reason}")
+
+
+@needs_paddle
+def test_a_model_that_is_not_loaded_in_time_ends_the_start_in_one_sentence(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictor_process, "_LOAD_TIMEOUT_S", 0.01)
+    files = ModelFiles(tiny_model / "inference.pdmodel", tiny_model / "inference.pdiparams")
+    with pytest.raises(ModelLostError, match="can't be loaded: the model's process hasn't answered within"):
+        open_runner(PaddleEngine, files, settings_for(tiny_model), ServerOptions())
