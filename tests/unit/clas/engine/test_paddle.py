@@ -166,8 +166,42 @@ def test_an_input_size_that_the_model_can_not_take_is_refused(tmp_path: Path) ->
     assert open_engine(tmp_path, crop_size=48, resize_short=48).info.num_outputs == 3 * 48 * 48
 
 
+needs_bf16 = pytest.mark.skipif(
+    not paddle.base.core.supports_bfloat16_fast_performance(), reason="this CPU doesn't compute in bfloat16"
+)
+
+
+@needs_bf16
+def test_a_model_that_can_not_run_in_bf16_runs_in_fp32_with_mkldnn(
+    tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Paddle 3.3 fails on the mean of the channels of a .pdmodel: it takes the bfloat16 for float32."""
+    engine = open_engine(tiny_model, precision="bf16")
+    assert (engine.info.precision, engine.info.mkldnn) == ("fp32", True)
+    [warning] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.startswith("the model doesn't run in bf16, continuing in fp32: (InvalidArgument)")
+    batch = solid_batch(1, 2)
+    np.testing.assert_array_equal(engine.run(batch), open_engine(tiny_model).run(batch))
+
+
+@needs_bf16
+def test_what_a_model_has_fallen_back_to_is_kept_after_a_fork(
+    tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = open_engine(tiny_model, precision="bf16")
+    caplog.clear()
+
+    def in_worker() -> None:
+        assert engine.run(solid_batch(1)).argmax() == 1
+        assert (engine.info.precision, engine.info.mkldnn) == ("fp32", True)
+        assert "doesn't run" not in caplog.text
+
+    run_in_fork(in_worker)
+
+
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=needs_bf16)])
 def test_a_model_that_mkldnn_can_not_run_goes_on_without(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, precision: str
 ) -> None:
     def network(image: Any) -> Any:
         # Paddle 3.3's MKL-DNN has no way to read the list of scales, in the json format.
@@ -176,8 +210,11 @@ def test_a_model_that_mkldnn_can_not_run_goes_on_without(
 
     write_model(tmp_path, network, json=True)
     with caplog.at_level(logging.WARNING, "clas_system"):
-        engine = open_engine(tmp_path)
-    assert not engine.info.mkldnn
+        engine = open_engine(tmp_path, precision=precision)
+    assert (engine.info.precision, engine.info.mkldnn) == ("fp32", False)
+    assert ("doesn't run in bf16, continuing in fp32: (Unimplemented)" in caplog.text) is (
+        precision == "bf16"
+    )
     assert "doesn't run with MKL-DNN, continuing without it: (Unimplemented)" in caplog.text
     assert engine.run(solid_batch(1)).argmax() == 1
 
@@ -213,11 +250,10 @@ def test_files_that_vanish_are_refused(tmp_path: Path) -> None:
         PaddleEngine(ModelFiles(tmp_path / "inference.pdmodel", tmp_path / "inference.pdiparams"), settings)
 
 
-@pytest.mark.parametrize("kind", ["tiny_model", "tiny_json_model"])
-def test_bf16_gives_nearly_the_scores_of_fp32(kind: str, request: pytest.FixtureRequest) -> None:
-    if not paddle.base.core.supports_bfloat16_fast_performance():
-        pytest.skip("this CPU doesn't compute in bfloat16")
-    model: Path = request.getfixturevalue(kind)
+@needs_bf16
+def test_bf16_gives_nearly_the_scores_of_fp32(tiny_json_model: Path) -> None:
     batch = solid_batch(1, 2)
-    scores = [open_engine(model, precision=precision).run(batch) for precision in ("fp32", "bf16")]
+    engines = [open_engine(tiny_json_model, precision=precision) for precision in ("fp32", "bf16")]
+    assert [engine.info.precision for engine in engines] == ["fp32", "bf16"]
+    scores = [engine.run(batch) for engine in engines]
     np.testing.assert_allclose(scores[1], scores[0], atol=0.02)

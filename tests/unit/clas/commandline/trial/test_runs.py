@@ -46,6 +46,15 @@ def test_an_engine_is_measured_alone_and_under_load(both_formats: Path, engine: 
     assert found.p50_ms > 0
 
 
+def test_what_would_run_in_another_precision_is_not_measured(both_formats: Path) -> None:
+    """Paddle can't run this .pdmodel in bf16, and a service falls back to fp32."""
+    paddle = pytest.importorskip("paddle")
+    if not paddle.base.core.supports_bfloat16_fast_performance():
+        pytest.skip("this CPU doesn't compute in bfloat16")
+    with pytest.raises(DeviceError, match="the model doesn't run in bf16 with paddle"):
+        measure(settings_for(both_formats, engine="paddle", precision="bf16"), TrialImages((), 1), 0.01)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 def test_the_peak_is_that_of_this_process() -> None:
     before = peak_memory()
