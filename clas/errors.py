@@ -8,6 +8,7 @@
           ModelChangedError   (on a reload, while serving)
           ModelLostError      (the standalone server only)
         ModelConfigError
+        EncryptedModelError
         LabelFileError
         DeviceError           (in a forked worker also while serving)
       RequestError            the request is invalid
@@ -60,6 +61,10 @@ class ModelLostError(ModelLoadError):
 
 class ModelConfigError(StartupError):
     """Raised when the model's inference.yml can't be read, is invalid, or uses an unsupported operation."""
+
+
+class EncryptedModelError(StartupError):
+    """Raised when a model is encrypted and can't be decrypted, or isn't and should be."""
 
 
 class LabelFileError(StartupError):

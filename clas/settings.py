@@ -46,6 +46,9 @@ class Settings:
         "../inference/",
         "Directory of the model; a relative path starts where the service is started",
     )
+    model_key_file: str = plain(
+        "", "File with the key of an encrypted model; empty: the model isn't encrypted"
+    )
     engine: str = choice(
         "auto",
         "openvino",

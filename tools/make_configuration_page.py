@@ -20,7 +20,7 @@ from configuration_rows import WORDS, Row, read_rows, sentence
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 LANGUAGES: Final = ("en", "zh")
 TABLES: Final[Mapping[str, tuple[str, str]]] = {
-    "model": ("settings", "inference_model_dir max_batch_size"),
+    "model": ("settings", "inference_model_dir model_key_file max_batch_size"),
     "device": (
         "settings",
         "engine use_gpu gpu_mem enable_mkldnn cpu_num_threads precision use_tensorrt ir_optim",
@@ -53,6 +53,7 @@ TABLES: Final[Mapping[str, tuple[str, str]]] = {
     "tune": ("tune", "paths use_gpu seconds format verbose"),
     "check": ("check", "paths use_gpu seconds format verbose"),
     "convert": ("convert", "directory output images verbose"),
+    "encrypt": ("encrypt", "directory output key_file generate_key verbose"),
 }
 """Table -> its source, and the names in it in their order."""
 

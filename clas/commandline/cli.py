@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "tune": "Measure all engines on this machine, and name the best settings",
     "check": "Check that the service works on this machine, and how fast",
     "convert": "Make inference.onnx of Paddle's formats",
+    "encrypt": "Encrypt the files of a model",
 }
 """Command -> what it does; each is a module of this folder. The folder of that name is ./tune."""
 

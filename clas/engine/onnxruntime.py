@@ -128,8 +128,9 @@ class OnnxRuntimeEngine:
         self._under_way = 0
         self._counting = threading.Lock()  # made anew after a fork, during which another thread may hold it
         try:
-            self._alone = open_session(program, settings, num_threads)
-            self._side_by_side = open_session(program, settings, share) if concurrency > 1 else self._alone
+            source = self._files.read(program) if self._files.key_file else program
+            self._alone = open_session(source, settings, num_threads)
+            self._side_by_side = open_session(source, settings, share) if concurrency > 1 else self._alone
             self._signature = choose_signature(_program_of(self._alone), program, settings.output_name)
             for session in {self._alone, self._side_by_side}:
                 compute = partial(self._compute, session)

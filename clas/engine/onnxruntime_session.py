@@ -17,11 +17,13 @@ _ERRORS_ONLY: Final = 3  # SessionOptions.log_severity_level
 _MIB: Final = 2**20
 
 
-def open_session(program: Path, settings: Settings, num_threads: int) -> "onnxruntime.InferenceSession":
+def open_session(
+    program: Path | bytes, settings: Settings, num_threads: int
+) -> "onnxruntime.InferenceSession":
     """Open a model.
 
     Args:
-        program: inference.onnx.
+        program: inference.onnx, or its content.
         settings: Read for use_gpu, gpu_mem (MB), use_tensorrt and precision.
         num_threads: CPU threads of one call.
 

@@ -35,8 +35,13 @@ def import_openvino() -> ModuleType:
 
 
 def read_model(core: "openvino.Core", files: ModelFiles) -> "openvino.Model":
-    """Read a model; raises RuntimeError if OpenVINO can't."""
+    """Read a model, an encrypted one from memory; raises RuntimeError if OpenVINO can't."""
     has_its_own = files.weights == files.program
+    if files.key_file:
+        program = files.read(files.program)
+        return (
+            core.read_model(program) if has_its_own else core.read_model(program, files.read(files.weights))
+        )
     return core.read_model(files.program) if has_its_own else core.read_model(files.program, files.weights)
 
 

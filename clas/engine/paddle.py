@@ -10,6 +10,7 @@ import os
 import re
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
@@ -27,6 +28,7 @@ from .batches import check_scores, padded, warm_up, warm_up_shape
 from .devices import NO_FORKED_GPU, available_cores
 from .fork_safety import carry_over_forks, note_this_thread
 from .loading import logged_while_loading
+from .memory_files import decrypted_in_memory
 from .paddle_config import build_config, check_bf16, check_gpu, import_paddle
 from .paddle_modes import modes_of
 
@@ -148,9 +150,11 @@ class PaddleEngine:
             keep_freed_memory()
         mkldnn, precision = self._modes[0]
         settings = dataclasses.replace(self._settings, precision=precision)
-        return create_predictor(
-            build_config(self._files, settings, mkldnn=mkldnn, num_threads=self._num_threads)
-        )
+        is_read_as_files = self._files.is_json and self._files.key_file  # from memory it crashes
+        with decrypted_in_memory(self._files) if is_read_as_files else nullcontext(self._files) as files:
+            return create_predictor(
+                build_config(files, settings, mkldnn=mkldnn, num_threads=self._num_threads)
+            )
 
     def _start(self) -> EngineInfo:
         """Load the model in the first of the modes that it runs in, and warm it up.

@@ -22,7 +22,7 @@ def build_config(
     """Build the configuration of a predictor.
 
     Args:
-        files: The model.
+        files: The model; an encrypted one is read from memory, which Paddle can't do with inference.json.
         settings: Read for use_gpu, gpu_mem (MB), use_tensorrt, precision and ir_optim.
         mkldnn: Use MKL-DNN; ignored on the GPU. Without it, the precision is fp32.
         num_threads: Threads of the CPU math library; ignored on the GPU.
@@ -32,7 +32,10 @@ def build_config(
     """
     from paddle.inference import Config  # noqa: PLC0415
 
-    config = Config(str(files.program), str(files.weights))
+    config = Config() if files.key_file else Config(str(files.program), str(files.weights))
+    if files.key_file:
+        program, weights = files.read(files.program), files.read(files.weights)
+        config.set_model_buffer(program, len(program), weights, len(weights))
     config.disable_glog_info()
     if settings.use_gpu:
         _use_gpu(config, settings)

@@ -2,11 +2,13 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from ..settings import PREPROCESS_NAMES, Settings
+from .encryption import check_folder, read_file
 from .files import MODULE_DIR, ModelFiles, find_label_file, find_model
 from .fingerprint import Fingerprint, take_fingerprint
 from .inference_yml import FILE_NAME, ModelConfig, read_inference_yml
@@ -65,6 +67,7 @@ def read_exported_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Ex
         ModelNotFoundError: There is no model.
         ModelLoadError: A file can't be read.
         ModelConfigError: The model's inference.yml is invalid.
+        EncryptedModelError: The model is encrypted, and can't be decrypted, or the reverse.
         LabelFileError: The label file is missing or invalid.
     """
     _LOGGER.info("code: %s", module_dir)
@@ -72,11 +75,13 @@ def read_exported_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Ex
     directory = programs[0].program.parent
     paths = [path for files in programs for path in (files.program, files.weights)]
     fingerprint = take_fingerprint(tuple(dict.fromkeys((*paths, directory / FILE_NAME))))
-    config = read_inference_yml(directory)
+    check_folder(list(dict.fromkeys(paths)), directory, settings.model_key_file)
+    config = read_inference_yml(directory, settings.model_key_file)
     kept: Sequence[str] = ()
     if config:
         settings, kept = config.apply(settings)
-    labels, label_file = _find_labels(settings, config, module_dir)
+    read = partial(read_file, directory=directory, key_file=settings.model_key_file)
+    labels, label_file = _find_labels(settings, config, module_dir, read)
     model = ExportedModel(
         programs=[dataclasses.replace(files, fingerprint=fingerprint) for files in programs],
         settings=settings,
@@ -87,14 +92,18 @@ def read_exported_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Ex
         fingerprint=fingerprint,
     )
     formats = ", ".join(files.format for files in programs)
-    _LOGGER.info("model: %s, format: %s", model.directory, formats)
+    encrypted = ", encrypted" if settings.model_key_file else ""
+    _LOGGER.info("model: %s, format: %s%s", model.directory, formats, encrypted)
     if config:
         _log_config(config, kept, model.preprocess)
     return model
 
 
 def _find_labels(
-    settings: Settings, config: ModelConfig | None, module_dir: Path
+    settings: Settings,
+    config: ModelConfig | None,
+    module_dir: Path,
+    read: Callable[[Path], bytes],
 ) -> tuple[Mapping[int, str], Path | None]:
     """Return the labels and their file: the one given for this start, the model's, or that of params.py."""
     if settings.main_indicator == "ThreshOutput":
@@ -104,7 +113,7 @@ def _find_labels(
         return config.labels, config.path
     is_models = config is not None and "class_id_map_file" in config.values and not is_given
     label_file = find_label_file(settings, module_dir, config.path.parent if config and is_models else None)
-    return load_labels(label_file) if label_file else {}, label_file
+    return load_labels(label_file, read) if label_file else {}, label_file
 
 
 def _is_built_in(settings: Settings, config: ModelConfig | None) -> bool:

@@ -7,6 +7,7 @@ from typing import Final
 
 from ..errors import LabelFileError, ModelNotFoundError
 from ..settings import Settings
+from .encryption import read_file
 from .fingerprint import Fingerprint
 
 MODULE_DIR: Final = Path(__file__).resolve().parent.parent
@@ -29,11 +30,22 @@ class ModelFiles:
         program: Absolute path of inference.pdmodel, inference.json or inference.onnx.
         weights: Absolute path of inference.pdiparams, or of inference.onnx, which holds its weights.
         fingerprint: Of all files of the model, inference.yml included; None as long as it wasn't taken.
+        key_file: The file with the key of an encrypted model; empty if it isn't encrypted.
     """
 
     program: Path
     weights: Path
     fingerprint: Fingerprint | None = None
+    key_file: str = ""
+
+    def read(self, path: Path) -> bytes:
+        """Return the content of one of the files, decrypted if there is a key.
+
+        Raises:
+            EncryptedModelError: As `encryption.read_file`.
+            OSError: It can't be read.
+        """
+        return read_file(path, self.program.parent, self.key_file)
 
     @property
     def is_json(self) -> bool:
@@ -50,7 +62,8 @@ def find_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Sequence[Mo
     """Find the model of the settings, in each format that its directory has.
 
     Args:
-        settings: Read for inference_model_dir; a relative path starts at the current directory.
+        settings: Read for inference_model_dir and model_key_file; a relative path starts at the current
+            directory.
         module_dir: Its folder `inference/` is used if there is no such directory, and the path is a relative
             one that wasn't given for this start.
 
@@ -67,7 +80,8 @@ def find_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Sequence[Mo
             places.append(module_dir / "inference")
         for place in places:
             if place.exists():
-                return _files_in(place.resolve())
+                found = _files_in(place.resolve())
+                return [dataclasses.replace(files, key_file=settings.model_key_file) for files in found]
     except (OSError, ValueError) as exc:  # no permission, name too long, a NUL in it, no current directory
         raise ModelNotFoundError(f"inference_model_dir can't be looked up: {exc}") from exc
     tried = ", ".join(str(place) for place in places)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ..errors import ModelConfigError, SettingsError
 from ..settings import Settings, setting_value
+from .encryption import read_file
 from .transform_ops import InvalidEntryError, Values, read_operations, take
 
 FILE_NAME: Final = "inference.yml"
@@ -57,8 +58,12 @@ class ModelConfig:
             raise ModelConfigError(f"{self.path} is invalid: {exc}") from exc
 
 
-def read_inference_yml(directory: Path) -> ModelConfig | None:
+def read_inference_yml(directory: Path, key_file: str = "") -> ModelConfig | None:
     """Read the inference.yml in the folder of a model.
+
+    Args:
+        directory: The folder.
+        key_file: The file with the key of an encrypted model; empty if it isn't encrypted.
 
     Returns:
         Its content, or None if there is no such file.
@@ -66,11 +71,12 @@ def read_inference_yml(directory: Path) -> ModelConfig | None:
     Raises:
         ModelConfigError: It can't be read, or has an invalid or unsupported entry; the message names the file
             and the entry.
+        EncryptedModelError: It is encrypted, and can't be decrypted.
     """
     path = directory / FILE_NAME
     if not path.is_file():
         return None
-    content = _load(path)
+    content = _load(path, key_file)
     try:
         values = read_operations(_section(content, "PreProcess"))
         post_values, labels = _read_postprocess(_section(content, "PostProcess"))
@@ -79,7 +85,7 @@ def read_inference_yml(directory: Path) -> ModelConfig | None:
     return ModelConfig(path, {**values, **post_values}, labels)
 
 
-def _load(path: Path) -> Mapping[str, Any]:
+def _load(path: Path, key_file: str) -> Mapping[str, Any]:
     try:
         import yaml  # noqa: PLC0415  # see module.py on late imports
     except ImportError as exc:
@@ -88,7 +94,8 @@ def _load(path: Path) -> Mapping[str, Any]:
         yaml, "CSafeLoader", yaml.SafeLoader
     )  # 1000 labels take 10 ms with libyaml, 200 ms without
     try:
-        content = yaml.load(path.read_text(encoding="utf-8-sig"), loader)  # noqa: S506  # a safe one
+        text = read_file(path, path.parent, key_file).decode("utf-8-sig")
+        content = yaml.load(text, loader)  # noqa: S506  # a safe one
     except OSError as exc:
         raise ModelConfigError(f"{path} can't be read: {exc.strerror}") from exc
     except (yaml.YAMLError, ValueError, RecursionError) as exc:  # UnicodeDecodeError is a ValueError

@@ -1,5 +1,6 @@
 """Inspects the weights file, which Paddle itself doesn't check."""
 
+import io
 import math
 import os
 import struct
@@ -19,11 +20,12 @@ def check_weights(files: ModelFiles) -> None:
 
     Raises:
         ModelLoadError: The file is truncated, or not a weights file.
+        EncryptedModelError: It is encrypted, and can't be decrypted.
     """
     if files.weights == files.program:
         return
     try:
-        with files.weights.open("rb") as stream:
+        with _open(files) as stream:
             end = stream.seek(0, os.SEEK_END)
             stream.seek(0)
             while stream.tell() < end:
@@ -34,6 +36,10 @@ def check_weights(files: ModelFiles) -> None:
         raise ModelLoadError(f"{files.weights} is damaged or not a weights file: {exc}") from exc
     if not is_whole:
         raise ModelLoadError(f"{files.weights} is cut off: it has {end} bytes, and its tensors take more")
+
+
+def _open(files: ModelFiles) -> BinaryIO:
+    return io.BytesIO(files.read(files.weights)) if files.key_file else files.weights.open("rb")
 
 
 def _skip_tensor(stream: BinaryIO) -> bool:

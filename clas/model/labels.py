@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,11 +13,15 @@ from .label_lines import SHOWN, InvalidLabelsError, parse_lines
 _PAIR: Final = 2  # Keras: ["n01440764", "tench"]
 
 
-def load_labels(path: Path) -> dict[int, str]:
+def load_labels(path: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> dict[int, str]:
     """Read a label file, in UTF-8 with or without a byte order mark.
 
     Formats: lines of text, see `parse_lines`; JSON, or what Python prints: a list of names, an object
     {"<id>": "<name>"} or {"<name>": <id>}, or Keras' {"<id>": ["<WordNet id>", "<name>"]}.
+
+    Args:
+        path: The file.
+        read: Returns its content; raises OSError.
 
     Returns:
         Class id -> name.
@@ -24,7 +29,7 @@ def load_labels(path: Path) -> dict[int, str]:
     Raises:
         LabelFileError: The file can't be read or is malformed; the message names the file and the place.
     """
-    text = _read(path)
+    text = _decode(path, read)
     if text.lstrip()[:1] in ("[", "{"):
         return _of_entries(path, _parse(path, text))
     try:
@@ -33,9 +38,9 @@ def load_labels(path: Path) -> dict[int, str]:
         raise LabelFileError(f"the label file {path} is malformed{exc}") from exc
 
 
-def _read(path: Path) -> str:
+def _decode(path: Path, read: Callable[[Path], bytes]) -> str:
     try:
-        data = path.read_bytes()
+        data = read(path)
         return data.decode("utf-8-sig")
     except OSError as exc:
         raise LabelFileError(f"the label file {path} can't be read: {exc.strerror}") from exc

@@ -67,9 +67,10 @@ def read_program(files: ModelFiles) -> Program:
 
     Raises:
         ModelLoadError: The file is damaged, or no program of Paddle.
+        EncryptedModelError: It is encrypted, and can't be decrypted.
     """
     try:
-        content = files.program.read_bytes()
+        content = files.read(files.program)
         return _of_json(content) if files.is_json else _of_pdmodel(content)
     except (
         OSError,

@@ -15,7 +15,7 @@ from pathlib import Path
 import paddlehub
 import pytest
 
-from clas.commandline import check, convert, tune
+from clas.commandline import check, convert, encrypt, tune
 from clas.commandline import cli as offline
 from clas.serving import cli as server
 from clas.serving.metrics import Metrics
@@ -61,7 +61,8 @@ def english(repository: Path) -> str:
 
 def offline_flags(command: str = "") -> set[str]:
     """Those of `python -m clas`, or of one of its commands."""
-    parsers = {"tune": tune.parser, "check": check.parser, "convert": convert.parser}
+    commands = {"tune": tune, "check": check, "convert": convert, "encrypt": encrypt}
+    parsers = {name: module.parser for name, module in commands.items()}
     return set(parsers.get(command, offline._parser)()._option_string_actions)
 
 

@@ -51,6 +51,7 @@ COMMANDS = {"clas-client": "test_hubserving:main", "clas-serving": "clas.serving
 SETTINGS = (
     *(
         "inference_model_dir",
+        "model_key_file",
         "use_gpu",
         "gpu_mem",
         "enable_mkldnn",
