@@ -119,7 +119,7 @@ class Classifier:
         results: list[Prediction] = []
         for piece in _in_pieces(items, self.max_batch_size):
             prepared = prepare(piece)
-            scores = self._engine.run(prepared.tensor) if len(prepared.tensor) else None
+            scores = prepared.in_order([self._engine.run(tensor) for tensor in prepared.tensors])
             results += self._pipeline.output.merge(scores, prepared.failures, k)
         return results
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final, TypedDict
 
 from .engine.base import EngineInfo
+from .image.layout import image_size
 from .image.model_input import ModelInput
 from .model.exported import ExportedModel
 from .model.label_fit import fit_labels
@@ -71,7 +72,8 @@ class Pipeline:
         self.output = make_postprocessor(model.settings, engine.num_outputs, labels, engine.scores)
         self.input = ModelInput(model.settings, engine.input_shape, engine.input_dtype)
         self._passed_over = passed_over
-        self._warnings = [text for text in (label_warning, self.input.warning) if text]
+        found = (*model.warnings, _of_sizes(engine), label_warning, self.input.warning)
+        self._warnings = [text for text in found if text]
         self._log()
 
     @property
@@ -122,6 +124,17 @@ class Pipeline:
         _LOGGER.info("top_k: %d, labels: %d (%s)", self.output.k, len(labels), label_file)
         for warning in self.warnings:
             _LOGGER.warning("%s", warning)
+
+
+def _of_sizes(engine: EngineInfo) -> str:
+    """Say so if images have another size than the program declares."""
+    if not engine.declared_shape:
+        return ""
+    declared, used = (
+        " x ".join(str(side or "any") for side in image_size(shape))
+        for shape in (engine.declared_shape, engine.input_shape)
+    )
+    return f"the model declares images of {declared} pixels; it runs on {used}, as its inference.yml says"
 
 
 def log_engine(engine: EngineInfo) -> None:

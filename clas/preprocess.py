@@ -1,30 +1,27 @@
 """The public names for preprocessing of your own, as in `make_preprocess` of test_hubserving.py."""
 
+from .image.crop import CenterCrop, CropAtRatio, Pad
 from .image.decode import DecodeImage, Image
-from .image.resize import Array, CenterCrop, Resize, ResizeShort
-from .image.transforms import (
-    Compose,
-    Normalize,
-    NormalizeToCHW,
-    Operation,
-    ToCHW,
-    create_transforms,
-    normalization,
-    reduced_size,
-)
+from .image.factory import Operation
+from .image.normalize import Normalize, NormalizeToCHW, ToCHW, ToGray
+from .image.resize import Array, Resize, ResizeShort
+from .image.transforms import Compose, create_transforms, normalization, reduced_size
 
 __all__ = [
     "Array",
     "CenterCrop",
     "Compose",
+    "CropAtRatio",
     "DecodeImage",
     "Image",
     "Normalize",
     "NormalizeToCHW",
     "Operation",
+    "Pad",
     "Resize",
     "ResizeShort",
     "ToCHW",
+    "ToGray",
     "create_transforms",
     "normalization",
     "reduced_size",

@@ -3,7 +3,7 @@
 import dataclasses
 import importlib
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from .errors import SettingsError
 from .fields import check_fields, choice, number, numbers, plain, refuse_unknown
@@ -27,9 +27,23 @@ PREPROCESS_NAMES: Final = (
 PIL_ONLY: Final = ("box", "hamming")
 CV2_ONLY: Final = ("area",)
 
-_MAX_SIDE: Final = 8192
-_LARGE: Final = 1e6
-_TINY: Final = 1e-9
+MAX_SIDE: Final = 8192
+"""Largest width or height, in pixels, that a setting names."""
+LARGE: Final = 1e6
+TINY: Final = 1e-9
+"""Bounds of mean, std and scale."""
+
+
+class TransformOp(NamedTuple):
+    """An operation on an image, as an inference.yml describes it; see image/operations.py.
+
+    Attributes:
+        name: Its name there, such as "CropImage".
+        options: Name and value of each option, checked and in one spelling; values are hashable.
+    """
+
+    name: str
+    options: tuple[tuple[str, object], ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,12 +96,12 @@ class Settings:
         65536,
         f"Images that go through the model at once; 0: {CPU_BATCH_SIZE} on a CPU, {GPU_BATCH_SIZE} on a GPU",
     )
-    resize_short: int = number(256, 1, _MAX_SIDE, "Short side after resizing, in pixels")
-    crop_size: int = number(224, 1, _MAX_SIDE, "Side of the square center crop, in pixels")
+    resize_short: int = number(256, 1, MAX_SIDE, "Short side after resizing, in pixels")
+    crop_size: int = number(224, 1, MAX_SIDE, "Side of the square center crop, in pixels")
     resize_size: tuple[int, ...] = numbers(
         (224, 224),
         1,
-        _MAX_SIDE,
+        MAX_SIDE,
         "Width and height to resize to, in pixels, ignoring the proportions, in place of resize_short and "
         "crop_size; empty: those two",
         is_optional=True,
@@ -107,10 +121,10 @@ class Settings:
         help_text="Library that resizes: OpenCV, or Pillow, whose filters grow as images shrink",
     )
     mean: tuple[float, ...] = numbers(
-        IMAGENET_MEAN, -_LARGE, _LARGE, "For R, G and B: the model takes (pixel * scale - mean) / std"
+        IMAGENET_MEAN, -LARGE, LARGE, "For R, G and B: the model takes (pixel * scale - mean) / std"
     )
-    std: tuple[float, ...] = numbers(IMAGENET_STD, _TINY, _LARGE, "See mean")
-    scale: float = number(1 / 255, _TINY, _LARGE, "See mean")
+    std: tuple[float, ...] = numbers(IMAGENET_STD, TINY, LARGE, "See mean")
+    scale: float = number(1 / 255, TINY, LARGE, "See mean")
     max_image_pixels: int = number(  # twice what Pillow warns at, from where on it refuses an image
         MAX_IMAGE_PIXELS, 1, 2 * MAX_IMAGE_PIXELS, "Largest width x height of an encoded image"
     )
@@ -142,6 +156,8 @@ class Settings:
     )
     overridden: frozenset[str] = frozenset()
     """Names that came from init_args or a flag rather than from params.py."""
+    transform_ops: tuple[TransformOp, ...] = ()
+    """The operations of the model's inference.yml, where PREPROCESS_NAMES can't say them; in their place."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -170,12 +186,6 @@ class Settings:
                 f"resize_short is {self.resize_short} and crop_size {self.crop_size}; "
                 "resize_short must not be smaller"
             )
-
-    @property
-    def output_size(self) -> tuple[int, int]:
-        """Width and height of a preprocessed image."""
-        width, height = self.resize_size or (self.crop_size, self.crop_size)
-        return width, height
 
     @property
     def batch_limit(self) -> int:
@@ -224,7 +234,12 @@ def setting_value(name: str, value: object) -> object:
 def _read_params() -> Mapping[str, object]:
     """Import params.py now rather than with this module, so that an error in it is reported as one."""
     try:
-        params: Mapping[str, object] = importlib.import_module(".params", __package__).PARAMS
+        module = importlib.import_module(".params", __package__)
+        if not hasattr(module, "PARAMS") and hasattr(module, "get_default_confg"):
+            from .original_params import read_original  # noqa: PLC0415  # for files of that form only
+
+            return read_original(module.get_default_confg())
+        params: Mapping[str, object] = module.PARAMS
     except (SyntaxError, ImportError, AttributeError, NameError) as exc:
         raise SettingsError(f"params.py can't be read: {type(exc).__name__}: {exc}") from exc
     return params

@@ -43,6 +43,13 @@ def warn_of_differences(settings: ClientSettings, preprocess: Operation, server:
     except ServiceError as exc:
         LOGGER.warning("%s; --wire encoded leaves the preprocessing to the server", exc)
         return
+    if described.transform_ops:
+        LOGGER.warning(
+            "the server preprocesses images by the operations of its model, which these flags can't say, so "
+            "the scores may be wrong: --preprocess server takes them, and --wire encoded leaves all of it to "
+            "the server"
+        )
+        return
     theirs = {name: getattr(described, name) for name in PREPROCESS_NAMES}
     names = _compared_sizes(theirs, described.output_size, server.model.get("input_shape"))
     found = list(_differences(settings, theirs, names))

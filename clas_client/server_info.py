@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 
 from clas.errors import SettingsError
+from clas.image.operations import read_operations
 from clas.protocol import PREDICT_PATH
 from clas.settings import PREPROCESS_NAMES, Settings, load_settings
 
@@ -66,7 +67,7 @@ class ServerInfo:
         """Return what the server does to images.
 
         Returns:
-            Settings with the server's PREPROCESS_NAMES, and defaults for all else.
+            Settings with the server's PREPROCESS_NAMES or transform_ops, and defaults for all else.
 
         Raises:
             ServiceError: The server can't be reached, refuses, or doesn't describe its preprocessing.
@@ -79,6 +80,8 @@ class ServerInfo:
                 f"{self.root} doesn't describe its {missing[0]}: use the same version of client and server"
             )
         try:
+            if operations := described.get("transform_ops"):
+                return Settings(transform_ops=read_operations(operations).listed)
             return load_settings(described, params={})
         except SettingsError as exc:
             raise ServiceError(

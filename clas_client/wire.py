@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from clas.image.factory import Operation
 from clas.image.sources import ImageSource
-from clas.image.transforms import Operation, reduced_size
+from clas.image.transforms import reduced_size
 from clas.protocol import OPERATIONS, files_body
 
 from .batches import stacked_body

@@ -1,5 +1,6 @@
 """Engines in the process of a test."""
 
+import dataclasses
 import gc
 import os
 import signal
@@ -8,7 +9,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from clas.engine.base import Engine
+import numpy as np
+
+from clas.engine.base import Batch, Engine
 from clas.engine.paddle import PaddleEngine
 from clas.model.files import ModelFiles, find_model
 from clas.settings import Settings, load_settings
@@ -19,6 +22,19 @@ def settings_for(model: Path, **overrides: object) -> Settings:
     return load_settings(
         {"inference_model_dir": str(model), "crop_size": 32, "resize_short": 32, **overrides}
     )
+
+
+def of_size(files: ModelFiles, width: int | None, height: int | None) -> ModelFiles:
+    """A model whose inference.yml has another size of images than its program."""
+    return dataclasses.replace(files, image_size=(width, height))
+
+
+def wide_batch(*channels: int, width: int, height: int) -> Batch:
+    """As `solid_batch`, of any size."""
+    batch = np.zeros((len(channels), 3, height, width), np.float32)
+    for image, channel in zip(batch, channels, strict=True):
+        image[channel] = 1
+    return batch
 
 
 def open_engine(model: Path, **overrides: object) -> PaddleEngine:

@@ -1,5 +1,6 @@
 """Small ONNX models, written in a moment."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ def write_onnx_model(
     num_classes: int = 6,
     is_sorted: bool = False,
     gain: float = 10,
+    image_shape: Sequence[int | None] = (3, 32, 32),
 ) -> Path:
     """Write the model that `tiny_models.write_model` writes by default, as inference.onnx.
 
@@ -26,11 +28,12 @@ def write_onnx_model(
         num_classes: 3 or more.
         gain: What the means of the channels are multiplied by.
         is_sorted: The scores come sorted, from a top-k in the model.
+        image_shape: That of an image, with 3 channels or more; only the first three of them count.
 
     Returns:
         `directory`.
     """
-    rest = np.zeros((3, num_classes), np.float32)
+    rest = np.zeros((image_shape[0] or 3, num_classes), np.float32)
     rest[range(3), range(3)] = gain
     nodes: list[Any] = [
         helper.make_node("GlobalAveragePool", ["inputs"], ["pooled"]),
@@ -47,8 +50,21 @@ def write_onnx_model(
             helper.make_tensor_value_info("best", _FLOAT, [batch_size, num_classes]),
             helper.make_tensor_value_info("ids", TensorProto.INT64, [batch_size, num_classes]),
         ]
-    image = helper.make_tensor_value_info("inputs", _FLOAT, [batch_size, 3, 32, 32])
-    graph = helper.make_graph(nodes, "tiny", [image], outputs, initializers)
+    image = helper.make_tensor_value_info("inputs", _FLOAT, [batch_size, *image_shape])
+    return _write(directory, helper.make_graph(nodes, "tiny", [image], outputs, initializers))
+
+
+def write_onnx_rows(directory: Path) -> Path:
+    """Write a model that returns all numbers of an image [3, 32, 32], and can't do so for another size."""
+    numbers = 3 * 32 * 32
+    node = helper.make_node("Reshape", ["inputs", "rows"], ["scores"])
+    rows = helper.make_tensor("rows", TensorProto.INT64, [2], [-1, numbers])
+    image = helper.make_tensor_value_info("inputs", _FLOAT, [None, 3, 32, 32])
+    scores = helper.make_tensor_value_info("scores", _FLOAT, [None, numbers])
+    return _write(directory, helper.make_graph([node], "rows", [image], [scores], [rows]))
+
+
+def _write(directory: Path, graph: Any) -> Path:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     directory.mkdir(parents=True, exist_ok=True)
     onnx.save(model, directory / "inference.onnx")

@@ -173,25 +173,25 @@ def classify(model: Model, requests: Sequence[Prepared]) -> list[Answer]:
         One answer per request, in order.
     """
     start = time.perf_counter()
-    tensors = [request.tensor for request in requests]
-    images = tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
+    tensors = [tensor for request in requests for tensor in request.tensors]
+    nothing = np.empty((0, *(size or 0 for size in _INPUT_SHAPE[1:])), np.float32)
+    images = tensors[0] if len(tensors) == 1 else np.concatenate([*tensors, nothing])
     pieces = [images[i : i + MAX_BATCH_SIZE] for i in range(0, len(images), MAX_BATCH_SIZE)]
     scores = [model.engine.run(piece) for piece in pieces]
     rows = (
         scores[0] if len(scores) == 1 else np.concatenate([*scores, np.empty((0, _NUM_CLASSES), np.float32)])
     )
-    ends = np.cumsum([len(tensor) for tensor in tensors])
+    counts = [request.failures.count(None) for request in requests]
+    ends = np.cumsum(counts)
     elapse = time.perf_counter() - start
     return [
         {
             "status": "000",
             "msg": "",
             "results": {
-                "prediction": model.output.merge(
-                    rows[end - len(request.tensor) : end], request.failures, model.output.k
-                ),
+                "prediction": model.output.merge(rows[end - count : end], request.failures, model.output.k),
                 "elapse": elapse,
             },
         }
-        for request, end in zip(requests, ends, strict=True)
+        for request, count, end in zip(requests, counts, ends, strict=True)
     ]

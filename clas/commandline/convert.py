@@ -17,9 +17,10 @@ from ..engine.onnxruntime import OnnxRuntimeEngine
 from ..engine.openvino import OpenVINOEngine
 from ..engine.paddle import PaddleEngine
 from ..errors import DeviceError, LabelFileError, ModelLoadError, PredictionError, SettingsError
+from ..model.config_files import FILE_NAME
 from ..model.exported import ExportedModel, read_exported_model
 from ..model.files import MODULE_DIR, ModelFiles, find_label_file
-from ..model.inference_yml import FILE_NAME
+from ..model.inference_yml import ModelConfig
 from ..model.signature import read_signature
 from ..settings import Settings, load_settings
 from .flags import Parser, add_setting_flags, existing, given_settings
@@ -87,7 +88,7 @@ def _run(args: argparse.Namespace) -> int:
     images = trial_images(args.images, _MOST_IMAGES, _GENERATED)
     try:
         with _created(output), tempfile.TemporaryDirectory(prefix=".convert-", dir=output) as staging:
-            made = _convert(source, Path(staging))
+            made = _convert(source, model.config, Path(staging))
             _compare(settings, made, images)
             for name, file in companions.items():
                 (output / name).parent.mkdir(parents=True, exist_ok=True)
@@ -158,12 +159,11 @@ def _created(directory: Path) -> Iterator[None]:
         raise
 
 
-def _convert(source: ModelFiles, staging: Path) -> Path:
+def _convert(source: ModelFiles, config: ModelConfig | None, staging: Path) -> Path:
     target = staging / _ONNX
     run_in_process(export_onnx, source, target)
-    config = source.program.with_name(FILE_NAME)
-    if config.is_file():
-        shutil.copyfile(config, staging / FILE_NAME)
+    if config:
+        shutil.copyfile(config.path, staging / FILE_NAME)
     return target
 
 

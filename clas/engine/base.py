@@ -41,6 +41,8 @@ class EngineInfo:
         output_name: The model's output with the scores.
         ignored_outputs: Its other outputs, each with its shape and type.
         scores: The range of the scores at the warm-up; None if they weren't looked at.
+        declared_shape: The shape that the program declares, if its inference.yml has other sizes, which are
+            those of `input_shape`; else empty.
     """
 
     name: str
@@ -58,6 +60,7 @@ class EngineInfo:
     output_name: str = ""
     ignored_outputs: tuple[str, ...] = ()
     scores: ScoreRange | None = None
+    declared_shape: tuple[int | None, ...] = ()
 
 
 class Engine(Protocol):

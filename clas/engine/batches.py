@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ModelLoadError, PredictionError
-from ..image.layout import image_shape
+from ..image.layout import image_shape, image_size
+from ..image.operation_settings import operations_of
+from ..image.operations import output_size
 from ..model.files import ModelFiles
 from ..model.score_range import ScoreRange
 from ..model.signature import Signature
@@ -16,6 +18,7 @@ from .base import Batch, Scores
 from .probes import probe_batches
 
 _SCORES_RANK = 2  # [N, classes]
+_SIDE = 224  # of an image, where it may be any
 
 
 @contextlib.contextmanager
@@ -71,7 +74,10 @@ def warm_up(
 def warm_up_shape(signature: Signature, settings: Settings) -> list[int]:
     """Return the shape of the batches that `warm_up` runs."""
     wanted = signature.image.shape
-    sizes = zip(wanted[1:], image_shape(*settings.output_size, wanted), strict=True)
+    width, height = output_size(operations_of(settings))
+    declared = image_size(signature.declared_shape or wanted)
+    size = width or declared[0] or _SIDE, height or declared[1] or _SIDE
+    sizes = zip(wanted[1:], image_shape(*size, wanted), strict=True)
     return [wanted[0] or 1, *(size or default for size, default in sizes)]
 
 

@@ -22,6 +22,7 @@ from .base import Batch, EngineInfo, Scores
 from .batches import check_scores, padded, same_bytes, warm_up
 from .devices import NO_FORKED_GPU, available_cores
 from .fork_safety import never_destroy
+from .onnx_input import with_input_shape
 from .onnxruntime_session import open_session
 
 if TYPE_CHECKING:
@@ -127,16 +128,22 @@ class OnnxRuntimeEngine:
         share = num_threads // concurrency
         self._under_way = 0
         self._counting = threading.Lock()  # made anew after a fork, during which another thread may hold it
+        named = str(program)
+        model = self._files.read(program) if self._files.key_file else program
         try:
-            source = self._files.read(program) if self._files.key_file else program
-            self._alone = open_session(source, settings, num_threads)
-            self._side_by_side = open_session(source, settings, share) if concurrency > 1 else self._alone
-            self._signature = choose_signature(_program_of(self._alone), program, settings.output_name)
+            self._alone = open_session(model, settings, num_threads)
+            signature = choose_signature(_program_of(self._alone), program, settings.output_name)
+            self._signature = signature.with_image_size(self._files.image_size)
+            if self._signature.declared_shape:
+                named += self._signature.of_other_size
+                model = with_input_shape(model, self._signature.image)
+                self._alone = open_session(model, settings, num_threads)
+            self._side_by_side = open_session(model, settings, share) if concurrency > 1 else self._alone
             for session in {self._alone, self._side_by_side}:
                 compute = partial(self._compute, session)
                 num_outputs, score_range = warm_up(compute, self._signature, settings, program)
         except _errors() as exc:
-            raise ModelLoadError(f"{program} can't be loaded by ONNX Runtime: {_brief(exc)}") from exc
+            raise ModelLoadError(f"{named} can't be loaded by ONNX Runtime: {_brief(exc)}") from exc
         self._pid = os.getpid()
         self.info = EngineInfo(
             name=self.name,
@@ -154,6 +161,7 @@ class OnnxRuntimeEngine:
             output_name=self._signature.scores.name,
             ignored_outputs=tuple(map(str, self._signature.ignored)),
             scores=score_range,
+            declared_shape=self._signature.declared_shape,
         )
 
 

@@ -127,16 +127,19 @@ class OpenVINOEngine:
         if self._settings.precision == "bf16":
             check_bf16(core)
         streams = min(self._concurrency or num_threads, num_threads)
+        named = str(self._files.program)
         try:
             model = read_model(core, self._files)
-            self._signature = signature_of(model, self._files, self._settings.output_name)
+            signature = signature_of(model, self._files, self._settings.output_name)
+            self._signature = signature.with_image_size(self._files.image_size)
+            named += self._signature.of_other_size
             self._step = self._signature.image.shape[0] or 1
             model.reshape([self._step, *(size or -1 for size in self._signature.image.shape[1:])])
             self._side_by_side = self._compile(core, model, streams, num_threads)
             self._alone = self._compile(core, model, 1, num_threads) if streams > 1 else None
             num_outputs, score_range = self._warm_up()
         except RuntimeError as exc:
-            raise ModelLoadError(f"{self._files.program} can't be loaded by OpenVINO: {_brief(exc)}") from exc
+            raise ModelLoadError(f"{named} can't be loaded by OpenVINO: {_brief(exc)}") from exc
         self._pid = os.getpid()
         self.info = EngineInfo(
             name=self.name,
@@ -154,6 +157,7 @@ class OpenVINOEngine:
             output_name=self._signature.scores.name,
             ignored_outputs=tuple(map(str, self._signature.ignored)),
             scores=score_range,
+            declared_shape=self._signature.declared_shape,
         )
 
     def _compile(

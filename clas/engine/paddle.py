@@ -93,7 +93,7 @@ class PaddleEngine:
             check_gpu()
         if settings.precision == "bf16":
             check_bf16(settings)
-        self._signature = read_signature(files, settings.output_name)
+        self._signature = read_signature(files, settings.output_name).with_image_size(files.image_size)
         self._input_shape = self._signature.image.shape
         self._batch_size = self._input_shape[0]  # None: any
         check_weights(files)
@@ -183,9 +183,8 @@ class PaddleEngine:
         failed, *left = self._modes
         if not left:
             shape = warm_up_shape(self._signature, self._settings)
-            raise ModelLoadError(
-                f"{self._files.program} doesn't run on an input of {shape}: {_brief(exc)}"
-            ) from exc
+            named = f"{self._files.program}{self._signature.of_other_size}"
+            raise ModelLoadError(f"{named} doesn't run on an input of {shape}: {_brief(exc)}") from exc
         _LOGGER.warning("the model doesn't run %s: %s", left[0].instead_of(failed), _brief(exc))
         self._modes = left
 
@@ -219,6 +218,7 @@ class PaddleEngine:
             output_name=self._signature.scores.name,
             ignored_outputs=tuple(map(str, self._signature.ignored)),
             scores=scores,
+            declared_shape=self._signature.declared_shape,
         )
 
     def _ensure_open(self) -> None:

@@ -6,21 +6,21 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import SettingsError
-from ..settings import Settings
+from .normalize import Normalize
 
 BRIGHTEST: Final = 255
 
 
-def check_unchanged(settings: Settings) -> None:
-    """Check that the settings leave pixels as they are.
+def check_unchanged(normalize: Normalize) -> None:
+    """Check that a normalization leaves pixels as they are.
 
     Raises:
-        SettingsError: They normalize them.
+        SettingsError: It doesn't.
     """
-    if (set(settings.mean), set(settings.std), settings.scale) != ({0}, {1}, 1):
+    if (set(normalize.mean), set(normalize.std), normalize.scale) != ({0}, {1}, 1):
         raise SettingsError(
             "the model takes pixels (uint8), but the settings normalize them: "
-            f"mean is {list(settings.mean)}, std is {list(settings.std)}, scale is {settings.scale:.4g}; "
+            f"mean is {list(normalize.mean)}, std is {list(normalize.std)}, scale is {normalize.scale:.4g}; "
             "set mean to [0, 0, 0], std to [1, 1, 1] and scale to 1"
         )
 

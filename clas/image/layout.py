@@ -17,3 +17,14 @@ def is_channels_last(input_shape: Sequence[int | None]) -> bool:
 def image_shape(width: int, height: int, input_shape: Sequence[int | None]) -> tuple[int, int, int]:
     """Return the shape of a preprocessed image, in the order of the axes of this model."""
     return (height, width, CHANNELS) if is_channels_last(input_shape) else (CHANNELS, height, width)
+
+
+def size_axes(input_shape: Sequence[int | None]) -> tuple[int, int]:
+    """Return the axes of height and width."""
+    return (1, 2) if is_channels_last(input_shape) else (2, 3)
+
+
+def image_size(input_shape: Sequence[int | None]) -> tuple[int | None, int | None]:
+    """Return the width and height that a model takes; None where it takes any."""
+    rows, columns = size_axes(input_shape)
+    return input_shape[columns], input_shape[rows]

@@ -13,11 +13,17 @@ from ..protocol import decode_entry
 from ..settings import PREPROCESS_NAMES, Settings
 from .decode import DecodeImage
 from .eight_bit import BRIGHTEST, are_levels, check_unchanged
-from .layout import CHANNELS, image_shape, is_channels_last
-from .transforms import NormalizeToCHW, create_transforms, normalization, reduced_size
+from .factory import make_operations
+from .input_shape import SERVERS_REMEDY, InputShape
+from .layout import CHANNELS
+from .normalize import NormalizeToCHW
+from .operation_settings import operations_of
+from .operations import Size, output_size
+from .transforms import create_transforms, reduced_size
 
 _AXES: Final = 4  # of a batch of images
-_PREPARED: Final = "the shape of the preprocessed images"
+_MOST_VALUES: Final = 2**24
+"""Of one image that isn't cropped: 64 MB, or 2048 x 2731 pixels of RGB."""
 
 Batch = npt.NDArray[np.float32]
 
@@ -27,20 +33,34 @@ class Prepared:
     """The images of one request, ready for the model.
 
     Attributes:
-        tensor: [n, C, H, W] or [n, H, W, C], as the model takes it, float32, C-contiguous: the images that
-            didn't fail.
+        tensors: Batches [n, C, H, W] or [n, H, W, C], as the model takes them, float32, C-contiguous, one for
+            each shape: the images that didn't fail. Nearly always there is one; none if all failed.
         failures: For each image of the request the reason why it failed, or None.
+        rows: For each image that didn't fail its place in the tensors, one after the other; None: in order.
     """
 
-    tensor: Batch
+    tensors: Sequence[Batch]
     failures: Sequence[str | None]
+    rows: Sequence[int] | None = None
+
+    def in_order(self, scores: Sequence[Batch]) -> Batch | None:
+        """Return the scores of all images in the order of the images; None if all failed.
+
+        Args:
+            scores: [n, outputs] for each of the tensors.
+        """
+        if not scores:
+            return None
+        joined = scores[0] if len(scores) == 1 else np.concatenate(scores)
+        return joined if self.rows is None else joined[np.asarray(self.rows)]
 
 
 class ModelInput:
     """Turns images into the model's input; safe to call from several threads.
 
     Args:
-        settings: Read for what is done to images: PREPROCESS_NAMES, max_image_pixels, reduced_decode.
+        settings: Read for what is done to images: PREPROCESS_NAMES, transform_ops, max_image_pixels,
+            reduced_decode.
         input_shape: The model's, [N, C, H, W] or [N, H, W, C]; None where it accepts any size.
         input_dtype: numpy's name of the type that the model takes.
 
@@ -54,22 +74,28 @@ class ModelInput:
     def __init__(
         self, settings: Settings, input_shape: Sequence[int | None], input_dtype: str = "float32"
     ) -> None:
-        self._input_shape = input_shape
+        self._shape = InputShape(input_shape)
+        operations = operations_of(settings)
+        made = make_operations(operations)
         self._is_uint8 = input_dtype == "uint8"
         if self._is_uint8:
-            check_unchanged(settings)
-        size = reduced_size(settings.resize_short, settings)
-        reduce_to = size if settings.reduced_decode else None
+            check_unchanged(made.normalize)
+        self._pixel_channels = 1 if made.is_gray else CHANNELS
+        self._after = made.after_names
+        self._size = output_size(operations)
+        reduce_to = reduced_size(settings.resize_short, settings) if settings.reduced_decode else None
         self._decode = DecodeImage(settings.max_image_pixels, reduce_to)
-        self._normalize_to_chw = NormalizeToCHW(normalization(settings))
+        self._normalize_to_chw = NormalizeToCHW(made.normalize)
         self._transforms = create_transforms(
             settings.resize_short,
             settings.crop_size,
-            to_chw=not is_channels_last(input_shape),
+            to_chw=not self._shape.is_channels_last,
             settings=settings,
         )
-        self.warning = self._refusal_of_images(settings)
-        self._size_remedy = "use --resize_short/--crop_size" if self.warning else _client_flags(settings)
+        self.warning = self._shape.refusal_of_images(
+            self._size, made.normalize.num_channels, _size_setting(settings, self._size)
+        )
+        self._size_remedy = _size_remedy(settings) if not self.warning else self._shape.clients_remedy
 
     def check(self, shape: tuple[int, ...], field: str, operations: Sequence[str] = ()) -> None:
         """Refuse a batch by its shape, before anything is computed.
@@ -80,14 +106,24 @@ class ModelInput:
             operations: Those of protocol.OPERATIONS that are left to do.
 
         Raises:
-            RequestError: It isn't the model's shape.
+            RequestError: It isn't the model's shape; or the model's operations can't be left to do in part.
         """
-        if "normalize" in operations and (len(shape) != _AXES or shape[-1] != CHANNELS):
-            raise RequestError(f"{field} is {list(shape)}; preprocess takes a batch [N, H, W, 3]")
+        if "normalize" in operations:
+            if self._after:
+                raise RequestError(
+                    f"preprocess has normalize, but this model has {self._after[0]} after it: "
+                    "send whole image files, or tensors that are finished"
+                )
+            if len(shape) != _AXES or shape[-1] != self._pixel_channels:
+                channels = self._pixel_channels
+                raise RequestError(
+                    f"{field} is {list(shape)}; preprocess takes a batch [N, H, W, {channels}]"
+                )
+            shape = (*shape[:3], self._normalize_to_chw.normalize.num_channels)
         if "to_chw" in operations and len(shape) == _AXES:
             shape = (shape[0], shape[3], shape[1], shape[2])
             field += " after to_chw"
-        self._check_shape(shape, field)
+        self._shape.check_batch(shape, field, self._size_remedy)
 
     def of_batch(self, batch: npt.NDArray[np.generic], operations: Sequence[str] = ()) -> Prepared:
         """Make a batch of preprocessed images the model's input.
@@ -110,7 +146,7 @@ class ModelInput:
                 f"images holds values that aren't whole numbers from 0 to {BRIGHTEST}; "
                 "the model takes pixels (uint8): send them without normalization"
             )
-        return Prepared(tensor, [None] * len(tensor))
+        return Prepared([tensor], [None] * len(tensor))
 
     def of_images(self, entries: Sequence[object], is_wanted: Callable[[], bool] = lambda: True) -> Prepared:
         """Decode and preprocess whole image files; one that can't be decoded fails alone.
@@ -135,12 +171,16 @@ class ModelInput:
                 failures.append(None)
             except ImageError as exc:
                 failures.append(str(exc))
-        if tensors:
-            self._check_shape((len(tensors), *tensors[0].shape), _PREPARED)
-            tensor = np.stack(tensors)
-        else:
-            tensor = np.empty((0, *(size or 0 for size in self._input_shape[1:])), np.float32)
-        return Prepared(tensor, failures)
+        places: dict[tuple[int, ...], list[int]] = {}
+        for place, tensor in enumerate(tensors):
+            places.setdefault(tensor.shape, []).append(place)
+        for shape, found in places.items():
+            self._shape.check_images((len(found), *shape), self._normalize_to_chw.normalize.num_channels)
+        if len(places) <= 1:
+            return Prepared([np.stack(tensors)] if tensors else [], failures)
+        order = [place for found in places.values() for place in found]
+        batches = [np.stack([tensors[place] for place in found]) for found in places.values()]
+        return Prepared(batches, failures, np.argsort(order).tolist())
 
     def _prepare(self, entry: object) -> Batch:
         if callable(entry):
@@ -148,6 +188,11 @@ class ModelInput:
         if not isinstance(entry, np.ndarray):
             entry = self._decode(entry if isinstance(entry, bytes) else decode_entry(entry))
         image: Batch = self._transforms(entry)  # type: ignore[assignment]
+        if None in self._size and image.size > _MOST_VALUES:
+            height, width = image.shape[:2] if self._shape.is_channels_last else image.shape[1:]
+            raise ImageError(
+                f"the image has {width} x {height} pixels after resizing: too many without a crop"
+            )
         return image
 
     def _finish(self, batch: npt.NDArray[Any], operations: Sequence[str]) -> Batch:
@@ -156,63 +201,29 @@ class ModelInput:
             finished = self._normalize_to_chw.normalize(batch) if operations else batch
             return np.ascontiguousarray(finished, np.float32)
         count, height, width, channels = batch.shape
-        tensor = np.empty((count, channels, height, width), np.float32)
         if "normalize" not in operations:
+            tensor = np.empty((count, channels, height, width), np.float32)
             tensor[...] = batch.transpose(0, 3, 1, 2)
             return tensor
+        channels = self._normalize_to_chw.normalize.num_channels
+        tensor = np.empty((count, channels, height, width), np.float32)
         for image, place in zip(batch, tensor, strict=True):
             self._normalize_to_chw(image, place)
         return tensor
 
-    def _refusal_of_images(self, settings: Settings) -> str:
-        """Say so if the settings make images of a shape that the model doesn't take."""
-        width, height = settings.output_size
-        shape = image_shape(width, height, self._input_shape)
-        if _fits(shape, self._input_shape[1:]):
-            return ""
-        named = f"resize_size is {[width, height]}" if settings.resize_size else f"crop_size is {width}"
-        if self._has_other_channels((1, *shape)):
-            named = f"images have {CHANNELS} channels"
-        return f"{named}, but the model takes {self._shown_shape()}: encoded images will be refused"
 
-    def _check_shape(self, shape: tuple[int, ...], field: str) -> None:
-        wanted = (None, *self._input_shape[1:])  # any number of images
-        if _fits(shape, wanted) and shape[0] > 0:
-            return
-        is_last = is_channels_last(self._input_shape)
-        if field == _PREPARED and self._has_other_channels(shape):
-            remedy = "send tensors of that many channels"
-        elif field == _PREPARED:
-            remedy = "set crop_size and resize_short in params.py"
-        elif not shape or shape[0] == 0:
-            remedy = "send at least one image"
-        elif len(shape) == len(wanted) and not self._has_other_channels(shape):
-            remedy = self._size_remedy
-        elif is_last:
-            remedy = "send a batch in the order N, H, W, C (--to_chw False)"
-        else:
-            remedy = "send a batch in the order N, C, H, W (--to_chw True)"
-        raise RequestError(f"{field} is {list(shape)}; the model takes {self._shown_shape()}: {remedy}")
-
-    def _has_other_channels(self, shape: Sequence[int]) -> bool:
-        axis = 3 if is_channels_last(self._input_shape) else 1
-        return not _fits([shape[axis]], [self._input_shape[axis]])
-
-    def _shown_shape(self) -> str:
-        return f"[{', '.join(['N', *(str(size or 'any') for size in self._input_shape[1:])])}]"
+def _size_setting(settings: Settings, size: Size) -> str:
+    """Return what gives images their size, for messages."""
+    width, height = size
+    if settings.transform_ops:
+        return f"transform_ops makes images of {width or 'any'} x {height or 'any'}"
+    return f"resize_size is {[width, height]}" if settings.resize_size else f"crop_size is {width}"
 
 
-def _client_flags(settings: Settings) -> str:
+def _size_remedy(settings: Settings) -> str:
     """Say how a client sends what the settings make of images."""
     sizes = ("resize_short", "crop_size")
     others = [name for name in PREPROCESS_NAMES if name not in sizes]
-    if any(getattr(settings, name) != getattr(Settings, name) for name in others):
-        return "send the files as they are (--wire encoded), since its flags can't say this preprocessing"
+    if settings.transform_ops or any(getattr(settings, name) != getattr(Settings, name) for name in others):
+        return SERVERS_REMEDY
     return f"use --resize_short {settings.resize_short} --crop_size {settings.crop_size}"
-
-
-def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
-    """Whether the sizes agree wherever `wanted` names one."""
-    return len(shape) == len(wanted) and all(
-        want in (None, size) for size, want in zip(shape, wanted, strict=True)
-    )

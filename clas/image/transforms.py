@@ -3,96 +3,21 @@
 The defaults are those of PaddleClas' evaluation on ImageNet.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
-import cv2
-import numpy as np
-import numpy.typing as npt
+from ..errors import SettingsError
+from ..settings import Settings
+from .crop import CenterCrop
+from .factory import Operation, make_operations
+from .normalize import Normalize, NormalizeToCHW, ToCHW
+from .operation_readers import CROP_AT_RATIO, DECODE, RESIZE
+from .operation_settings import operations_of
+from .resize import Array, ResizeShort
 
-from ..settings import IMAGENET_MEAN, IMAGENET_STD, Settings
-from .resize import Array, CenterCrop, Resize, ResizeShort
-
-Operation = Callable[[Array], Array]
-
-_LEVELS: Final = 256
 _DEFAULTS: Final = Settings()
-
-
-class Normalize:
-    """Computes (image * scale - mean) / std for each channel, in float32.
-
-    Args:
-        mean: One value per channel, of pixels already scaled; by default ImageNet's for RGB in [0, 1].
-        std: One value per channel, like `mean`.
-        scale: Factor for the pixels; by default from [0, 255] to [0, 1].
-    """
-
-    def __init__(
-        self,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
-        scale: float = 1 / 255,
-    ) -> None:
-        self.mean, self.std, self.scale = tuple(mean), tuple(std), scale
-
-    def __call__(self, image: Array) -> Array:
-        """Normalize [..., C] of any real number type to float32 of the same shape."""
-        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
-        return (image.astype(np.float32) * np.float32(self.scale) - mean) / std
-
-    def __repr__(self) -> str:
-        return f"Normalize(mean={self.mean}, std={self.std}, scale={self.scale})"
-
-
-class ToCHW:
-    """Moves the channels to the front."""
-
-    def __call__(self, image: Array) -> Array:
-        """Transpose [H, W, C] to a C-contiguous [C, H, W] of the same dtype."""
-        return np.ascontiguousarray(image.transpose(2, 0, 1))
-
-    def __repr__(self) -> str:
-        return "ToCHW()"
-
-
-class NormalizeToCHW:
-    """Applies `Normalize` and `ToCHW` in one pass, with bit-identical results; for uint8, 20 times as fast.
-
-    A pixel has 256 possible values, so a lookup table per channel has all results.
-
-    Args:
-        normalize: The normalization to apply.
-    """
-
-    def __init__(self, normalize: Normalize) -> None:
-        self.normalize = normalize
-        channels = len(normalize.mean)
-        levels = np.broadcast_to(np.arange(_LEVELS, dtype=np.uint8)[:, None], (_LEVELS, channels))
-        self._tables = np.ascontiguousarray(normalize(levels).T)
-
-    def __call__(self, image: Array, out: npt.NDArray[np.float32] | None = None) -> Array:
-        """Convert [H, W, C] of any real number type to a C-contiguous [C, H, W] float32.
-
-        Args:
-            image: The pixels; only uint8 takes the fast path.
-            out: Array for the result, [C, H, W] float32; None allocates one.
-
-        Returns:
-            `out`, or the new array.
-        """
-        height, width, channels = image.shape
-        if out is None:
-            out = np.empty((channels, height, width), np.float32)
-        if image.dtype == np.uint8 and channels == len(self._tables):
-            for table, plane, place in zip(self._tables, cv2.split(image), out, strict=True):
-                cv2.LUT(plane, table, dst=place)
-        else:
-            out[...] = self.normalize(image).transpose(2, 0, 1)
-        return out
-
-    def __repr__(self) -> str:
-        return f"NormalizeToCHW({self.normalize})"
+_WHOLE: Final = 2**30
+"""Pixels that no image has on its short side: it is decoded at its full size."""
 
 
 class Compose:
@@ -120,14 +45,22 @@ def reduced_size(resize_short: int, settings: Settings) -> int:
 
     Args:
         resize_short: Length of the short side after resizing, in pixels.
-        settings: A resize_size in them replaces `resize_short`.
+        settings: A resize_size or transform_ops in them replace `resize_short`.
     """
-    return max(settings.resize_size, default=resize_short)
+    if not settings.transform_ops:
+        return max(settings.resize_size, default=resize_short)
+    first = next((op for op in settings.transform_ops if op.name != DECODE), None)
+    options: dict[str, Any] = dict(first.options) if first else {}
+    if first and first.name == CROP_AT_RATIO:
+        return int(options["size"] + options["pad"])
+    if first and first.name == RESIZE:
+        return int(options.get("resize_short") or max(options["size"]))
+    return _WHOLE  # its pixels are used as they are
 
 
 def normalization(settings: Settings) -> Normalize:
-    """Return the normalization by the mean, std and scale of the settings."""
-    return Normalize(settings.mean, settings.std, settings.scale)
+    """Return the normalization of the settings: by mean, std and scale, or that of their transform_ops."""
+    return make_operations(operations_of(settings)).normalize
 
 
 def create_transforms(
@@ -145,22 +78,29 @@ def create_transforms(
         crop_size: Side of the center crop, in pixels.
         normalize: Normalize by the settings' mean, std and scale; if false, the pixels stay uint8.
         to_chw: Move the channels to the front.
-        settings: All other options; a resize_size in them replaces both sizes above.
+        settings: All other options; a resize_size or transform_ops in them replace both sizes above.
 
     Returns:
         A callable; with the defaults, image [H, W, 3] uint8, RGB -> [3, crop_size, crop_size] float32.
 
     Raises:
-        SettingsError: The settings' resize_backend is Pillow, which isn't installed.
+        SettingsError: The settings' resize_backend is Pillow, which isn't installed; or the normalization is
+            to be left out, and others of the transform_ops come after it.
     """
-    how = settings.interpolation, settings.resize_backend
-    operations: list[Operation] = [ResizeShort(resize_short, *how), CenterCrop(crop_size)]
-    if settings.resize_size:
-        operations = [Resize(*settings.output_size, *how)]
-    if normalize and to_chw:
-        operations.append(NormalizeToCHW(normalization(settings)))
-    elif normalize:
-        operations.append(normalization(settings))
-    elif to_chw:
+    made = make_operations(operations_of(settings))
+    operations = list(made.before)
+    if not (settings.transform_ops or settings.resize_size):
+        how = settings.interpolation, settings.resize_backend
+        operations = [ResizeShort(resize_short, *how), CenterCrop(crop_size)]
+    if not normalize and made.after:
+        raise SettingsError(
+            f"transform_ops has {made.after_names[0]} after the normalization, which can't be left out"
+        )
+    if normalize and to_chw and not made.after:
+        operations.append(NormalizeToCHW(made.normalize))
+        return Compose(operations)
+    if normalize:
+        operations += [made.normalize, *made.after]
+    if to_chw:
         operations.append(ToCHW())
     return Compose(operations)

@@ -7,14 +7,21 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from ..image.operation_settings import operations_of
+from ..image.operations import described, output_size
 from ..settings import PREPROCESS_NAMES, Settings
+from .config_files import FILE_NAME, config_paths
 from .encryption import check_folder, read_file
 from .files import MODULE_DIR, ModelFiles, find_label_file, find_model
 from .fingerprint import Fingerprint, take_fingerprint
-from .inference_yml import FILE_NAME, ModelConfig, read_inference_yml
+from .inference_yml import ModelConfig, read_inference_yml
 from .labels import load_labels
 
 _LOGGER: Final = logging.getLogger("clas_system")
+_HOW_IT_RUNS: Final = (
+    "how a model runs is set by --use_gpu, --gpu_mem, --precision, --use_tensorrt, --enable_mkldnn, "
+    "--cpu_num_threads and --ir_optim, or in params.py or init_args"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +36,7 @@ class ExportedModel:
         label_file: The file with the labels; None if they aren't read from a file.
         has_built_in_labels: Whether nobody named that file: it is the default list of ImageNet's classes.
         fingerprint: Of the model's own files, inference.yml included and the label file not; also in `files`.
+        warnings: What may make results wrong as far as the files tell.
     """
 
     programs: Sequence[ModelFiles]
@@ -38,6 +46,7 @@ class ExportedModel:
     label_file: Path | None
     has_built_in_labels: bool
     fingerprint: Fingerprint
+    warnings: tuple[str, ...] = ()
 
     @property
     def directory(self) -> Path:
@@ -51,7 +60,10 @@ class ExportedModel:
 
     @property
     def preprocess(self) -> dict[str, object]:
-        """The preprocessing settings by name, as JSON values."""
+        """The preprocessing settings by name, as JSON values; null where transform_ops are in their place."""
+        if self.settings.transform_ops:
+            nothing = dict.fromkeys(PREPROCESS_NAMES)
+            return {**nothing, "transform_ops": described(self.settings.transform_ops)}
         values = {name: getattr(self.settings, name) for name in PREPROCESS_NAMES}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
@@ -74,7 +86,7 @@ def read_exported_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Ex
     programs = find_model(settings, module_dir)
     directory = programs[0].program.parent
     paths = [path for files in programs for path in (files.program, files.weights)]
-    fingerprint = take_fingerprint(tuple(dict.fromkeys((*paths, directory / FILE_NAME))))
+    fingerprint = take_fingerprint(tuple(dict.fromkeys((*paths, *config_paths(directory)))))
     check_folder(list(dict.fromkeys(paths)), directory, settings.model_key_file)
     config = read_inference_yml(directory, settings.model_key_file)
     kept: Sequence[str] = ()
@@ -82,14 +94,16 @@ def read_exported_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Ex
         settings, kept = config.apply(settings)
     read = partial(read_file, directory=directory, key_file=settings.model_key_file)
     labels, label_file = _find_labels(settings, config, module_dir, read)
+    size = output_size(operations_of(settings)) if config and config.has_sizes else None
     model = ExportedModel(
-        programs=[dataclasses.replace(files, fingerprint=fingerprint) for files in programs],
+        programs=[dataclasses.replace(files, fingerprint=fingerprint, image_size=size) for files in programs],
         settings=settings,
         config=config,
         labels=labels,
         label_file=label_file,
         has_built_in_labels=label_file is not None and _is_built_in(settings, config),
         fingerprint=fingerprint,
+        warnings=config.notes if config else _assumptions(settings),
     )
     formats = ", ".join(files.format for files in programs)
     encrypted = ", encrypted" if settings.model_key_file else ""
@@ -124,9 +138,24 @@ def _is_built_in(settings: Settings, config: ModelConfig | None) -> bool:
     return not is_named and settings.class_id_map_file == Settings.class_id_map_file
 
 
+def _assumptions(settings: Settings) -> tuple[str, ...]:
+    """Say so if nobody has said how images are preprocessed, neither the model nor the settings."""
+    is_said = not settings.overridden.isdisjoint(PREPROCESS_NAMES)
+    if is_said or operations_of(settings) != operations_of(Settings()):
+        return ()
+    sizes = f"resize_short {settings.resize_short}, crop_size {settings.crop_size}"
+    return (
+        f"the model has no {FILE_NAME}: that images are preprocessed as for ImageNet ({sizes}) is assumed",
+    )
+
+
 def _log_config(config: ModelConfig, kept: Sequence[str], preprocess: Mapping[str, object]) -> None:
-    used = ", ".join(name for name in config.values if name not in kept)
-    _LOGGER.info("inference.yml: %s, in place of params.py: %s", config.path, used or "nothing")
+    used, name = ", ".join(name for name in config.values if name not in kept), config.path.name
+    _LOGGER.info("%s: %s, in place of params.py: %s", name, config.path, used or "nothing")
     if kept:
-        _LOGGER.info("init_args or a flag, in place of inference.yml: %s", ", ".join(kept))
-    _LOGGER.info("preprocess: %s", ", ".join(f"{name}: {value}" for name, value in preprocess.items()))
+        _LOGGER.info("init_args or a flag, in place of %s: %s", name, ", ".join(kept))
+    if config.passed_over:
+        passed_over = ", ".join(config.passed_over)
+        _LOGGER.info("Global of %s is passed over (%s): %s", name, passed_over, _HOW_IT_RUNS)
+    shown = [f"{name}: {value}" for name, value in preprocess.items() if value is not None]
+    _LOGGER.info("preprocess: %s", ", ".join(shown))

@@ -16,6 +16,10 @@ MODULE_DIR: Final = Path(__file__).resolve().parent.parent
 _PADDLES: Final = ("inference.pdmodel", "inference.json")
 _ONNX: Final = "inference.onnx"
 _WEIGHTS_NAME: Final = "inference.pdiparams"
+_OTHER_STEMS: Final = ("inference_int8", "model")
+"""What names may begin with in place of `inference`, where there is no model of that name."""
+_OLD: Final = ("__model__", "__params__")
+"""Program and weights as Paddle 1 names them."""
 _HELP: Final = (
     f"put {_PADDLES[0]} (or {_PADDLES[1]}) and {_WEIGHTS_NAME} there, or {_ONNX}, "
     "or set inference_model_dir in params.py or in init_args of config.json"
@@ -27,16 +31,20 @@ class ModelFiles:
     """The files of an exported model.
 
     Attributes:
-        program: Absolute path of inference.pdmodel, inference.json or inference.onnx.
-        weights: Absolute path of inference.pdiparams, or of inference.onnx, which holds its weights.
+        program: Absolute path of inference.pdmodel, inference.json or inference.onnx, or of one of the other
+            names that are taken where there is no such file.
+        weights: Absolute path of inference.pdiparams, likewise, or of inference.onnx, which has its weights.
         fingerprint: Of all files of the model, inference.yml included; None as long as it wasn't taken.
         key_file: The file with the key of an encrypted model; empty if it isn't encrypted.
+        image_size: Width and height of images in pixels, where its inference.yml says them, which then hold
+            in place of those that the program declares; each is None where it depends on the image.
     """
 
     program: Path
     weights: Path
     fingerprint: Fingerprint | None = None
     key_file: str = ""
+    image_size: tuple[int | None, int | None] | None = None
 
     def read(self, path: Path) -> bytes:
         """Return the content of one of the files, decrypted if there is a key.
@@ -91,15 +99,36 @@ def find_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Sequence[Mo
 
 
 def _files_in(directory: Path) -> Sequence[ModelFiles]:
-    programs = [path for name in _PADDLES if (path := directory / name).is_file()]
-    weights = directory / _WEIGHTS_NAME
-    found = [ModelFiles(program, weights) for program in programs if weights.is_file()]
+    found = _named(directory, "inference")
     if (directory / _ONNX).is_file():
         found.append(ModelFiles(directory / _ONNX, directory / _ONNX))
+    programs = [name for name in _PADDLES if (directory / name).is_file()]
+    if not (found or programs):
+        found = next(filter(None, (_named(directory, stem) for stem in _OTHER_STEMS)), [])
     if not found:
         missing = _WEIGHTS_NAME if programs else " or ".join([*_PADDLES, _ONNX])
-        raise ModelNotFoundError(f"{directory} holds no file {missing}; {_HELP}")
+        raise ModelNotFoundError(f"{directory} holds no file {missing}; {_remedy(directory)}")
     return found
+
+
+def _named(directory: Path, stem: str) -> list[ModelFiles]:
+    """Return the model of this name, in each of Paddle's formats that is there with its weights."""
+    weights = directory / f"{stem}.pdiparams"
+    programs = [directory / name.replace("inference", stem) for name in _PADDLES]
+    return [ModelFiles(program, weights) for program in programs if program.is_file() and weights.is_file()]
+
+
+def _remedy(directory: Path) -> str:
+    """Say what to do where there is no model, or one of Paddle 1."""
+    program, weights = _OLD
+    if not (directory / program).is_file():
+        return _HELP
+    if (directory / weights).is_file():
+        return f"rename {program} to {_PADDLES[0]} and {weights} to {_WEIGHTS_NAME}"
+    return (
+        f"it has {program} with its weights in several files: load it with Paddle's load_inference_model and "
+        f"save it with save_inference_model (both in paddle.static) as {_PADDLES[0]} and {_WEIGHTS_NAME}"
+    )
 
 
 def find_label_file(

@@ -1,4 +1,4 @@
-"""Reads the inference.yml that PaddleClas and PaddleX write beside an exported model.
+"""Reads the inference.yml that PaddleClas and PaddleX write beside an exported model; see config_files.
 
 It describes the preprocessing that the model was trained with, and the postprocessing. Its values take
 precedence over params.py, which doesn't know the model; init_args and flags take precedence over both.
@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import ModelConfigError, SettingsError
-from ..settings import Settings, setting_value
-from .encryption import read_file
-from .transform_ops import InvalidEntryError, Values, read_operations, take
-
-FILE_NAME: Final = "inference.yml"
+from ..image.operation_settings import replaced
+from ..settings import PREPROCESS_NAMES, Settings, setting_value
+from .config_files import find_config
+from .transform_ops import InvalidEntryError, Values, read_preprocess, take
 
 _SIZES: Final = ("resize_short", "crop_size")
+_DEVICE_KEYS: Final = (
+    *("use_gpu", "use_xpu", "use_npu", "use_mlu", "use_fp16", "use_tensorrt", "gpu_mem", "ir_optim"),
+    *("enable_mkldnn", "cpu_num_threads"),
+)
+"""Keys of Global that say how the model ran elsewhere."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +32,20 @@ class ModelConfig:
         path: The file.
         values: Settings by name, not yet validated.
         labels: Class id -> name, if the file itself has them; empty otherwise.
+        notes: What is done although the file doesn't say it.
+        passed_over: Keys of its section Global that aren't used.
     """
 
     path: Path
     values: Mapping[str, object]
     labels: Mapping[int, str]
+    notes: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
+
+    @property
+    def has_sizes(self) -> bool:
+        """Whether the file says the size of images."""
+        return not self.values.keys().isdisjoint(("resize_size", "transform_ops"))
 
     def apply(self, settings: Settings) -> tuple[Settings, tuple[str, ...]]:
         """Update settings with the values of the file.
@@ -52,14 +65,20 @@ class ModelConfig:
         ):  # a size given for this start selects that way of resizing
             kept |= self.values.keys() & {"resize_size"}
         used = {name: value for name, value in self.values.items() if name not in kept}
+        given = [name for name in PREPROCESS_NAMES if name in settings.overridden]
         try:
-            return dataclasses.replace(settings, **used), tuple(sorted(kept))  # type: ignore[arg-type]
+            updated = dataclasses.replace(settings, **used)  # type: ignore[arg-type]
+            if updated.transform_ops and given:
+                kept.update(given)
+                changed = replaced(updated.transform_ops, updated, given)
+                updated = dataclasses.replace(updated, transform_ops=changed)
+            return updated, tuple(sorted(kept))
         except SettingsError as exc:
             raise ModelConfigError(f"{self.path} is invalid: {exc}") from exc
 
 
 def read_inference_yml(directory: Path, key_file: str = "") -> ModelConfig | None:
-    """Read the inference.yml in the folder of a model.
+    """Read the inference.yml in the folder of a model, or what stands for it; see `find_config`.
 
     Args:
         directory: The folder.
@@ -73,36 +92,26 @@ def read_inference_yml(directory: Path, key_file: str = "") -> ModelConfig | Non
             and the entry.
         EncryptedModelError: It is encrypted, and can't be decrypted.
     """
-    path = directory / FILE_NAME
-    if not path.is_file():
+    found = find_config(directory, key_file)
+    if found is None:
         return None
-    content = _load(path, key_file)
+    path, content = found
     try:
-        values = read_operations(_section(content, "PreProcess"))
+        values, notes = read_preprocess(_section(content, "PreProcess"))
+        global_values, passed_over = _read_global(content)
         post_values, labels = _read_postprocess(_section(content, "PostProcess"))
     except InvalidEntryError as exc:
         raise ModelConfigError(f"{path}: {exc}") from exc
-    return ModelConfig(path, {**values, **post_values}, labels)
+    return ModelConfig(path, {**global_values, **values, **post_values}, labels, notes, passed_over)
 
 
-def _load(path: Path, key_file: str) -> Mapping[str, Any]:
-    try:
-        import yaml  # noqa: PLC0415  # see module.py on late imports
-    except ImportError as exc:
-        raise ModelConfigError(f"{path} needs PyYAML: pip install pyyaml") from exc
-    loader = getattr(
-        yaml, "CSafeLoader", yaml.SafeLoader
-    )  # 1000 labels take 10 ms with libyaml, 200 ms without
-    try:
-        text = read_file(path, path.parent, key_file).decode("utf-8-sig")
-        content = yaml.load(text, loader)  # noqa: S506  # a safe one
-    except OSError as exc:
-        raise ModelConfigError(f"{path} can't be read: {exc.strerror}") from exc
-    except (yaml.YAMLError, ValueError, RecursionError) as exc:  # UnicodeDecodeError is a ValueError
-        raise ModelConfigError(f"{path} is not valid YAML: {' '.join(str(exc).split())}") from exc
-    if not isinstance(content, Mapping):
-        raise ModelConfigError(f"{path} is not an object; it takes PreProcess and PostProcess")
-    return content
+def _read_global(content: Mapping[str, Any]) -> tuple[Values, tuple[str, ...]]:
+    """Return what Global of a deployment configuration gives, and its keys that are passed over."""
+    section = _section(content, "Global")
+    size = section.get("batch_size")
+    # 1 is what every configuration says that nobody has changed.
+    values: Values = {"max_batch_size": size} if type(size) is int and size > 1 else {}
+    return values, tuple(name for name in _DEVICE_KEYS if name in section)
 
 
 def _section(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -7,32 +7,28 @@ Paddle 3, and `data_type` is an enum there, whose unknown values an int32 keeps.
 
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from .proto import INT32, INT64, OPTIONAL, REPEATED, REQUIRED, STRING, Field, message_classes
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-_OPTIONAL, _REQUIRED, _REPEATED = 1, 2, 3  # FieldDescriptorProto.Label
-_INT64, _INT32, _STRING, _MESSAGE = 3, 5, 9, 11  # FieldDescriptorProto.Type
-
 _PACKAGE: Final = "clas_system"
-_Field = tuple[str, int, int, int | str]
-_MESSAGES: Final[Mapping[str, tuple[_Field, ...]]] = {
-    "TensorDesc": (("data_type", 1, _REQUIRED, _INT32), ("dims", 2, _REPEATED, _INT64)),
-    "DenseTensorDesc": (("tensor", 1, _REQUIRED, "TensorDesc"),),
-    "VarType": (("dense_tensor", 3, _OPTIONAL, "DenseTensorDesc"),),
-    "VarDesc": (("name", 1, _REQUIRED, _STRING), ("type", 2, _REQUIRED, "VarType")),
-    "OpVar": (("arguments", 2, _REPEATED, _STRING),),
+_MESSAGES: Final[Mapping[str, tuple[Field, ...]]] = {
+    "TensorDesc": (("data_type", 1, REQUIRED, INT32), ("dims", 2, REPEATED, INT64)),
+    "DenseTensorDesc": (("tensor", 1, REQUIRED, "TensorDesc"),),
+    "VarType": (("dense_tensor", 3, OPTIONAL, "DenseTensorDesc"),),
+    "VarDesc": (("name", 1, REQUIRED, STRING), ("type", 2, REQUIRED, "VarType")),
+    "OpVar": (("arguments", 2, REPEATED, STRING),),
     "OpDesc": (
-        ("inputs", 1, _REPEATED, "OpVar"),
-        ("outputs", 2, _REPEATED, "OpVar"),
-        ("type", 3, _REQUIRED, _STRING),
+        ("inputs", 1, REPEATED, "OpVar"),
+        ("outputs", 2, REPEATED, "OpVar"),
+        ("type", 3, REQUIRED, STRING),
     ),
-    "BlockDesc": (("vars", 3, _REPEATED, "VarDesc"), ("ops", 4, _REPEATED, "OpDesc")),
-    "ProgramDesc": (("blocks", 1, _REPEATED, "BlockDesc"),),
+    "BlockDesc": (("vars", 3, REPEATED, "VarDesc"), ("ops", 4, REPEATED, "OpDesc")),
+    "ProgramDesc": (("blocks", 1, REPEATED, "BlockDesc"),),
 }
-"""(name, number, label, type) of each field; a type is a number, or the name of a message."""
-
 ITEM_BYTES: Final[Mapping[int, int]] = {
     0: 1,  # BOOL
     1: 2,  # INT16
@@ -97,16 +93,4 @@ def _parse(name: str, data: bytes) -> "Message":
 
 @functools.cache
 def _message_classes() -> "Mapping[str, type[Message]]":
-    from google.protobuf.descriptor_pb2 import FileDescriptorProto  # noqa: PLC0415
-    from google.protobuf.message_factory import GetMessages  # noqa: PLC0415  # in protobuf 3.20 to 7
-
-    file = FileDescriptorProto(name=f"{_PACKAGE}/program.proto", package=_PACKAGE)
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for field_name, number, label, kind in fields:
-            field: Any = message.field.add(name=field_name, number=number, label=label)
-            if isinstance(kind, str):
-                field.type, field.type_name = _MESSAGE, f".{_PACKAGE}.{kind}"
-            else:
-                field.type = kind
-    return GetMessages([file])
+    return message_classes(_PACKAGE, _MESSAGES)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import ModelLoadError, SettingsError
+from ..image.layout import image_size, size_axes
 from .files import ModelFiles
 from .program import Program, Tensor, read_program
 
@@ -26,11 +27,42 @@ class Signature:
         image: The input, of rank 4.
         scores: The output.
         ignored: All other outputs.
+        declared_shape: The shape of `image` that the program declares, if `with_image_size` has changed it.
     """
 
     image: Tensor
     scores: Tensor
     ignored: tuple[Tensor, ...]
+    declared_shape: tuple[int | None, ...] = ()
+
+    @property
+    def of_other_size(self) -> str:
+        """What is said where a model doesn't run, if it was to run on images of another size."""
+        if not self.declared_shape:
+            return ""
+        used, declared = (
+            " x ".join(str(side or "any") for side in image_size(shape))
+            for shape in (self.image.shape, self.declared_shape)
+        )
+        return f" on images of {used}, as its inference.yml says (the program declares {declared})"
+
+    def with_image_size(self, size: tuple[int | None, int | None] | None) -> "Signature":
+        """Return the signature for images of another size than the program declares.
+
+        Args:
+            size: Width and height, each None if it depends on the image; None for those of the program.
+        """
+        if size is None:
+            return self
+        shape = list(self.image.shape)
+        width, height = size
+        for axis, side in zip(size_axes(shape), (height, width), strict=True):
+            if shape[axis] is not None:
+                shape[axis] = side
+        if tuple(shape) == self.image.shape:
+            return self
+        image = dataclasses.replace(self.image, shape=tuple(shape))
+        return dataclasses.replace(self, image=image, declared_shape=self.image.shape)
 
 
 def read_signature(files: ModelFiles, output_name: str = "") -> Signature:

@@ -87,6 +87,28 @@ def test_the_standalone_server_and_its_client_follow_the_file(
     assert "preprocess: resize_short: 48, crop_size: 32, resize_size: [], interpolation: bicubic" in log
 
 
+def test_images_that_are_not_cropped_are_answered_in_every_form(
+    repository: Path, image_folder: Path, tmp_path: Path
+) -> None:
+    model = write_model(tmp_path / "model")
+    operations = [{"DecodeImage": {"to_rgb": False}}, OPERATIONS[0], *OPERATIONS[2:]]
+    postprocess = {"Topk": {"topk": 3, "label_list": LABELS}}
+    content = {"PreProcess": {"transform_ops": operations}, "PostProcess": postprocess}
+    (model / "inference.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    with clas_serving(tmp_path, config=config_of(model)) as running:
+        told = requests.get(f"{running.base}/", timeout=30).json()["model"]
+        flags = ["--wire", "encoded", "--batch_size", "3"]
+        by_server = results(client(repository, running.url, image_folder, *flags))
+        for wire in ("float32", "uint8"):
+            flags = ["--preprocess", "server", "--wire", wire]
+            of_client = results(client(repository, running.url, image_folder, *flags))
+            assert [head for head, _ in of_client] == [head for head, _ in by_server]
+            for (_, found), (_, wanted) in zip(of_client, by_server, strict=True):
+                assert found == pytest.approx(wanted, abs=1e-4)
+    assert told["preprocess"]["transform_ops"][0] == {"DecodeImage": {"img_mode": "BGR"}}
+    assert told["input_shape"] == [None, 3, None, None]
+
+
 @USES_HUB
 def test_paddlehub_follows_the_file_and_a_client_that_asks_it_is_told_what_to_do(
     repository: Path, model: Path, image_folder: Path, installed: dict[str, str], tmp_path: Path

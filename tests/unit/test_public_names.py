@@ -32,12 +32,15 @@ PREPROCESS = (
     *(
         "CenterCrop",
         "Compose",
+        "CropAtRatio",
         "DecodeImage",
         "Normalize",
         "NormalizeToCHW",
+        "Pad",
         "Resize",
         "ResizeShort",
         "ToCHW",
+        "ToGray",
     ),
     *("create_transforms", "normalization", "reduced_size"),
 )

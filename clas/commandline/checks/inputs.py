@@ -61,6 +61,7 @@ def prepare_inputs(images: TrialImages, settings: Settings, model: Mapping[str, 
 
     Raises:
         RequestError: None of the images can be decoded, or the model doesn't take images of this shape.
+        SettingsError: The model's normalization can't be left to the server.
     """
     shape, dtype = tuple(model["input_shape"]), model["input_dtype"]
     model_input = ModelInput(settings, shape, dtype)
@@ -77,14 +78,19 @@ def prepare_inputs(images: TrialImages, settings: Settings, model: Mapping[str, 
     for source in images.sources():
         try:
             file = _file_of(source.load())
-            pixels.append(transforms(decode(file)))
-            files.append(file)
+            image = transforms(decode(file))
         except ImageError as exc:
             failures.append(f"{source.name}: {exc}")
+            continue
+        if pixels and image.shape != pixels[0].shape:
+            failures.append(f"{source.name}: after resizing it has another size than the first image")
+            continue
+        pixels.append(image)
+        files.append(file)
     if not files:
         raise RequestError(f"none of the images can be decoded: {failures[0]}")
     operations = OPERATIONS[:1] if is_channels_last(shape) else OPERATIONS
-    tensor = model_input.of_images(files).tensor
+    [tensor] = model_input.of_images(files).tensors
     return Inputs(tensor, np.stack(pixels).astype(np.uint8, copy=False), files, operations, failures)
 
 

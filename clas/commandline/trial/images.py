@@ -75,8 +75,7 @@ class TrialImages:
                 for source, failure in zip(sources, prepared.failures, strict=True)
                 if failure
             ]
-            if len(prepared.tensor):
-                yield prepared.tensor
+            yield from prepared.tensors
 
 
 def trial_images(paths: Sequence[Path], most: int, generated: int) -> TrialImages:

@@ -101,7 +101,8 @@ def component_schemas() -> Schema:
                         },
                         "preprocess": {
                             "type": "object",
-                            "description": "How images become the model's input, by the names of params.py",
+                            "description": "How images become the model's input, by the names of params.py; "
+                            "or these are null, and transform_ops has a list as in an inference.yml",
                             "required": list(PREPROCESS_NAMES),
                         },
                         "inference_yml": {

@@ -8,10 +8,12 @@ from typing import Final, NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ...engine.base import Scores
 from ...errors import ImageError, SlowRequestError, TooLargeError, UnavailableError
 from ...image.model_input import Prepared
 from ...pipeline import Pipeline
 from ..batching.admission import Admission, Ticket
+from ..batching.job import Job
 from ..batching.notifier import Notifier
 from ..batching.pool import Pool
 from ..metrics import Metrics
@@ -114,10 +116,9 @@ class Predict:
         prepared, top_k = await preparing
         elapse_s = time.perf_counter() - start
         timing = f"prepare;dur={elapse_s * 1000:.1f}"
-        scores = None
-        if len(prepared.tensor):
-            job = self._pool.submit(prepared.tensor, deadline)
-            scores = await self._notifier.wait(job.scores)
+        jobs: list[Job] = []
+        scores = await self._compute(prepared, deadline, jobs)
+        for job in jobs:
             self._metrics.queue_time.observe(job.queued_s)
             elapse_s += job.compute_s
             timing += f", queue;dur={job.queued_s * 1000:.1f}, predict;dur={job.compute_s * 1000:.1f}"
@@ -126,6 +127,16 @@ class Predict:
         merge = partial(pipeline.output.merge, scores, prepared.failures, top_k)
         results = merge() if num_images <= _FEW_IMAGES else await self._decoders.run(merge)
         return success(results, elapse_s, timing)
+
+    async def _compute(self, prepared: Prepared, deadline: float, jobs: list[Job]) -> Scores | None:
+        """Run the model on each of the tensors, nearly always one; adds the jobs to the list."""
+        try:
+            jobs.extend(self._pool.submit(tensor, deadline) for tensor in prepared.tensors)
+            return prepared.in_order([await self._notifier.wait(job.scores) for job in jobs])
+        except BaseException:
+            for job in jobs:
+                job.scores.cancel()  # nobody waits for the others
+            raise
 
     async def _prepare(
         self,

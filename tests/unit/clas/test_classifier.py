@@ -2,6 +2,7 @@ import base64
 import dataclasses
 import logging
 import re
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from clas.classifier import Classifier
 from clas.engine.choice import Choice, choose
@@ -17,6 +19,7 @@ from clas.errors import LabelFileError, ModelLoadError, RequestError, SettingsEr
 from clas.image.decode import DecodeImage
 from clas.image.transforms import create_transforms
 from clas.model.files import MODULE_DIR, find_model
+from clas.output.base import Prediction
 from clas.settings import Settings, load_settings
 from known_answers import PHOTOGRAPHS, assert_right
 from tiny_models import (
@@ -340,6 +343,88 @@ def test_an_inference_yml_beside_the_model_is_used_and_shown(
     pixels = np.zeros((1, 32, 32, 3), np.uint8)
     pixels[..., 2] = 255
     assert classifier.classify(pixels, operations=("normalize", "to_chw")) == [entry]
+
+
+def classifier_with(model: Path, *entries: object, **overrides: object) -> Classifier:
+    """A model with these operations in its inference.yml."""
+    content = {"PreProcess": {"transform_ops": list(entries)}}
+    (model / "inference.yml").write_text(yaml.safe_dump(content))
+    settings = {"inference_model_dir": str(model), "cpu_num_threads": 1, "class_id_map_file": "", "topk": 6}
+    return Classifier(load_settings({**settings, **overrides}))
+
+
+def scores_of(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """What the tiny model answers to an image [H, W, C], by its definition."""
+    powers = np.exp([*(10 * image[..., :3].mean(axis=(0, 1))), 0, 0, 0])
+    scores: np.ndarray[Any, Any] = powers / powers.sum()
+    return scores
+
+
+def assert_scores(entry: Prediction, wanted: np.ndarray[Any, Any]) -> None:
+    found = dict(zip(entry["class_ids"], entry["scores"], strict=True))
+    assert [found[number] for number in range(6)] == pytest.approx(wanted.tolist(), abs=2e-5)
+
+
+RANDOM = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8) // np.uint8([1, 2, 3])
+TENTHS = {"NormalizeImage": {"scale": 1 / 255, "mean": [0.1, 0.2, 0.3], "std": [1, 2, 1], "order": ""}}
+NO_CROP = {"ResizeImage": {"resize_short": 32}}
+
+
+def tenths(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    normalized: np.ndarray[Any, Any] = (image / 255 - [0.1, 0.2, 0.3]) / [1, 2, 1]
+    return normalized
+
+
+def png_of(image: np.ndarray[Any, Any]) -> bytes:
+    return cv2.imencode(".png", image[..., ::-1])[1].tobytes()
+
+
+def test_images_that_are_not_cropped_are_computed_in_their_own_size(tiny_model: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    classifier = classifier_with(model, NO_CROP, TENTHS, {"ToCHWImage": None})
+    told = classifier.describe()
+    assert told["input_shape"] == [None, 3, None, None]
+    assert told["warnings"] == [
+        "the model declares images of 32 x 32 pixels; it runs on any x any, as its inference.yml says"
+    ]
+    tall, square = np.rot90(RANDOM).copy(), RANDOM[:, :40].copy()
+    results = classifier.classify_images([png_of(image) for image in (RANDOM, tall, square, RANDOM)])
+    for entry, image, size in zip(
+        results, (RANDOM, tall, square, RANDOM), [(48, 32), (32, 48), (32, 32), (48, 32)], strict=True
+    ):
+        assert_scores(entry, scores_of(tenths(cv2.resize(image, size))))
+    assert results[0] == results[3] != results[2]
+
+
+def test_the_size_of_the_inference_yml_is_used_where_the_program_has_another(
+    tiny_model: Path, tmp_path: Path, engine: str
+) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    crop = {"CropImage": {"size": 24}}
+    classifier = classifier_with(model, NO_CROP, crop, TENTHS, {"ToCHWImage": None}, engine=engine)
+    told = classifier.describe()
+    assert told["input_shape"] == [None, 3, 24, 24]
+    warning = "the model declares images of 32 x 32 pixels; it runs on 24 x 24, as its inference.yml says"
+    assert told["warnings"] == [warning]
+    [entry] = classifier.classify_images([png_of(RANDOM)])
+    assert_scores(entry, scores_of(tenths(cv2.resize(RANDOM, (48, 32))[4:28, 12:36])))
+    with pytest.raises(RequestError, match=r"takes \[N, 3, 24, 24\]: use --resize_short/--crop_size"):
+        classifier.classify(solid_batch(0))
+    assert classifier_with(model, NO_CROP, crop, crop_size=32, engine=engine).describe()["warnings"] == [
+        "transform_ops has no ToCHWImage: the axes are in the order that the model takes"
+    ]
+
+
+def test_a_model_of_bgr_gets_its_channels_in_that_order_in_every_form(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    operations = [{"ResizeImage": {"size": 32}}, TENTHS, {"ToCHWImage": None}]
+    classifier = classifier_with(model, {"DecodeImage": {"to_rgb": False}}, *operations)
+    resized = cv2.resize(RANDOM, (32, 32))
+    [entry] = classifier.classify_images([png_of(RANDOM)])
+    assert_scores(entry, scores_of(tenths(resized[..., ::-1])))
+    assert classifier.classify(resized[np.newaxis], operations=("normalize", "to_chw")) == [entry]
 
 
 def test_labels_given_for_this_start_beat_those_of_the_inference_yml(tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ def test_params_py_and_the_named_defaults_are_the_same() -> None:
 
 def test_every_setting_has_its_line_in_params_py() -> None:
     leaves = [name for group in PARAMS.values() for name in group]
-    assert sorted([*leaves, "overridden"]) == sorted(field.name for field in dataclasses.fields(Settings))
+    assert sorted([*leaves, "overridden", "transform_ops"]) == sorted(
+        field.name for field in dataclasses.fields(Settings)
+    )
 
 
 def test_init_args_beat_params_py() -> None:

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from clas.image.operations import read_operations
 from clas.settings import Settings, load_settings
 from clas_client.reply import ServiceError, UnreachableError
 from clas_client.sender import Sender
@@ -41,9 +42,20 @@ def test_what_the_server_describes_becomes_settings(path: str) -> None:
     assert (found.mean, found.resize_short) == ((0.5, 0.5, 0.5), 48)
 
 
+def test_operations_that_are_no_settings_are_taken_over() -> None:
+    operations = [{"ResizeImage": {"resize_short": 48}}, {"NormalizeImage": {"channel_num": 4}}]
+    described = {**dict.fromkeys(DESCRIBED), "transform_ops": operations}
+    found = fetch(Reply({"model": {"preprocess": described}}))
+    assert found == Settings(transform_ops=read_operations(operations).listed)
+
+
 @pytest.mark.parametrize(
     ("front", "message"),
     [
+        (
+            Reply({"model": {"preprocess": {**DESCRIBED, "transform_ops": [{"Blur": {}}]}}}),
+            "doesn't support: transform_ops has an operation 'Blur', which is not supported",
+        ),
         (
             Reply(b"<html>", 200, "text/html"),
             "HTTP 200; it doesn't describe its preprocessing, as PaddleHub's",

@@ -13,8 +13,8 @@ from clas.engine.onnxruntime_session import open_session
 from clas.engine.openvino import OpenVINOEngine
 from clas.errors import DeviceError, ModelLoadError, PredictionError
 from clas.model.files import find_model
-from engines import run_in_fork, settings_for, wrong_answers_in_threads
-from onnx_models import write_onnx_model
+from engines import of_size, run_in_fork, settings_for, wide_batch, wrong_answers_in_threads
+from onnx_models import write_onnx_model, write_onnx_rows
 from tiny_models import solid_batch
 
 
@@ -62,6 +62,45 @@ def test_a_model_that_sorts_its_scores_is_refused(tmp_path: Path, engine_class: 
     settings = settings_for(write_onnx_model(tmp_path, is_sorted=True))
     with pytest.raises(ModelLoadError, match="sort"):
         engine_class(find_model(settings)[0], settings)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("engine_class", [OnnxRuntimeEngine, OpenVINOEngine])
+def test_the_size_of_the_inference_yml_takes_the_place_of_the_programs(
+    model: Path, engine_class: type[Engine]
+) -> None:
+    settings = settings_for(model)
+    files = of_size(find_model(settings)[0], 48, 40)
+    engine: Engine = engine_class(files, settings)  # type: ignore[call-arg]
+    assert engine.info.input_shape == (None, 3, 40, 48)
+    assert engine.info.declared_shape == (None, 3, 32, 32)
+    assert engine.run(wide_batch(2, 0, width=48, height=40)).argmax(axis=1).tolist() == [2, 0]
+    with pytest.raises(PredictionError):
+        engine.run(solid_batch(1))
+
+
+@pytest.mark.parametrize("engine_class", [OnnxRuntimeEngine, OpenVINOEngine])
+def test_images_of_any_size_are_taken_where_the_inference_yml_leaves_it_open(
+    model: Path, engine_class: type[Engine]
+) -> None:
+    settings = settings_for(model)
+    files = of_size(find_model(settings)[0], None, None)
+    engine: Engine = engine_class(files, settings)  # type: ignore[call-arg]
+    assert (engine.info.input_shape, engine.info.declared_shape) == ((None, 3, None, None), (None, 3, 32, 32))
+    for width, height in [(48, 40), (40, 48), (32, 32), (64, 32)]:
+        assert engine.run(wide_batch(1, width=width, height=height)).argmax() == 1
+
+
+@pytest.mark.parametrize("engine_class", [OnnxRuntimeEngine, OpenVINOEngine])
+def test_a_program_that_can_not_have_that_size_is_refused_with_both(
+    tmp_path: Path, engine_class: type[Engine]
+) -> None:
+    settings = settings_for(write_onnx_rows(tmp_path))
+    files = find_model(settings)[0]
+    engine: Engine = engine_class(of_size(files, 32, 32), settings)  # type: ignore[call-arg]
+    assert engine.info.declared_shape == ()
+    message = r"onnx on images of 48 x 40, as its inference\.yml says \(the program declares 32 x 32\)"
+    with pytest.raises(ModelLoadError, match=message):
+        engine_class(of_size(files, 48, 40), settings)  # type: ignore[call-arg]
 
 
 def test_images_of_another_size_than_the_models_fail_alone(model: Path) -> None:

@@ -11,7 +11,7 @@ from clas.engine.openvino import OpenVINOEngine
 from clas.engine.paddle import PaddleEngine
 from clas.errors import DeviceError, ModelLoadError, PredictionError
 from clas.model.files import find_model
-from engines import run_in_fork, settings_for, wrong_answers_in_threads
+from engines import of_size, run_in_fork, settings_for, wide_batch, wrong_answers_in_threads
 from onnx_models import write_onnx_model
 from tiny_models import needs_paddle, solid_batch, write_model
 
@@ -87,6 +87,16 @@ def test_a_model_of_any_size_takes_images_of_different_sizes(tmp_path: Path) -> 
     assert engine.info.input_shape == (None, 3, None, None)
     for side in (32, 48, 32):
         assert engine.run(solid_batch(2, 0, side=side)).argmax(axis=1).tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("size", [(48, 40), (None, None)])
+def test_the_size_of_the_inference_yml_takes_the_place_of_that_of_a_pdmodel(
+    tmp_path: Path, size: tuple[int | None, int | None]
+) -> None:
+    settings = settings_for(write_model(tmp_path))
+    engine = OpenVINOEngine(of_size(find_model(settings)[0], *size), settings)
+    assert engine.info.input_shape == (None, 3, *reversed(size))
+    assert engine.run(wide_batch(2, 0, width=48, height=40)).argmax(axis=1).tolist() == [2, 0]
 
 
 def test_threads_get_their_own_answers(tiny_model: Path) -> None:

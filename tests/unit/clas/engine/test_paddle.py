@@ -12,7 +12,14 @@ from clas.errors import DeviceError, ModelChangedError, ModelLoadError, Predicti
 from clas.model.exported import read_exported_model
 from clas.model.files import ModelFiles, find_model
 from clas.settings import Settings
-from engines import open_engine, run_in_fork, settings_for, wrong_answers_in_threads
+from engines import (
+    of_size,
+    open_engine,
+    run_in_fork,
+    settings_for,
+    wide_batch,
+    wrong_answers_in_threads,
+)
 from tiny_models import logits, solid_batch, write_model
 
 
@@ -33,6 +40,25 @@ def test_both_formats_run_with_and_without_mkldnn(
     scores = engine.run(solid_batch(2, 0))
     assert scores.shape == (2, 6)
     assert scores.argmax(axis=1).tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("json", [False, True])
+@pytest.mark.parametrize("size", [(48, 40), (None, None)])
+def test_the_size_of_the_inference_yml_takes_the_place_of_the_programs(
+    tmp_path: Path, size: tuple[int | None, int | None], json: bool
+) -> None:
+    settings = settings_for(write_model(tmp_path, json=json))
+    engine = PaddleEngine(of_size(find_model(settings)[0], *size), settings)
+    assert engine.info.input_shape == (None, 3, *reversed(size))
+    assert engine.info.declared_shape == (None, 3, 32, 32)
+    assert engine.run(wide_batch(2, 0, width=48, height=40)).argmax(axis=1).tolist() == [2, 0]
+
+
+def test_a_program_that_can_not_have_that_size_is_refused_with_both(tmp_path: Path) -> None:
+    settings = settings_for(write_model(tmp_path, pixels_in_rows))
+    message = r"on images of 48 x 40, as its inference\.yml says \(the program declares 32 x 32\) doesn't run"
+    with pytest.raises(ModelLoadError, match=message):
+        PaddleEngine(of_size(find_model(settings)[0], 48, 40), settings)
 
 
 def test_a_forked_process_opens_a_model_of_its_own_with_one_thread(tiny_model: Path) -> None:

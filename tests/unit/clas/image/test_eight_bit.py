@@ -5,13 +5,13 @@ import pytest
 
 from clas.errors import SettingsError
 from clas.image.eight_bit import are_levels, check_unchanged
-from clas.settings import Settings
+from clas.image.normalize import Normalize
 
 UNCHANGED: dict[str, Any] = {"mean": (0, 0, 0), "std": (1.0, 1.0, 1.0), "scale": 1}
 
 
 def test_settings_that_leave_pixels_as_they_are_pass() -> None:
-    check_unchanged(Settings(**UNCHANGED))
+    check_unchanged(Normalize(**UNCHANGED))
 
 
 @pytest.mark.parametrize("change", [{"mean": (0, 0, 1)}, {"std": (1, 1, 2)}, {"scale": 1 / 255}])
@@ -19,7 +19,7 @@ def test_settings_that_normalize_are_refused_with_the_remedy(change: dict[str, A
     with pytest.raises(
         SettingsError, match=r"takes pixels \(uint8\), but the settings normalize them: mean is \[0, "
     ):
-        check_unchanged(Settings(**{**UNCHANGED, **change}))
+        check_unchanged(Normalize(**{**UNCHANGED, **change}))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from clas.image.layout import image_shape, is_channels_last
+from clas.image.layout import image_shape, image_size, is_channels_last, size_axes
 
 
 @pytest.mark.parametrize(
@@ -18,4 +18,7 @@ from clas.image.layout import image_shape, is_channels_last
 )
 def test_only_channels_are_so_few(shape: tuple[int | None, ...], is_last: bool) -> None:
     assert is_channels_last(shape) is is_last
+    rows, columns = size_axes(shape)
+    assert image_size(shape) == (shape[columns], shape[rows])
+    assert image_shape(40, 32, shape)[rows - 1] == 32
     assert image_shape(40, 32, shape) == ((32, 40, 3) if is_last else (3, 32, 40))

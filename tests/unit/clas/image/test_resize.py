@@ -5,7 +5,8 @@ import numpy.typing as npt
 import pytest
 
 from clas.errors import ImageError, SettingsError
-from clas.image.resize import CenterCrop, Resize, ResizeShort
+from clas.image.crop import CenterCrop
+from clas.image.resize import Resize, ResizeShort
 from clas.image.transforms import create_transforms
 from clas.settings import CV2_ONLY, PIL_ONLY, Settings
 

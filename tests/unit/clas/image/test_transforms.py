@@ -4,7 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from clas.image.transforms import Compose, Normalize, NormalizeToCHW, ToCHW, create_transforms
+from clas.image.normalize import Normalize, NormalizeToCHW, ToCHW
+from clas.image.transforms import Compose, create_transforms
 from clas.settings import Settings
 
 

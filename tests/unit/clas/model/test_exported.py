@@ -1,3 +1,4 @@
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -17,6 +18,14 @@ PreProcess:
   - ToCHWImage:
 PostProcess:
   Topk: {topk: 2, label_list: [red, green, blue]}
+"""
+
+NO_CROP = """\
+PreProcess:
+  transform_ops:
+  - ResizeImage: {resize_short: 48}
+  - NormalizeImage: {mean: 0, std: 1, scale: 1}
+  - ToCHWImage:
 """
 
 
@@ -58,6 +67,67 @@ def test_the_preprocessing_is_told_as_json_has_it(model: Path) -> None:
     preprocess = read_exported_model(settings_for(model)).preprocess
     assert tuple(preprocess) == PREPROCESS_NAMES
     assert (preprocess["resize_size"], preprocess["mean"]) == ([40, 32], [0, 0, 0])
+
+
+def test_operations_that_are_no_settings_are_told_as_the_file_has_them(model: Path) -> None:
+    (model / "inference.yml").write_text(NO_CROP)
+    read = read_exported_model(settings_for(model))
+    assert read.preprocess == {
+        **dict.fromkeys(PREPROCESS_NAMES),
+        "transform_ops": [
+            {"ResizeImage": {"resize_short": 48, "interpolation": "bilinear", "backend": "cv2"}},
+            {"NormalizeImage": {"mean": [0, 0, 0], "std": [1, 1, 1], "scale": 1, "channel_num": 3}},
+        ],
+    }
+    assert json.loads(json.dumps(read.preprocess)) == read.preprocess
+
+
+def test_the_engine_is_told_the_size_of_images_where_the_file_says_it(model: Path) -> None:
+    assert read_exported_model(settings_for(model, crop_size=48)).programs[0].image_size is None
+    (model / "inference.yml").write_text("PostProcess:\n  Topk: {topk: 2}\n")
+    assert read_exported_model(settings_for(model)).programs[0].image_size is None
+    (model / "inference.yml").write_text(CONFIG)
+    assert read_exported_model(settings_for(model)).programs[0].image_size == (40, 32)
+    given = settings_for(model, resize_size=[24, 16])
+    assert read_exported_model(given).programs[0].image_size == (24, 16)
+    (model / "inference.yml").write_text(NO_CROP)
+    assert read_exported_model(settings_for(model)).programs[0].image_size == (None, None)
+
+
+def test_a_model_without_a_file_is_said_to_run_on_assumptions(model: Path) -> None:
+    warning = (
+        "the model has no inference.yml: that images are preprocessed as for ImageNet (resize_short 256, "
+    )
+    [found] = read_exported_model(settings_for(model)).warnings
+    assert found == f"{warning}crop_size 224) is assumed"
+    assert read_exported_model(settings_for(model, topk=3)).warnings == (found,)
+    assert not read_exported_model(settings_for(model, resize_short=300)).warnings
+    edited = load_settings({"inference_model_dir": str(model)}, {"PreProcess": {"crop_size": 200}})
+    assert not read_exported_model(edited).warnings
+    (model / "inference.yml").write_text(CONFIG)
+    assert not read_exported_model(settings_for(model)).warnings
+
+
+def test_what_a_file_leaves_out_is_warned_of(model: Path) -> None:
+    (model / "inference.yml").write_text(CONFIG.replace("  - ToCHWImage:\n", ""))
+    [warning] = read_exported_model(settings_for(model)).warnings
+    assert warning == "transform_ops has no ToCHWImage: the axes are in the order that the model takes"
+
+
+def test_a_deployment_configuration_says_what_an_inference_yml_says(
+    model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = "PostProcess:\n  Topk: {topk: 2, class_id_map_file: ../ppcls/utils/mine.txt}\n"
+    (model / "mine.txt").write_text("".join(f"{number} name{number}\n" for number in range(6)))
+    text = f"Global: {{use_gpu: True, gpu_mem: 8000}}\n{NO_CROP}{labels}"
+    (model / "inference_cls.yaml").write_text(text)
+    with caplog.at_level(logging.INFO, "clas_system"):
+        read = read_exported_model(settings_for(model))
+    assert (read.settings.topk, read.settings.use_gpu) == (2, False)
+    assert read.labels[3] == "name3"
+    assert f"inference_cls.yaml: {model / 'inference_cls.yaml'}, in place of params.py: " in caplog.text
+    assert "Global of inference_cls.yaml is passed over (use_gpu, gpu_mem): how a model runs" in caplog.text
+    assert "preprocess: transform_ops: [{'ResizeImage': {'resize_short': 48" in caplog.text
 
 
 def test_the_labels_of_two_classes_are_settings(model: Path) -> None:

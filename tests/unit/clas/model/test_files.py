@@ -93,6 +93,39 @@ def test_the_json_format_is_found_and_pdmodel_is_preferred(start_dir: Path) -> N
     assert not find_model(settings)[0].is_json
 
 
+@pytest.mark.parametrize("stem", ["inference_int8", "model"])
+def test_other_names_are_taken_where_there_is_nothing_else(start_dir: Path, stem: str) -> None:
+    model = put_model(start_dir / "m", f"{stem}.pdmodel", f"{stem}.pdiparams", f"{stem}.json")
+    settings = load_settings({"inference_model_dir": "m"})
+    found = find_model(settings)
+    assert [files.program.name for files in found] == [f"{stem}.pdmodel", f"{stem}.json"]
+    assert {files.weights.name for files in found} == {f"{stem}.pdiparams"}
+    assert [files.format for files in found] == ["pdmodel", "json"]
+    (model / "inference.pdmodel").touch()
+    with pytest.raises(ModelNotFoundError, match=r"holds no file inference\.pdiparams"):
+        find_model(settings)
+    (model / "inference.onnx").touch()
+    assert [files.format for files in find_model(settings)] == ["onnx"]
+
+
+@pytest.mark.parametrize(
+    ("names", "remedy"),
+    [
+        (
+            ["__model__", "__params__"],
+            "rename __model__ to inference.pdmodel and __params__ to inference.pdiparams",
+        ),
+        (["__model__", "conv_weights"], "it has __model__ with its weights in several files: load it with"),
+    ],
+)
+def test_a_model_of_paddle_1_is_refused_with_what_to_do(
+    start_dir: Path, names: list[str], remedy: str
+) -> None:
+    put_model(start_dir / "m", *names)
+    with pytest.raises(ModelNotFoundError, match=f"holds no file inference.pdmodel or .*; {remedy}"):
+        find_model(load_settings({"inference_model_dir": "m"}))
+
+
 def test_the_label_file_is_looked_for_at_the_start_then_in_the_module(
     start_dir: Path, module_dir: Path
 ) -> None:
