@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from .errors import SettingsError
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 _Number = TypeVar("_Number", int, float)
+_Parsed = TypeVar("_Parsed")
 _Value = TypeVar("_Value", bool, str, str | None)
 
 
@@ -46,6 +47,22 @@ def numbers(
     return field
 
 
+def parsed(
+    default: _Parsed, parse: Callable[[object], _Parsed], values: Mapping[str, str], help_text: str
+) -> _Parsed:
+    """A dataclass field of a value that `parse` makes of what a file or a flag has.
+
+    Args:
+        default: As parsed.
+        parse: Takes its own results, too; raises SettingsError.
+        values: Language -> what the manual says of the values.
+        help_text: For the manual and the command lines.
+    """
+    metadata = {"parse": parse, "values": values, "help": help_text}
+    field: _Parsed = dataclasses.field(default=default, metadata=metadata)
+    return field
+
+
 def choice(*values: str, help_text: str) -> str:
     """A dataclass field of one of several words, the first by default."""
     field: str = dataclasses.field(default=values[0], metadata={"choices": values, "help": help_text})
@@ -55,6 +72,8 @@ def choice(*values: str, help_text: str) -> str:
 def check_fields(settings: "DataclassInstance") -> None:
     """Check that each value is of its field's type (True is no number here) and in its range.
 
+    A field that is `parsed` is replaced by what is made of it, in frozen settings, too.
+
     Raises:
         SettingsError: Names the field, its value, and what is valid.
     """
@@ -62,7 +81,9 @@ def check_fields(settings: "DataclassInstance") -> None:
         value = getattr(settings, field.name)
         if not field.metadata:
             continue
-        if "counts" in field.metadata:
+        if "parse" in field.metadata:
+            object.__setattr__(settings, field.name, field.metadata["parse"](value))
+        elif "counts" in field.metadata:
             _check_numbers(field, value)
         else:
             _check_value(field, value)

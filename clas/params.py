@@ -48,11 +48,34 @@ PARAMS: dict[str, dict[str, object]] = {
     "PostProcess": {
         # "Topk"; "ThreshOutput" for two classes: yes if the score of the second reaches the threshold;
         # "MultiLabelThreshOutput" for several labels at once: all that reach the threshold.
+        # "PersonAttribute", "VehicleAttribute", "TableAttribute", "FaceAttribute" for PaddleClas' attribute
+        # models, "groups" for other models with several heads, "ScoreOutput" for a number, "features",
+        # "NormalizeFeatures", "Binarize" for the features of an image.
         "main_indicator": "Topk",
         "topk": 5,
-        "threshold": 0.5,  # 0 to 1; not with Topk
+        "min_score": 0,  # with Topk: classes with a lower score are left out
+        # 0 to 1, not with Topk; None: 0.65 with FaceAttribute, else 0.5. With MultiLabelThreshOutput also
+        # a list with one number for each class, or {"default": 0.5, 3: 0.2}.
+        "threshold": None,
         "label_0": "0",  # names of the two classes, with ThreshOutput only
         "label_1": "1",
+        "default_label_index": 0,  # ThreshOutput with more than two classes: if none is above the threshold
+        "glasses_threshold": 0.3,  # PersonAttribute
+        "hold_threshold": 0.6,
+        "color_threshold": 0.5,  # VehicleAttribute and TableAttribute
+        "type_threshold": 0.5,  # VehicleAttribute
+        "source_threshold": 0.5,  # TableAttribute
+        "number_threshold": 0.5,
+        "clarity_threshold": 0.5,
+        "obstruction_threshold": 0.5,
+        "angle_threshold": 0.5,
+        "convert_cn": False,  # FaceAttribute: names in Chinese
+        # With "groups": [{"name": "gender", "outputs": [22], "threshold": 0.5, "labels": ["male", "female"]},
+        # {"name": "age", "outputs": [19, 20, 21], "labels": ["young", "adult", "old"]}]
+        "groups": [],
+        "decimal_places": 5,  # ScoreOutput
+        "binarize_method": "round",  # Binarize; or "sign"
+        "feature_format": "list",  # or "base64"
         # One "<id> <name>" per line, UTF-8; looked up where the service is started, then beside this file.
         # "" means no labels: label_names stays empty.
         "class_id_map_file": "imagenet1k_label_list.txt",
@@ -60,6 +83,8 @@ PARAMS: dict[str, dict[str, object]] = {
         "allow_label_mismatch": False,
         # The output that has the scores, if there are several; "" means the only one that may have them.
         "output_name": "",
+        # Or several outputs, which are joined in this order.
+        "output_names": [],
         # True, False or "auto": apply softmax if the scores aren't from 0 to 1, and the classes have labels.
         "softmax": "auto",
     },

@@ -27,7 +27,8 @@ class Description(TypedDict):
     classes: int
     labels: int
     main_indicator: str
-    threshold: float | None
+    threshold: object
+    postprocess: dict[str, object]
     top_k: int
     softmax: bool
     warnings: list[str]
@@ -67,8 +68,7 @@ class Pipeline:
     ) -> None:
         self.model = model
         self.engine = engine
-        is_labelled = model.settings.main_indicator != "ThreshOutput"  # whose two labels are settings
-        labels, label_warning = fit_labels(model, engine.num_outputs) if is_labelled else (model.labels, "")
+        labels, label_warning = fit_labels(model, engine.num_outputs)
         self.output = make_postprocessor(model.settings, engine.num_outputs, labels, engine.scores)
         self.input = ModelInput(model.settings, engine.input_shape, engine.input_dtype)
         self._passed_over = passed_over
@@ -95,7 +95,8 @@ class Pipeline:
             "classes": self.output.num_classes,
             "labels": len(self.output.labels),
             "main_indicator": settings.main_indicator,
-            "threshold": None if settings.main_indicator == "Topk" else settings.threshold,
+            "threshold": settings.result_options.get("threshold"),
+            "postprocess": settings.result_options,
             "top_k": self.output.k,
             "softmax": self.output.probabilities.softmax,
             "warnings": self.warnings,
@@ -119,8 +120,10 @@ class Pipeline:
             ignored = ", ".join(engine.ignored_outputs)
             _LOGGER.info("output: %r; ignored: %s", engine.output_name, ignored)
         if settings.main_indicator != "Topk":
-            _LOGGER.info("main_indicator: %s, threshold: %g", settings.main_indicator, settings.threshold)
-        label_file = (self.model.label_file if labels else None) or "no file"
+            options = ", ".join(f"{name}: {value}" for name, value in settings.result_options.items())
+            _LOGGER.info("main_indicator: %s, %s", settings.main_indicator, options)
+        is_from_file = bool(labels) and len(labels) == len(self.model.labels)
+        label_file = (self.model.label_file if is_from_file else None) or "no file"
         _LOGGER.info("top_k: %d, labels: %d (%s)", self.output.k, len(labels), label_file)
         for warning in self.warnings:
             _LOGGER.warning("%s", warning)

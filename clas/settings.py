@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from .errors import SettingsError
 from .fields import check_fields, choice, number, numbers, plain, refuse_unknown
+from .result_settings import ResultSettings
 
 CPU_BATCH_SIZE: Final = 4
 """More at once is no faster for each image on a CPU, and takes more memory: benchmarks/README.md."""
@@ -47,7 +48,7 @@ class TransformOp(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(ResultSettings):
     """All settings of one service; the names are the leaf names of params.py.
 
     Each field's metadata holds its help, for the manual and the command lines.
@@ -131,28 +132,9 @@ class Settings:
     reduced_decode: bool = plain(
         False, "Decode a JPEG at 1/2, 1/4 or 1/8 of its size while that is at least twice resize_short"
     )
-    main_indicator: str = choice(
-        "Topk",
-        "ThreshOutput",
-        "MultiLabelThreshOutput",
-        help_text="Results: the best classes, one of two classes, or all classes above a threshold",
-    )
-    topk: int = number(5, 1, 2**31 - 1, "Results per image, unless a request has another number; with Topk")
-    threshold: float = number(0.5, 0, 1, "Score from which on a class counts; not with Topk")
-    label_0: str = plain("0", "Name of class 0, with ThreshOutput")
-    label_1: str = plain("1", "Name of class 1, with ThreshOutput")
     class_id_map_file: str | None = plain("imagenet1k_label_list.txt", "Label file; empty: no labels")
     allow_label_mismatch: bool = plain(
         False, "Start with labels whose ids aren't those of the model's classes, instead of refusing them"
-    )
-    output_name: str = plain(
-        "", "Output of the program that has the scores; empty: the only one that may have them"
-    )
-    softmax: str = choice(
-        "auto",
-        "true",
-        "false",
-        help_text="Apply softmax to the scores; auto: if they aren't from 0 to 1, and the classes are named",
     )
     overridden: frozenset[str] = frozenset()
     """Names that came from init_args or a flag rather than from params.py."""
@@ -170,11 +152,7 @@ class Settings:
         if not self.use_gpu and (self.precision == "fp16" or self.use_tensorrt):
             named = "use_tensorrt is true" if self.use_tensorrt else "precision is fp16"
             raise SettingsError(f"{named}, which is for a GPU: set use_gpu to true as well")
-        if self.softmax == "true" and self.main_indicator == "MultiLabelThreshOutput":
-            raise SettingsError(
-                "softmax is true, which makes classes exclude each other; "
-                "main_indicator is MultiLabelThreshOutput, whose classes don't"
-            )
+        self.check_results()
         others = PIL_ONLY if self.resize_backend == "cv2" else CV2_ONLY
         if self.interpolation in others:
             raise SettingsError(
@@ -193,7 +171,13 @@ class Settings:
         return self.max_batch_size or (GPU_BATCH_SIZE if self.use_gpu else CPU_BATCH_SIZE)
 
 
-SETTING_NAMES: Final = tuple(field.name for field in dataclasses.fields(Settings) if field.metadata)
+_OF_RESULTS: Final = frozenset(field.name for field in dataclasses.fields(ResultSettings))
+SETTING_FIELDS: Final = sorted(
+    (field for field in dataclasses.fields(Settings) if field.metadata),
+    key=lambda field: field.name in _OF_RESULTS,
+)
+"""The settings, those of results last."""
+SETTING_NAMES: Final = tuple(field.name for field in SETTING_FIELDS)
 """The names that params.py, init_args and flags can set."""
 
 
@@ -247,7 +231,7 @@ def _read_params() -> Mapping[str, object]:
 
 def _leaves(params: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     for name, value in params.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and name != "threshold":  # which may be {default: 0.5, 3: 0.2}
             yield from _leaves(value)
         else:
             yield name, value

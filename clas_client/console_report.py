@@ -5,6 +5,9 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
+from clas.commandline.formats import own_lines
+from clas.output.base import Prediction
+
 from .log import LOGGER
 from .sender import Answer
 
@@ -29,7 +32,9 @@ class ConsoleReport:
         self.num_skipped = 0
         self._elapse_s = 0.0
         self._latency_s = 0.0
+        self._num_classified = 0
         self._top1_scores = 0.0
+        self._values = 0.0
         self._bar = tqdm(total=total, unit="image", file=sys.stderr, disable=None)
 
     @property
@@ -47,10 +52,12 @@ class ConsoleReport:
                 continue
             self._print(
                 f"File:{name}, The result(s): class_ids: {entry['class_ids']}, "
-                f"label_names: {entry['label_names']}, scores: {entry['scores']}"
+                f"label_names: {entry['label_names']}, scores: {entry['scores']}{_own(entry)}"
             )
             self.num_answered += 1
+            self._num_classified += "value" not in entry and "feature" not in entry
             self._top1_scores += entry["scores"][0] if entry["scores"] else 0
+            self._values += entry.get("value", 0)
             self._bar.update()
 
     def fail(self, names: Sequence[str], reason: object) -> None:
@@ -89,11 +96,22 @@ class ConsoleReport:
             lines = [
                 f"The average time of prediction cost: {self._elapse_s / self.num_answered:.3f} s/image",
                 f"The average time cost: {self._latency_s / self.num_answered:.3f} s/image",
-                f"The average top-1 score: {self._top1_scores / self.num_answered:.3f}",
             ]
+            if self._num_classified:
+                lines.append(f"The average top-1 score: {self._top1_scores / self._num_classified:.3f}")
+            elif self._values:
+                lines.append(f"The average value: {self._values / self.num_answered:.3f}")
         if self.num_skipped:
             lines.append(f"Images with a result of an earlier run, not in these averages: {self.num_skipped}")
         return lines
 
     def _print(self, line: str) -> None:
         tqdm.write(line, file=sys.stdout)
+
+
+def _own(entry: Prediction) -> str:
+    """Return what a result says besides classes, to print; of features only how many they are."""
+    if "feature" in entry:
+        return f", feature: {', '.join(own_lines(entry))}"
+    fields = ("attributes", "output", "groups", "value")
+    return "".join(f", {name}: {value}" for name, value in entry.items() if name in fields)

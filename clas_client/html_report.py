@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from clas.commandline.csv_rows import JOINT
+from clas.commandline.formats import own_lines
 from clas.output.base import Prediction
 
 from .appended_file import AppendedFile
@@ -90,6 +92,9 @@ def _entry(outcome: Outcome) -> str:
         thumbnail = f'<img src="data:image/jpeg;base64,{data}" alt="">'
     if "error" in prediction:
         return _item("", "", thumbnail, image.name, f'<p class="error">{_shown(prediction["error"])}</p>')
+    lines = own_lines(prediction)
+    if lines:
+        return _own_item(lines, prediction, thumbnail, image.name)
     classes = _classes(prediction)
     bars = "".join(
         f"<li><span>{_shown(name)}</span><b>{score:.5f}</b>"
@@ -98,6 +103,14 @@ def _entry(outcome: Outcome) -> str:
     )
     best, best_score = classes[0] if classes else ("", "")
     return _item(best, str(best_score), thumbnail, image.name, f"<ol>{bars}</ol>")
+
+
+def _own_item(lines: Sequence[str], prediction: Prediction, thumbnail: str, name: str) -> str:
+    """Return an image of which the model says more than classes: line by line, without bars."""
+    shown = "".join(f"<li><span>{_shown(line)}</span></li>" for line in lines)
+    best = "" if "feature" in prediction else JOINT.join(lines)
+    score = prediction.get("value", prediction["scores"][0] if prediction["scores"] else 0)
+    return _item(best, str(score), thumbnail, name, f"<ol>{shown}</ol>")
 
 
 def _item(best: str, score: str, thumbnail: str, name: str, rest: str) -> str:

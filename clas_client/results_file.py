@@ -7,15 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import BinaryIO, Final
 
-from clas.commandline.rows import CSV, JSON_LINES, RowFormat
+from clas.commandline.csv_rows import CSV, CSV_COLUMNS, columns_of, csv_by, csv_with
+from clas.commandline.rows import JSON_LINES, RowFormat
 from clas.output.base import Prediction
 
 from .appended_file import AppendedFile, OutputError
-from .sink import Outcome
+from .log import LOGGER
+from .sink import Outcome, Pending
 
 FORMATS: Final[Mapping[str, RowFormat]] = {".csv": CSV, ".jsonl": JSON_LINES}
-"""By the ending of the file's name."""
+"""By the ending of the file's name; CSV with the columns of classes."""
 
+_LONGEST_HEADER: Final = 2**20
+_MOST_WAITING: Final = 10_000
 _LINE_END: Final = b"\n"
 _BYTE_ORDER_MARK: Final = "\ufeff"  # before a header, it marks the file as UTF-8 for spreadsheets
 
@@ -38,6 +42,9 @@ def encode_line(line: str) -> bytes:
 class ResultsFile:
     """A sink that appends a line per image, batch by batch.
 
+    The first result says which columns CSV has; lines of images that failed before are written with it, or at
+    the end.
+
     Args:
         path: The file; its ending says the format.
         resume: Keep the whole lines of images that have a result in the file; lines of failed images and a
@@ -53,21 +60,23 @@ class ResultsFile:
     def __init__(self, path: Path, *, resume: bool) -> None:
         self._path = Path(os.path.realpath(path))  # replacing a link would leave its target behind
         self._rows = FORMATS[path.suffix.lower()]
-        self._header = encode_header(self._rows)
         self.done: set[str] = set()
-        exists = self._exists()
+        exists = self._holds_something()
         if exists and not resume:
             raise OutputError(
                 f"{path} already exists: resume it with --resume, remove it, or name another file"
             )
         if exists:
+            self._rows = self._read_header()
             self._tidy()
-        self._file = AppendedFile(self._path, is_new=not exists)
-        if not exists:
-            self._file.append(self._header)
+        self._waiting: list[Outcome] | None = None if self.done or self._rows is JSON_LINES else []
+        self._has_warned = False
+        self._file = AppendedFile(self._path, is_new=not self.done)
 
     def earlier(self) -> Iterator[tuple[str, Prediction]]:
         """Yield what the file holds before any `add`: each image once, by its name as in `done`."""
+        if not self.done:
+            return
         seen: set[str] = set()
         with self._path.open("rb") as file:
             for _, name, prediction in self._read_lines(file):
@@ -77,29 +86,76 @@ class ResultsFile:
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
         """Append one batch."""
-        lines = (self._rows.write(key_of(image.name), prediction) for image, prediction in outcomes)
-        self._file.append(b"".join(map(encode_line, lines)))
+        first = next((each.prediction for each in outcomes if "error" not in each.prediction), None)
+        if self._waiting is not None:
+            self._waiting += [Outcome(Pending(image.name), prediction) for image, prediction in outcomes]
+            if first is not None or len(self._waiting) > _MOST_WAITING:
+                self._begin(first)
+        else:
+            self._file.append(self._lines(outcomes))
+        if first is not None and not self._has_warned and self._rows is not JSON_LINES:
+            self._warn_of(first)
 
     def close(self, summary: Sequence[str]) -> None:  # noqa: ARG002  # the interface is Sink's
         """Close the file."""
+        if self._waiting is not None:
+            self._begin(None)
         self._file.close()
 
-    def _exists(self) -> bool:
-        """Return whether a file holds more than the header; a pipe or a device never does."""
+    def _begin(self, first: Prediction | None) -> None:
+        """Write the header, with the columns of the first result, and the lines that waited for it."""
+        if first is not None:
+            self._rows = csv_with(columns_of(first))
+        self._file.append(encode_header(self._rows) + self._lines(self._waiting or ()))
+        self._waiting = None
+
+    def _warn_of(self, prediction: Prediction) -> None:
+        """Log once that results have what the columns don't."""
+        columns = columns_of(prediction)
+        lacks_columns = bool(columns) and csv_with(columns).header != self._rows.header
+        if "feature" in prediction or lacks_columns:
+            what = ", ".join(columns) or "features"
+            LOGGER.warning("%s has no column for %s: name a .jsonl file, which has all", self._path, what)
+            self._has_warned = True
+
+    def _lines(self, outcomes: Sequence[Outcome]) -> bytes:
+        lines = (self._rows.write(key_of(image.name), prediction) for image, prediction in outcomes)
+        return b"".join(map(encode_line, lines))
+
+    def _holds_something(self) -> bool:
+        """Return whether a file holds more than a header, perhaps cut off; a pipe or a device never does."""
+        header = encode_header(self._rows)
+        common = header.removesuffix(encode_line(CSV_COLUMNS[-1]))
         try:
             if not self._path.is_file():
                 return False
             with self._path.open("rb") as file:
-                return not self._header.startswith(file.read(len(self._header) + 1))
+                start, rest = file.readline(_LONGEST_HEADER), file.read(1)
         except OSError as exc:
             raise OutputError(f"{self._path} can't be read: {exc.strerror}") from exc
+        if header.startswith(start):
+            return bool(rest)
+        return not header or start.endswith(_LINE_END) or not start.startswith(common)
+
+    def _read_header(self) -> RowFormat:
+        """Return the format of the file that is there."""
+        if self._rows is JSON_LINES:
+            return JSON_LINES
+        try:
+            with self._path.open("rb") as file:
+                line = file.readline(_LONGEST_HEADER)
+            return csv_by(line.decode("utf-8").removeprefix(_BYTE_ORDER_MARK).removesuffix("\n"))
+        except OSError as exc:
+            raise OutputError(f"{self._path} can't be read: {exc.strerror}") from exc
+        except ValueError:
+            return self._rows  # which `_read_lines` doesn't find
 
     def _tidy(self) -> None:
         """Replace the file atomically by a copy of its whole lines with a result, and note their names."""
         copy = self._path.with_name(f"{self._path.name}.tidied")
         try:
             with self._path.open("rb") as old, copy.open("wb") as new:
-                new.write(self._header)
+                new.write(encode_header(self._rows))
                 for line, name, prediction in self._read_lines(old):
                     if "error" not in prediction:
                         self.done.add(name)
@@ -116,7 +172,7 @@ class ResultsFile:
 
     def _read_lines(self, file: BinaryIO) -> Iterator[tuple[bytes, str, Prediction]]:
         """Yield the whole lines after the header, each with its name and result."""
-        header = self._header
+        header = encode_header(self._rows)
         if not header.startswith(start := file.read(len(header))):
             raise OutputError(f"{self._path} doesn't start with this client's header: name another file")
         if len(start) < len(header):

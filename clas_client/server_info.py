@@ -21,7 +21,7 @@ from .sender import Sender
 
 _MODEL_FACTS: Final = (
     *("name", "input_shape", "classes", "preprocess"),
-    *("output_name", "main_indicator", "threshold", "top_k", "softmax"),
+    *("output_name", "main_indicator", "threshold", "postprocess", "top_k", "softmax"),
 )
 _NOT_DESCRIBED: Final = (
     "it doesn't describe its preprocessing, as PaddleHub's server never does: remove --preprocess server, "

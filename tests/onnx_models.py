@@ -11,6 +11,27 @@ from onnx import TensorProto, helper
 _FLOAT = TensorProto.FLOAT
 
 
+def write_onnx_heads(directory: Path, *matrices: np.ndarray[Any, Any]) -> Path:
+    """Write the model of `tiny_models.heads` as inference.onnx; its outputs are head_0, head_1, ..."""
+    image = helper.make_tensor_value_info("inputs", _FLOAT, [None, 3, 32, 32])
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["inputs"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["means"]),
+    ]
+    outputs, initializers = [], []
+    for number, matrix in enumerate(matrices):
+        nodes.append(helper.make_node("MatMul", ["means", f"weights_{number}"], [f"logits_{number}"]))
+        nodes.append(helper.make_node("Sigmoid", [f"logits_{number}"], [f"head_{number}"]))
+        outputs.append(helper.make_tensor_value_info(f"head_{number}", _FLOAT, [None, matrix.shape[1]]))
+        values = matrix.astype(np.float32)
+        initializers.append(helper.make_tensor(f"weights_{number}", _FLOAT, values.shape, values.ravel()))
+    graph = helper.make_graph(nodes, "heads", [image], outputs, initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    directory.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, directory / "inference.onnx")
+    return directory
+
+
 def write_onnx_model(
     directory: Path,
     *,

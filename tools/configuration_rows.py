@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "en": {
+        "language": "en",
         "name": "Name",
         "flag": "Flag",
         "values": "Values",
@@ -41,6 +42,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "off": "off",
     },
     "zh": {
+        "language": "zh",
         "name": "名称",
         "flag": "参数",
         "values": "取值",
@@ -173,6 +175,9 @@ def _row_of_field(field: "dataclasses.Field[Any]", names: Iterable[str], words: 
 
 
 def _values_of_field(field: "dataclasses.Field[Any]", words: _Words) -> str:
+    if "parse" in field.metadata:
+        told: str = field.metadata["values"][words["language"]]
+        return told
     low, high = field.metadata.get("range", (None, None))
     if "choices" in field.metadata:
         return _quoted(field.metadata["choices"])

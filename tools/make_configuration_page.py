@@ -31,10 +31,18 @@ TABLES: Final[Mapping[str, tuple[str, str]]] = {
     "results": (
         "settings",
         (
-            "main_indicator topk threshold label_0 label_1 class_id_map_file allow_label_mismatch "
-            "output_name softmax"
+            "main_indicator topk min_score threshold label_0 label_1 default_label_index "
+            "class_id_map_file allow_label_mismatch output_name output_names softmax"
         ),
     ),
+    "attributes": (
+        "settings",
+        (
+            "glasses_threshold hold_threshold color_threshold type_threshold source_threshold "
+            "number_threshold clarity_threshold obstruction_threshold angle_threshold convert_cn"
+        ),
+    ),
+    "forms": ("settings", "groups decimal_places binarize_method feature_format"),
     "start": ("server", "config modules use_gpu"),
     "address": ("server", "host port"),
     "processes": ("server", "use_multiprocess workers predictors gpu max_requests"),

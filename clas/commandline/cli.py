@@ -15,10 +15,12 @@ from ..classifier import Classifier
 from ..errors import ClasError
 from ..image.files import find_images
 from ..image.sources import ImageSource, from_file
+from ..result_settings import FEATURE_FORMS
 from ..settings import SETTING_NAMES, load_settings
 from .batches import BATCH_SIZE, classify_in_batches
+from .csv_rows import columns_for
 from .flags import Parser, add_setting_flags, existing, given_settings, positive
-from .formats import FORMATS, Format
+from .formats import FORMATS, Format, format_for
 from .terminal import INTERRUPTED, LOGGER, flush_stdout, show_any_text, show_log
 
 COMMANDS: Final = {
@@ -129,7 +131,10 @@ def _classify(args: argparse.Namespace, tally: Tally) -> None:
     if args.use_gpu:
         given["use_gpu"] = True
     classifier = Classifier(load_settings(given))
-    form = FORMATS[args.format]
+    model = classifier.describe()
+    form = format_for(args.format, columns_for(model))
+    if args.format == "csv" and model["main_indicator"] in FEATURE_FORMS:
+        LOGGER.warning("CSV has no column for features: use --format json")
     _print_results(classifier, args.paths, form, classifier.max_batch_size, args.top_k, tally)
 
 

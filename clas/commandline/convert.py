@@ -31,7 +31,7 @@ from .trial.images import TrialImages, trial_images
 from .trial.process import run_in_process
 from .trial.runs import answers_of
 
-_SETTING_FLAGS: Final = ("output_name", "resize_short", "crop_size", "resize_size")
+_SETTING_FLAGS: Final = ("output_name", "output_names", "resize_short", "crop_size", "resize_size")
 _READERS: Final = (OnnxRuntimeEngine.name, OpenVINOEngine.name)
 _CONVERTER: Final = "paddle2onnx"
 _ONNX: Final = "inference.onnx"
@@ -80,7 +80,7 @@ def _run(args: argparse.Namespace) -> int:
     source = next((files for files in model.programs if files.format in PaddleEngine.formats), None)
     if source is None:
         raise ModelLoadError(f"{model.directory} holds {_ONNX} only; there is nothing to convert")
-    read_signature(source, settings.output_name)  # what can't be served isn't worth converting
+    read_signature(source, settings.wanted_outputs)  # what can't be served isn't worth converting
     output = (args.output or model.directory).absolute()
     companions = _companions(model, output)
     for name, file in {_ONNX: None, **companions}.items():

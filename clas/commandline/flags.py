@@ -2,12 +2,13 @@
 
 import argparse
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from ..settings import Settings
+from ..errors import SettingsError
+from ..settings import SETTING_FIELDS
 
 LONGEST_S: Final = 3600
 """The most seconds that `seconds` takes."""
@@ -30,7 +31,7 @@ def add_setting_flags(parser: argparse.ArgumentParser, names: Collection[str]) -
         names: Those of settings.SETTING_NAMES to add.
     """
     group = parser.add_argument_group("settings of the model", "any key of params.py, which they override")
-    for field in dataclasses.fields(Settings):
+    for field in SETTING_FIELDS:
         if field.name in names:
             help_text = help_of(field, with_default=False)  # params.py has the defaults
             group.add_argument(
@@ -67,6 +68,8 @@ def metavar_of(field: "dataclasses.Field[Any]") -> str:
 
 def type_of(field: "dataclasses.Field[Any]") -> Any:  # noqa: ANN401  # any type of argparse
     """Return the argparse type of a dataclass field's flag."""
+    if "parse" in field.metadata:
+        return partial(_parsed, field.metadata["parse"])
     if "counts" in field.metadata:
         return partial(number_list, field.metadata["kind"])
     if field.type is bool:
@@ -114,6 +117,14 @@ def boolean(text: str) -> bool:
     if text.lower() not in _BOOLEANS:
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
     return _BOOLEANS[text.lower()]
+
+
+def _parsed(parse: Callable[[object], object], text: str) -> object:
+    """Parse a value by the function of its setting."""
+    try:
+        return parse(text)
+    except SettingsError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
 
 
 def number_list(kind: type[float], text: str) -> list[float]:

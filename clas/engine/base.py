@@ -38,7 +38,7 @@ class EngineInfo:
         num_threads: CPU threads of one call.
         input_dtype: numpy's name of the type that the model takes; if it is "uint8", a batch holds whole
             numbers from 0 to 255.
-        output_name: The model's output with the scores.
+        output_name: The model's output with the scores; of several that are joined the names, with commas.
         ignored_outputs: Its other outputs, each with its shape and type.
         scores: The range of the scores at the warm-up; None if they weren't looked at.
         declared_shape: The shape that the program declares, if its inference.yml has other sizes, which are

@@ -1,10 +1,11 @@
 """What engines have in common: files, batches of one size, the warm-up, and the check of answers."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import ModelLoadError, PredictionError
 from ..image.layout import image_shape, image_size
@@ -41,6 +42,18 @@ def padded(batch: Batch, batch_size: int | None) -> Batch:
     if missing <= 0:
         return batch
     return np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.float32)])
+
+
+def joined(outputs: Sequence[npt.NDArray[np.generic]], *, copy: bool = False) -> Scores:
+    """Return one output of a model as float32, or several joined along axis 1.
+
+    Args:
+        outputs: One of any rank, or several [N, some scores].
+        copy: Whether one output is copied even if it is float32.
+    """
+    if len(outputs) == 1:
+        return outputs[0].astype(np.float32, copy=copy)
+    return np.concatenate([output.astype(np.float32, copy=False) for output in outputs], axis=1)
 
 
 def warm_up(

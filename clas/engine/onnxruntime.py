@@ -11,15 +11,13 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-import numpy as np
-
 from ..errors import DeviceError, ModelLoadError, PredictionError
 from ..model.files import ModelFiles
 from ..model.program import Program, Tensor
 from ..model.signature import choose_signature
 from ..settings import Settings
 from .base import Batch, EngineInfo, Scores
-from .batches import check_scores, padded, same_bytes, warm_up
+from .batches import check_scores, joined, padded, same_bytes, warm_up
 from .devices import NO_FORKED_GPU, available_cores
 from .fork_safety import never_destroy
 from .onnx_input import with_input_shape
@@ -115,10 +113,8 @@ class OnnxRuntimeEngine:
                 self._under_way -= 1
 
     def _compute(self, session: "onnxruntime.InferenceSession", batch: Batch) -> Scores:
-        image, name = self._signature.image, self._signature.scores.name
-        [scores] = session.run([name], {image.name: batch.astype(image.dtype, copy=False)})
-        answer: Scores = scores.astype(np.float32, copy=False)
-        return answer
+        image, names = self._signature.image, self._signature.output_names
+        return joined(session.run(names, {image.name: batch.astype(image.dtype, copy=False)}))
 
     def _open(self, num_threads: int) -> None:
         import onnxruntime  # noqa: PLC0415  # see module.py on late imports
@@ -132,7 +128,7 @@ class OnnxRuntimeEngine:
         model = self._files.read(program) if self._files.key_file else program
         try:
             self._alone = open_session(model, settings, num_threads)
-            signature = choose_signature(_program_of(self._alone), program, settings.output_name)
+            signature = choose_signature(_program_of(self._alone), program, settings.wanted_outputs)
             self._signature = signature.with_image_size(self._files.image_size)
             if self._signature.declared_shape:
                 named += self._signature.of_other_size
@@ -158,7 +154,7 @@ class OnnxRuntimeEngine:
             precision=settings.precision,
             num_threads=num_threads,
             input_dtype=self._signature.image.dtype,
-            output_name=self._signature.scores.name,
+            output_name=", ".join(self._signature.output_names),
             ignored_outputs=tuple(map(str, self._signature.ignored)),
             scores=score_range,
             declared_shape=self._signature.declared_shape,

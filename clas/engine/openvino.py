@@ -19,7 +19,7 @@ from ..model.inspection import check_weights
 from ..model.score_range import ScoreRange
 from ..settings import CPU_BATCH_SIZE, Settings
 from .base import Batch, EngineInfo, Scores
-from .batches import check_scores, padded, same_bytes, warm_up
+from .batches import check_scores, joined, padded, same_bytes, warm_up
 from .devices import available_cores
 from .fork_safety import never_destroy
 from .openvino_model import DEVICE, check_bf16, import_openvino, read_model, signature_of
@@ -130,7 +130,7 @@ class OpenVINOEngine:
         named = str(self._files.program)
         try:
             model = read_model(core, self._files)
-            signature = signature_of(model, self._files, self._settings.output_name)
+            signature = signature_of(model, self._files, self._settings.wanted_outputs)
             self._signature = signature.with_image_size(self._files.image_size)
             named += self._signature.of_other_size
             self._step = self._signature.image.shape[0] or 1
@@ -154,7 +154,7 @@ class OpenVINOEngine:
             precision=self._settings.precision,
             num_threads=num_threads,
             input_dtype=self._signature.image.dtype,
-            output_name=self._signature.scores.name,
+            output_name=", ".join(self._signature.output_names),
             ignored_outputs=tuple(map(str, self._signature.ignored)),
             scores=score_range,
             declared_shape=self._signature.declared_shape,
@@ -206,8 +206,8 @@ class OpenVINOEngine:
         finally:
             for request in started:
                 request.wait()
-        name = self._signature.scores.name
-        return [request.get_tensor(name).data.astype(np.float32) for request in started]
+        names = self._signature.output_names
+        return [joined([request.get_tensor(name).data for name in names], copy=True) for request in started]
 
 
 def _brief(exc: Exception) -> str:

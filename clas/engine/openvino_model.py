@@ -1,6 +1,7 @@
 """Reads a model with OpenVINO, and says what it takes and returns."""
 
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,18 +46,18 @@ def read_model(core: "openvino.Core", files: ModelFiles) -> "openvino.Model":
     return core.read_model(files.program) if has_its_own else core.read_model(files.program, files.weights)
 
 
-def signature_of(model: "openvino.Model", files: ModelFiles, output_name: str) -> Signature:
-    """Return the input and the output that are used: of a program of Paddle by its file, else by the model.
+def signature_of(model: "openvino.Model", files: ModelFiles, output_names: Sequence[str]) -> Signature:
+    """Return the input and the outputs that are used: of a program of Paddle by its file, else by the model.
 
     Raises:
         ModelLoadError: As `choose_signature`.
         SettingsError: As `choose_signature`.
     """
     if files.format != "onnx":
-        return read_signature(files, output_name)
+        return read_signature(files, output_names)
     inputs = tuple(_tensor(port) for port in model.inputs)
     outputs = tuple(_tensor(port, _operator(port)) for port in model.outputs)
-    return choose_signature(Program(inputs, outputs), files.program, output_name)
+    return choose_signature(Program(inputs, outputs), files.program, output_names)
 
 
 def _operator(port: Any) -> str:  # noqa: ANN401

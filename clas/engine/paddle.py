@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, ClassVar, Final
 
-import numpy as np
-
 from ..allocator import keep_freed_memory
 from ..errors import DeviceError, ModelLoadError, PredictionError
 from ..model.files import ModelFiles
@@ -24,7 +22,7 @@ from ..model.score_range import ScoreRange
 from ..model.signature import read_signature
 from ..settings import Settings
 from .base import Batch, EngineInfo, Scores
-from .batches import check_scores, padded, warm_up, warm_up_shape
+from .batches import check_scores, joined, padded, warm_up, warm_up_shape
 from .devices import NO_FORKED_GPU, available_cores
 from .fork_safety import carry_over_forks, note_this_thread
 from .loading import logged_while_loading
@@ -93,7 +91,7 @@ class PaddleEngine:
             check_gpu()
         if settings.precision == "bf16":
             check_bf16(settings)
-        self._signature = read_signature(files, settings.output_name).with_image_size(files.image_size)
+        self._signature = read_signature(files, settings.wanted_outputs).with_image_size(files.image_size)
         self._input_shape = self._signature.image.shape
         self._batch_size = self._input_shape[0]  # None: any
         check_weights(files)
@@ -194,9 +192,9 @@ class PaddleEngine:
         handle = self.paddle.get_input_handle(self._signature.image.name)
         handle.copy_from_cpu(batch.astype(self._signature.image.dtype, copy=False))
         self.paddle.run()
-        output = self.paddle.get_output_handle(self._signature.scores.name)
-        scores: Scores = output.copy_to_cpu().astype(np.float32, copy=False)
-        return scores
+        return joined(
+            [self.paddle.get_output_handle(name).copy_to_cpu() for name in self._signature.output_names]
+        )
 
     def _describe(self, num_outputs: int, scores: ScoreRange) -> EngineInfo:
         from paddle import __version__  # noqa: PLC0415
@@ -215,7 +213,7 @@ class PaddleEngine:
             precision=self._modes[0].precision,
             num_threads=self._num_threads,
             input_dtype=self._signature.image.dtype,
-            output_name=self._signature.scores.name,
+            output_name=", ".join(self._signature.output_names),
             ignored_outputs=tuple(map(str, self._signature.ignored)),
             scores=scores,
             declared_shape=self._signature.declared_shape,

@@ -7,8 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from ..errors import LabelFileError
 from ..image.operation_settings import operations_of
 from ..image.operations import described, output_size
+from ..result_settings import ATTRIBUTE_FORMS, FEATURE_FORMS
 from ..settings import PREPROCESS_NAMES, Settings
 from .config_files import FILE_NAME, config_paths
 from .encryption import check_folder, read_file
@@ -35,6 +37,7 @@ class ExportedModel:
         labels: Class id -> name; empty for a service without labels.
         label_file: The file with the labels; None if they aren't read from a file.
         has_built_in_labels: Whether nobody named that file: it is the default list of ImageNet's classes.
+        label_error: Why there are no labels, if they were wanted and the model may not need them.
         fingerprint: Of the model's own files, inference.yml included and the label file not; also in `files`.
         warnings: What may make results wrong as far as the files tell.
     """
@@ -47,6 +50,7 @@ class ExportedModel:
     has_built_in_labels: bool
     fingerprint: Fingerprint
     warnings: tuple[str, ...] = ()
+    label_error: LabelFileError | None = None
 
     @property
     def directory(self) -> Path:
@@ -88,12 +92,21 @@ def read_exported_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Ex
     paths = [path for files in programs for path in (files.program, files.weights)]
     fingerprint = take_fingerprint(tuple(dict.fromkeys((*paths, *config_paths(directory)))))
     check_folder(list(dict.fromkeys(paths)), directory, settings.model_key_file)
-    config = read_inference_yml(directory, settings.model_key_file)
+    given = settings.main_indicator if "main_indicator" in settings.overridden else None
+    config = read_inference_yml(directory, given, settings.model_key_file)
     kept: Sequence[str] = ()
     if config:
         settings, kept = config.apply(settings)
     read = partial(read_file, directory=directory, key_file=settings.model_key_file)
-    labels, label_file = _find_labels(settings, config, module_dir, read)
+    labels: Mapping[int, str] = {}
+    label_file: Path | None = None
+    label_error: LabelFileError | None = None
+    try:
+        labels, label_file = _find_labels(settings, config, module_dir, read)
+    except LabelFileError as exc:
+        if settings.main_indicator != "ThreshOutput":
+            raise
+        label_error = exc  # two classes have label_0 and label_1; how many there are shows when it is loaded
     size = output_size(operations_of(settings)) if config and config.has_sizes else None
     model = ExportedModel(
         programs=[dataclasses.replace(files, fingerprint=fingerprint, image_size=size) for files in programs],
@@ -104,6 +117,7 @@ def read_exported_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Ex
         has_built_in_labels=label_file is not None and _is_built_in(settings, config),
         fingerprint=fingerprint,
         warnings=config.notes if config else _assumptions(settings),
+        label_error=label_error,
     )
     formats = ", ".join(files.format for files in programs)
     encrypted = ", encrypted" if settings.model_key_file else ""
@@ -119,9 +133,14 @@ def _find_labels(
     module_dir: Path,
     read: Callable[[Path], bytes],
 ) -> tuple[Mapping[int, str], Path | None]:
-    """Return the labels and their file: the one given for this start, the model's, or that of params.py."""
-    if settings.main_indicator == "ThreshOutput":
-        return {0: settings.label_0, 1: settings.label_1}, None
+    """Return the labels and their file: the one given for this start, the model's, or that of params.py.
+
+    Forms of results that aren't classes have none; attributes and two classes have names of their own.
+    """
+    if settings.main_indicator in ("groups", "ScoreOutput", *FEATURE_FORMS):
+        return {}, None
+    if settings.main_indicator in ("ThreshOutput", *ATTRIBUTE_FORMS) and _is_built_in(settings, config):
+        return {}, None
     is_given = "class_id_map_file" in settings.overridden
     if config and config.labels and not is_given:
         return config.labels, config.path

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from ..errors import ModelConfigError, SettingsError
 from ..image.operation_settings import replaced
-from ..settings import PREPROCESS_NAMES, Settings, setting_value
+from ..settings import PREPROCESS_NAMES, Settings
 from .config_files import find_config
-from .transform_ops import InvalidEntryError, Values, read_preprocess, take
+from .postprocess import read_postprocess
+from .transform_ops import InvalidEntryError, Values, read_preprocess
 
 _SIZES: Final = ("resize_short", "crop_size")
 _DEVICE_KEYS: Final = (
@@ -77,11 +78,14 @@ class ModelConfig:
             raise ModelConfigError(f"{self.path} is invalid: {exc}") from exc
 
 
-def read_inference_yml(directory: Path, key_file: str = "") -> ModelConfig | None:
+def read_inference_yml(
+    directory: Path, main_indicator: str | None = None, key_file: str = ""
+) -> ModelConfig | None:
     """Read the inference.yml in the folder of a model, or what stands for it; see `find_config`.
 
     Args:
         directory: The folder.
+        main_indicator: As `read_postprocess`.
         key_file: The file with the key of an encrypted model; empty if it isn't encrypted.
 
     Returns:
@@ -99,7 +103,7 @@ def read_inference_yml(directory: Path, key_file: str = "") -> ModelConfig | Non
     try:
         values, notes = read_preprocess(_section(content, "PreProcess"))
         global_values, passed_over = _read_global(content)
-        post_values, labels = _read_postprocess(_section(content, "PostProcess"))
+        post_values, labels = read_postprocess(_section(content, "PostProcess"), main_indicator)
     except InvalidEntryError as exc:
         raise ModelConfigError(f"{path}: {exc}") from exc
     return ModelConfig(path, {**global_values, **values, **post_values}, labels, notes, passed_over)
@@ -119,53 +123,3 @@ def _section(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if section is not None and not isinstance(section, Mapping):
         raise InvalidEntryError(f"{name} is {section!r:.80}; it takes an object")
     return section or {}
-
-
-_OUTPUTS: Final = {
-    "Topk": ("topk", "class_id_map_file"),
-    "ThreshOutput": ("threshold", "label_0", "label_1"),
-    "MultiLabelThreshOutput": ("threshold", "class_id_map_file"),
-}
-"""The supported entries of PostProcess, with those of their options that are settings."""
-_OWN: Final = ("allow_label_mismatch", "output_name", "softmax")
-"""Settings that PostProcess may have beside its entries; PaddleClas doesn't write them."""
-
-
-def _read_postprocess(section: Mapping[str, Any]) -> tuple[Values, dict[int, str]]:
-    """Return the settings and labels of PostProcess; only the entry that main_indicator names is used."""
-    own = {name: setting_value(name, section[name]) for name in _OWN if name in section}
-    outputs = {name: options for name, options in section.items() if name not in ("main_indicator", *_OWN)}
-    name = section.get("main_indicator") or (next(iter(outputs)) if len(outputs) == 1 else None)
-    if name is None:
-        if outputs:
-            found = ", ".join(map(str, outputs))
-            raise InvalidEntryError(f"PostProcess has {found}; main_indicator must name one of them")
-        return own, {}
-    if not isinstance(name, str) or name not in _OUTPUTS:
-        raise InvalidEntryError(f"PostProcess has {name!r}, which is not supported")
-    options = outputs.get(name) or {}
-    if not isinstance(options, Mapping):
-        raise InvalidEntryError(f"{name} is {options!r:.80}; it takes an object")
-    options = dict(options)
-    take(options, name, delimiter=(None, " "))
-    values = {key: options.pop(key) for key in _OUTPUTS[name] if key in options}
-    for key in ("label_0", "label_1"):
-        if type(values.get(key)) is int:
-            values[key] = str(values[key])
-    labels = {} if name == "ThreshOutput" else _labels(options.pop("label_list", None))
-    if options:
-        raise InvalidEntryError(f"{name} has an option {next(iter(options))!r}, which is not supported")
-    return {"main_indicator": name, **values, **own}, labels
-
-
-def _labels(names: object) -> dict[int, str]:
-    if names is None:
-        return {}
-    if not isinstance(names, list):
-        raise InvalidEntryError("label_list takes a list of names")
-    for name in names:
-        if type(name) not in (str, int):  # such as no and yes, which YAML reads as booleans
-            raise InvalidEntryError(
-                f"label_list has {name!r:.80}, which is not a string: put it in quotation marks"
-            )
-    return {number: str(name) for number, name in enumerate(names)}

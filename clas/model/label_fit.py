@@ -1,9 +1,13 @@
 """Fits the labels to the number of classes, which is known once the model is loaded."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from ..errors import LabelFileError
+from ..settings import Settings
 from .exported import ExportedModel
+
+_TWO: Final = 2
 
 
 def fit_labels(model: ExportedModel, num_classes: int) -> tuple[Mapping[int, str], str]:
@@ -12,16 +16,27 @@ def fit_labels(model: ExportedModel, num_classes: int) -> tuple[Mapping[int, str
     Labels with the ids 1 to `num_classes` count from 1: there is no class of the last id, and all classes
     have names only if each id is one too high. The built-in list is dropped if it doesn't fit.
 
+    With ThreshOutput, the two classes of a model with one or two outputs have label_0 and label_1, unless the
+    model's inference.yml has a list of labels and these weren't set.
+
     Args:
-        model: Its labels, and the setting allow_label_mismatch.
-        num_classes: The number of the model's classes.
+        model: Its labels, and the settings.
+        num_classes: The number of the model's outputs.
 
     Returns:
         Class id -> name, empty for a service without labels; and a warning, empty if there is none.
 
     Raises:
-        LabelFileError: The ids aren't 0 to `num_classes` - 1, and the settings don't allow that.
+        LabelFileError: There is no label file; or the ids aren't 0 to `num_classes` - 1, and the settings
+            don't allow that.
     """
+    if model.settings.main_indicator == "ThreshOutput" and num_classes <= _TWO:
+        two = (model.settings.label_0, model.settings.label_1)
+        is_listed = bool(model.config and model.config.labels) and two == (Settings.label_0, Settings.label_1)
+        if num_classes < _TWO or not is_listed:
+            return dict(enumerate(two)), ""
+    if model.label_error:
+        raise model.label_error
     labels, ids = model.labels, set(model.labels)
     if not labels or ids == set(range(num_classes)):
         return labels, ""

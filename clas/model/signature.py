@@ -25,13 +25,13 @@ class Signature:
 
     Attributes:
         image: The input, of rank 4.
-        scores: The output.
+        scores: The output, or several whose scores are joined in this order.
         ignored: All other outputs.
         declared_shape: The shape of `image` that the program declares, if `with_image_size` has changed it.
     """
 
     image: Tensor
-    scores: Tensor
+    scores: tuple[Tensor, ...]
     ignored: tuple[Tensor, ...]
     declared_shape: tuple[int | None, ...] = ()
 
@@ -64,41 +64,46 @@ class Signature:
         image = dataclasses.replace(self.image, shape=tuple(shape))
         return dataclasses.replace(self, image=image, declared_shape=self.image.shape)
 
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs with the scores."""
+        return [output.name for output in self.scores]
 
-def read_signature(files: ModelFiles, output_name: str = "") -> Signature:
-    """Read from the program which input and which output are used.
+
+def read_signature(files: ModelFiles, output_names: Sequence[str] = ()) -> Signature:
+    """Read from the program which input and which outputs are used.
 
     Args:
         files: The model.
-        output_name: The output with the scores; empty for the only one that can be.
+        output_names: The outputs with the scores; empty for the only one that can be.
 
     Raises:
         ModelLoadError: The program is damaged, has another input than one image, or no scores, or more than
             one output that may be the scores.
         SettingsError: There is no output of this name, or it has no scores.
     """
-    return choose_signature(read_program(files), files.program, output_name)
+    return choose_signature(read_program(files), files.program, output_names)
 
 
-def choose_signature(program: Program, path: Path, output_name: str = "") -> Signature:
-    """Choose which input and which output of a program are used.
+def choose_signature(program: Program, path: Path, output_names: Sequence[str] = ()) -> Signature:
+    """Choose which input and which outputs of a program are used.
 
     Args:
         program: What it takes and returns.
         path: Its file, for messages.
-        output_name: As `read_signature`.
+        output_names: As `read_signature`.
 
     Raises:
         ModelLoadError: As `read_signature`.
         SettingsError: As `read_signature`.
     """
     image = _image_input(program.inputs, path)
-    if output_name:
-        scores = _named(program.outputs, output_name, path)
-    else:
-        scores = _only_scores(program.outputs, path)
-    ignored = tuple(output for output in program.outputs if output != scores)
-    _check_order(scores, ignored, path, is_named=bool(output_name))
+    scores = tuple(_named(program.outputs, name, path) for name in output_names)
+    _check_ranks(scores)
+    scores = scores or (_only_scores(program.outputs, path),)
+    ignored = tuple(output for output in program.outputs if output not in scores)
+    for output in scores:
+        _check_order(output, ignored, path, is_named=bool(output_names))
     return Signature(image, scores, ignored)
 
 
@@ -125,6 +130,13 @@ def _named(outputs: Sequence[Tensor], name: str, program: Path) -> Tensor:
     return found
 
 
+def _check_ranks(outputs: Sequence[Tensor]) -> None:
+    """Refuse to join what isn't [N, some scores]."""
+    other = next((output for output in outputs if len(output.shape) != _SCORES_RANK), None)
+    if len(outputs) > 1 and other:
+        raise SettingsError(f"output_names has {other}, which can't be joined: it takes outputs [N, scores]")
+
+
 def _only_scores(outputs: Sequence[Tensor], program: Path) -> Tensor:
     """Return the only output that may be the scores; if there is one only, the warm-up shows its shape."""
     floats = [output for output in outputs if output.dtype in _SCORE_DTYPES]
@@ -137,7 +149,7 @@ def _only_scores(outputs: Sequence[Tensor], program: Path) -> Tensor:
     if len(possible) > 1:
         raise ModelLoadError(
             f"{program} has several outputs that may be the scores: {_listed(possible)}; "
-            "set output_name to the name of one of them"
+            "set output_name to the name of one of them, or output_names to join several"
         )
     return possible[0]
 

@@ -2,14 +2,17 @@
 
 import abc
 import reprlib
-from collections.abc import Mapping, Sequence
-from typing import Final, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypedDict, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import RequestError
 from .probabilities import Probabilities
+
+NO_LABELS: Final[Mapping[int, str]] = {}
+"""The labels of what isn't a class."""
 
 _SCORE_DECIMALS: Final = 5
 _LARGEST_ID: Final = 2**63 - 1
@@ -22,15 +25,42 @@ class _Results(TypedDict):
     label_names: list[str]
 
 
+class GroupResult(TypedDict):
+    """The answer of a group of outputs: the chosen output, its label and its score."""
+
+    label: str
+    class_id: int
+    score: float
+
+
 class Prediction(_Results, total=False):
-    """The results for one image, best first; an image that failed has empty lists and an `error`."""
+    """The results for one image, best first; an image that failed has empty lists and an `error`.
+
+    Attributes, groups, numbers and features have fields of their own beside the lists: `attributes` with
+    `output`, `groups` (by name), `value`, and `feature` (numbers, or their bytes in base64).
+    """
 
     error: str
+    attributes: list[str] | str
+    output: list[int]
+    groups: dict[str, GroupResult]
+    value: float
+    feature: list[float] | list[int] | str
+
+
+def no_classes() -> Prediction:
+    """Return an entry with empty lists."""
+    return {"class_ids": [], "scores": [], "label_names": []}
 
 
 def failed_prediction(reason: str) -> Prediction:
     """Return the entry of an image that failed alone."""
     return {"class_ids": [], "scores": [], "label_names": [], "error": reason}
+
+
+def rounded(score: float) -> float:
+    """Return a score as results have it."""
+    return round(score, _SCORE_DECIMALS)
 
 
 class Postprocessor(abc.ABC):
@@ -92,22 +122,55 @@ class Postprocessor(abc.ABC):
 
 
 def is_prediction(entry: object) -> bool:
-    """Return whether a value read from JSON has the three lists of a result, with valid items."""
+    """Return whether a value read from JSON has the three lists of a result; with valid items everywhere."""
     if not isinstance(entry, dict):
         return False
     class_ids, scores, label_names = (entry.get(name) for name in ("class_ids", "scores", "label_names"))
     return (
         isinstance(class_ids, list)
-        and all(type(class_id) is int and abs(class_id) <= _LARGEST_ID for class_id in class_ids)
+        and all(map(_is_id, class_ids))
         and isinstance(scores, list)
-        and all(is_finite_number(score) for score in scores)
-        and isinstance(label_names, list)
-        and all(isinstance(name, str) for name in label_names)
+        and all(map(is_finite_number, scores))
+        and _are_texts(label_names)
         and len(scores) == len(class_ids)
         and len(label_names) in (0, len(class_ids))
+        and all(is_valid(entry[name]) for name, is_valid in _OWN_FIELDS.items() if name in entry)
     )
 
 
 def is_finite_number(value: object) -> bool:
     """Return whether a value read from JSON is a number in the range of float32, as scores are."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST_SCORE
+
+
+def _is_id(value: object) -> bool:
+    return type(value) is int and abs(value) <= _LARGEST_ID
+
+
+def _are_texts(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def _are_groups(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(group, dict)
+        and isinstance(group.get("label"), str)
+        and _is_id(group.get("class_id"))
+        and is_finite_number(group.get("score"))
+        for group in value.values()
+    )
+
+
+def _is_feature(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(map(is_finite_number, value)))
+
+
+_OWN_FIELDS: Final[Mapping[str, Callable[[object], bool]]] = {
+    "attributes": lambda value: isinstance(value, str) or _are_texts(value),
+    "output": lambda value: (
+        isinstance(value, list) and all(type(bit) is int and bit in (0, 1) for bit in value)
+    ),
+    "groups": _are_groups,
+    "value": is_finite_number,
+    "feature": _is_feature,
+}

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from ..errors import SettingsError
 from ..model.score_range import ScoreRange, is_within_bounds
+from ..result_settings import FEATURE_FORMS
 from ..settings import Settings
 
 Scores = npt.NDArray[np.float32]
@@ -22,22 +23,26 @@ class Probabilities:
     Args:
         softmax: Whether to apply it.
         warning: What isn't right about the model's scores; empty if nothing is known.
+        are_any: They may be any numbers, such as features: they aren't looked at.
 
     Attributes:
         softmax: As given.
         warning: As given, or what a request has shown.
     """
 
-    def __init__(self, *, softmax: bool = False, warning: str = "") -> None:
+    def __init__(self, *, softmax: bool = False, warning: str = "", are_any: bool = False) -> None:
         self.softmax = softmax
         self.warning = warning
+        self._are_any = are_any
 
     def __call__(self, scores: Scores) -> Scores:
         """Turn the scores [N, num_outputs] of a model into those that its results are made of."""
         if self.softmax:
             return softmax(scores)
-        if not self.warning and not is_within_bounds(
-            lowest := float(scores.min()), highest := float(scores.max())
+        if (
+            not self._are_any
+            and not self.warning
+            and not is_within_bounds(lowest := float(scores.min()), highest := float(scores.max()))
         ):
             self.warning = (
                 f"a request has scores from {lowest:.4g} to {highest:.4g}, which aren't probabilities: "
@@ -61,7 +66,7 @@ def probabilities_of(
 
     With softmax "auto" it is applied to scores beyond 0 and 1 if the classes are known to exclude each other:
     main_indicator is Topk or ThreshOutput, and the outputs have labels. Without labels they may be anything,
-    such as the features of an image.
+    such as the features of an image. Numbers and features are left alone.
 
     Args:
         settings: Read for softmax and main_indicator.
@@ -72,6 +77,8 @@ def probabilities_of(
     Raises:
         SettingsError: softmax is true, and there is one score only.
     """
+    if settings.main_indicator in ("ScoreOutput", *FEATURE_FORMS):
+        return Probabilities(are_any=True)
     if settings.softmax == "true":
         if num_outputs < _FEWEST_OUTPUTS:
             raise SettingsError("softmax is true, but the model has one output, whose softmax is always 1")
@@ -93,7 +100,7 @@ def _beyond_bounds(
     found = f"the model's scores at the warm-up are from {scores}, which aren't probabilities: "
     if settings.softmax == "false":
         return Probabilities(warning=f"{found}softmax is false, and they are answered as they are")
-    if settings.main_indicator == "MultiLabelThreshOutput" or num_outputs < _FEWEST_OUTPUTS:
+    if settings.main_indicator not in ("Topk", "ThreshOutput") or num_outputs < _FEWEST_OUTPUTS:
         return Probabilities(warning=f"{found}they are used as they are; export the model with its sigmoid")
     if has_labels:
         return Probabilities(softmax=True, warning=found + _LOGITS)
@@ -106,7 +113,10 @@ _DOUBLE: Final = (
 _LOGITS: Final = (
     "they are taken for logits, and softmax is applied; set softmax to true if that is right, or to false"
 )
-_FEATURES: Final = "; they have no labels, and may be the features of an image, which aren't classes"
+_FEATURES: Final = (
+    "; they have no labels, and may be the features of an image, which aren't classes: set main_indicator to "
+    "features if they are"
+)
 _UNKNOWN: Final = (
     f"they are answered as they are; set softmax to true if they are logits, or to false{_FEATURES}"
 )

@@ -1,5 +1,6 @@
 """The best classes of each image."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,25 @@ class Topk(Postprocessor):
         return [
             self._entry(class_ids, row) for class_ids, row in zip(order.tolist(), best.tolist(), strict=True)
         ]
+
+
+class TopkFromScore(Topk):
+    """Like Topk, without the classes whose score is lower than `min_score`; there may be none.
+
+    Args:
+        k: See `Postprocessor`.
+        num_classes: See `Postprocessor`.
+        labels: See `Postprocessor`.
+        min_score: From 0 to 1.
+    """
+
+    def __init__(self, k: int, num_classes: int, labels: Mapping[int, str], min_score: float) -> None:
+        super().__init__(k, num_classes, labels)
+        self._min_score = float(np.float32(min_score))  # scores are float32, too
+
+    def _entry(self, class_ids: list[int], scores: list[float]) -> Prediction:
+        count = sum(score >= self._min_score for score in scores)  # the first ones: they are descending
+        return super()._entry(class_ids[:count], scores[:count])
 
 
 def _few_best(scores: npt.NDArray[np.float32], k: int) -> tuple[list[int], list[float]]:

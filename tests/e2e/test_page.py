@@ -448,6 +448,50 @@ def test_the_documentation_asks_the_server_under_its_own_policy(
     assert page.violations() == []
 
 
+# Results that aren't classes
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows"),
+    [
+        (
+            {"main_indicator": "TableAttribute"},
+            r"(Scanned|Photo)\n(Little|Numerous)\n.*\n(Horizontal|Tilted)",
+        ),
+        (
+            {
+                "main_indicator": "groups",
+                "groups": [{"name": "tone", "outputs": [0, 1, 2], "labels": ["red", "green", "blue"]}],
+            },
+            r"tone: (red|green|blue)",
+        ),
+        ({"main_indicator": "features"}, r"6 features"),
+    ],
+)
+def test_what_a_model_says_in_place_of_classes_has_its_rows(
+    tiny_model: Path,
+    tmp_path: Path,
+    drivers: dict[str, Chrome],
+    image_folder: Path,
+    settings: dict[str, object],
+    rows: str,
+) -> None:
+    config = tiny_config(tiny_model)
+    module = config["modules_info"]["clas_system"]
+    module["init_args"].update(settings)
+    module["predict_args"].clear()
+    with clas_serving(tmp_path, config=config) as running:
+        page = Page(drivers["en"], running.base).open()
+        page.upload(image_folder / "coffee.png")
+        [card] = page.cards("done", 1)
+        assert re.fullmatch(rows, "\n".join(page.labels(card)), re.DOTALL)
+        assert not page.one("#top-k-field").is_displayed()
+        assert settings["main_indicator"] in page.texts("#facts dd")
+        page.one("#language").click()
+        page.one("#language").click()
+        assert page.violations() == []
+
+
 # A server that wants a token
 
 

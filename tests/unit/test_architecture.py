@@ -16,7 +16,10 @@ from clas.protocol import MODULE_NAME, PREDICT_PATH, VERSION
 Rows = list[list[set[str]]]
 
 CLAS: Rows = [
-    [{"errors", "fields", "settings", "protocol", "allocator", "params", "original_params"}],
+    [
+        {"errors", "fields", "result_values", "result_settings", "settings"},
+        {"protocol", "allocator", "params", "original_params"},
+    ],
     [{"image"}],
     [{"model"}, {"preprocess"}],
     [{"engine"}, {"output"}],

@@ -72,7 +72,11 @@ SETTINGS = (
         "mean",
     ),
     *("std", "scale", "max_image_pixels", "reduced_decode", "main_indicator", "topk", "threshold", "label_0"),
-    *("label_1", "class_id_map_file", "allow_label_mismatch", "output_name", "softmax"),
+    *("label_1", "class_id_map_file", "allow_label_mismatch", "output_name", "softmax", "min_score"),
+    *("default_label_index", "glasses_threshold", "hold_threshold", "color_threshold", "type_threshold"),
+    *("source_threshold", "number_threshold", "clarity_threshold", "obstruction_threshold"),
+    *("angle_threshold", "convert_cn", "groups", "decimal_places", "binarize_method", "feature_format"),
+    "output_names",
 )
 OPTIONS = (
     *("host", "port", "use_multiprocess", "workers", "predictors", "gpu", "timeout_s", "graceful_timeout_s"),

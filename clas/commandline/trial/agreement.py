@@ -1,5 +1,6 @@
 """How far the answers of two engines agree on the same images."""
 
+import base64
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -111,7 +112,7 @@ def compare_predictions(answers: Sequence[Prediction], reference: Sequence[Predi
         clear=sum(is_clear),
         same_clear=sum(same and clear for same, clear in zip(is_same, is_clear, strict=True)),
         largest_difference=max((_difference(*pair) for pair in pairs), default=0.0),
-        largest_score=max((abs(score) for wanted in reference for score in wanted["scores"]), default=0.0),
+        largest_score=max((abs(number) for wanted in reference for number in _numbers(wanted)), default=0.0),
     )
 
 
@@ -119,7 +120,7 @@ def _difference(answer: Prediction, wanted: Prediction) -> float:
     """The largest difference of two results for an image, but for what rounding explains.
 
     A class that the reference doesn't name has there the lowest score of those that it names, or less; if it
-    is the best of the answer, it is taken to have none.
+    is the best of the answer, it is taken to have none. A number and features are compared one by one.
     """
     scores = dict(zip(wanted["class_ids"], wanted["scores"], strict=True))
     lowest = min(wanted["scores"], default=0.0)
@@ -127,4 +128,22 @@ def _difference(answer: Prediction, wanted: Prediction) -> float:
         abs(score - scores.get(class_id, min(lowest, score) if place else 0.0))
         for place, (class_id, score) in enumerate(zip(answer["class_ids"], answer["scores"], strict=True))
     ]
+    own = zip(_own_numbers(answer), _own_numbers(wanted), strict=False)
+    differences += [abs(number - other) for number, other in own]
     return max(0.0, max(differences, default=0.0) - _ROUNDING)
+
+
+def _numbers(entry: Prediction) -> list[float]:
+    return [*entry["scores"], *_own_numbers(entry)]
+
+
+def _own_numbers(entry: Prediction) -> list[float]:
+    """The number or the features of a result, which have no classes; of base64 as float32."""
+    if "value" in entry:
+        return [entry["value"]]
+    feature = entry.get("feature", [])
+    if not isinstance(feature, str):
+        return list(feature)
+    content = base64.b64decode(feature)
+    numbers: list[float] = np.nan_to_num(np.frombuffer(content[: len(content) // 4 * 4], "<f4")).tolist()
+    return numbers

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from ...protocol import OPERATIONS
+from ...result_settings import RESULT_OPTIONS
 from ...settings import PREPROCESS_NAMES
 
 Schema = dict[str, Any]
@@ -55,8 +56,9 @@ def component_schemas() -> Schema:
                 "scores": {"type": "array", "items": number},
                 "label_names": {"type": "array", "items": text},
                 "error": text,
+                **_own_fields(),
             },
-            optional=["error"],
+            optional=["error", *_own_fields()],
         ),
         "Answer": _object(
             {
@@ -90,6 +92,15 @@ def component_schemas() -> Schema:
                     ],
                     "properties": {
                         "output_name": {**text, "description": "The model's output with the scores"},
+                        "main_indicator": {
+                            "type": "string",
+                            "enum": list(RESULT_OPTIONS),
+                            "description": "The form of the results",
+                        },
+                        "postprocess": {
+                            "type": "object",
+                            "description": "What that form reads, by the names of params.py",
+                        },
                         "softmax": {
                             "type": "boolean",
                             "description": "Whether softmax is applied to that output",
@@ -113,6 +124,34 @@ def component_schemas() -> Schema:
                 }
             },
             "required": ["name", "version", "state", "model", "workers", "predictors", "limits"],
+        },
+    }
+
+
+def _own_fields() -> Schema:
+    """The fields that forms of results have beside the lists."""
+    text, number = {"type": "string"}, {"type": "number"}
+    texts, numbers = ({"type": "array", "items": items} for items in (text, number))
+    answer = {"label": text, "class_id": {"type": "integer", "minimum": 0}, "score": number}
+    return {
+        "attributes": {
+            "oneOf": [texts, text],
+            "description": "What an attribute model says; VehicleAttribute in one text",
+        },
+        "output": {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 0, "maximum": 1},
+            "description": "Of an attribute model, for each output whether it is above its threshold",
+        },
+        "groups": {
+            "type": "object",
+            "additionalProperties": _object(answer),
+            "description": "The answer of each group, by its name",
+        },
+        "value": {**number, "description": "Of ScoreOutput"},
+        "feature": {
+            "oneOf": [numbers, {**text, "format": "byte"}],
+            "description": "Features, or base64 of their little-endian float32, with Binarize of bytes",
         },
     }
 

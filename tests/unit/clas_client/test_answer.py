@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clas.commandline.rows import CSV, JSON_LINES
+from clas.commandline.csv_rows import CSV, columns_of, csv_with
+from clas.commandline.formats import own_lines
+from clas.commandline.rows import JSON_LINES
 from clas_client.answer import read_results
 from clas_client.reply import Reply, ServiceError
 from scripted_service import envelope
@@ -82,13 +84,22 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
+GROUPS = VALUES | st.fixed_dictionaries(
+    {"label": st.text(st.characters()), "class_id": st.integers(-HUGE, HUGE), "score": st.floats()}
+)
 ENTRIES = st.fixed_dictionaries(
     {
         "class_ids": st.just([1]) | st.just([1]) | st.lists(st.integers(-HUGE, HUGE), max_size=2) | VALUES,
         "scores": st.just([0.5]) | st.lists(st.floats() | st.integers(-HUGE, HUGE), max_size=2) | VALUES,
         "label_names": st.just([]) | st.lists(st.text(st.characters()), max_size=2) | VALUES,
     },
-    optional={"file": VALUES, "error": VALUES, "more": VALUES},
+    optional={
+        **dict.fromkeys(("file", "error", "more", "output"), VALUES),
+        "attributes": st.lists(st.text(st.characters())) | st.text(st.characters()) | VALUES,
+        "value": st.floats() | st.integers(-HUGE, HUGE) | VALUES,
+        "feature": st.lists(st.floats(width=32), max_size=2) | VALUES,
+        "groups": st.dictionaries(st.text(st.characters()), GROUPS, max_size=2) | VALUES,
+    },
 )
 ELAPSES = st.just(0.5) | st.just(0) | VALUES
 RESULTS = st.fixed_dictionaries({"prediction": st.lists(ENTRIES, max_size=2), "elapse": ELAPSES}) | VALUES
@@ -104,10 +115,11 @@ def test_any_answer_is_results_that_can_be_written_or_one_clear_line(content: ob
         assert len(str(exc)) < 3000
         return
     for entry in results["prediction"]:
-        for form in (CSV, JSON_LINES):
+        for form in (CSV, csv_with(columns_of(entry)), JSON_LINES):
             line = form.write("a.png", entry).encode("utf-8", "backslashreplace").decode()
             name, again = form.read(line)
             assert (name, again["scores"]) == ("a.png", entry["scores"])
+        assert all(isinstance(line, str) for line in own_lines(entry))
 
 
 @given(body=st.binary())

@@ -79,3 +79,41 @@ def test_there_is_a_progress_bar_on_a_terminal_only(
         report.fail(["b"], "damaged")
         report.close()
         assert ("2/2" in capsys.readouterr().err) is is_terminal
+
+
+USUAL: Prediction = {"class_ids": [7], "scores": [0.5], "label_names": ["seven"]}
+NO_CLASSES: Prediction = {"class_ids": [], "scores": [], "label_names": []}
+
+
+@pytest.mark.parametrize(
+    ("entry", "end"),
+    [
+        ({**USUAL, "attributes": ["Male"], "output": [1]}, ", attributes: ['Male'], output: [1]"),
+        (
+            {**USUAL, "groups": {"age": {"label": "old", "class_id": 7, "score": 0.5}}},
+            ", groups: {'age': {'label': 'old', 'class_id': 7, 'score': 0.5}}",
+        ),
+        ({**NO_CLASSES, "value": -2.5}, ", value: -2.5"),
+        ({**NO_CLASSES, "feature": [0.5] * 512}, ", feature: a feature of 512 numbers"),
+        ({**NO_CLASSES, "feature": "AACAPw=="}, ", feature: a feature of 8 characters of base64"),
+    ],
+)
+def test_what_is_said_besides_classes_ends_the_line(
+    entry: Prediction, end: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = ConsoleReport(None)
+    report.add(["a.png"], Answer([entry], 1, 1))
+    assert capsys.readouterr().out.splitlines()[0].endswith(f"scores: {entry['scores']}{end}")
+
+
+def test_numbers_have_an_average_of_their_own_and_features_none(capsys: pytest.CaptureFixture[str]) -> None:
+    report = ConsoleReport(None)
+    report.add(["a", "b"], Answer([{**NO_CLASSES, "value": 2}, {**NO_CLASSES, "value": 3}], 1, 1))
+    report.close()
+    out = capsys.readouterr().out
+    assert "The average value: 2.500" in out
+    assert "top-1" not in out
+    report = ConsoleReport(None)
+    report.add(["a"], Answer([{**NO_CLASSES, "feature": [1]}], 1, 1))
+    report.close()
+    assert len(capsys.readouterr().out.splitlines()) == 3

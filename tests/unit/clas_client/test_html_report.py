@@ -79,3 +79,26 @@ def test_an_answer_without_any_class_is_shown(tmp_path: Path) -> None:
     page = write(tmp_path / "page.html", Outcome(Pending("a.png"), none))
     assert "a.png" in page
     assert "<meter" not in page
+
+
+def test_what_is_said_besides_classes_has_its_lines(tmp_path: Path) -> None:
+    usual: Prediction = {"class_ids": [7], "scores": [0.75], "label_names": [EVIL]}
+    none: Prediction = {"class_ids": [], "scores": [], "label_names": []}
+    entries: list[Prediction] = [
+        {**usual, "attributes": ["Male", EVIL], "output": [1]},
+        {**usual, "groups": {EVIL: {"label": "old", "class_id": 7, "score": 0.75}}},
+        {**none, "value": -2.5},
+        {**none, "feature": [0.5] * 512},
+    ]
+    page = write(tmp_path / "page.html", *(Outcome(Pending("a.png"), entry) for entry in entries))
+    parsed = Parsed(page)
+    assert "<meter" not in page
+    for text in ("Male", EVIL, f"{EVIL}: old  0.75000", "-2.5", "a feature of 512 numbers"):
+        assert text in parsed.text
+    shown = [(tag["data-best"], tag["data-score"]) for _, tag in parsed.tags if "data-best" in tag]
+    assert shown == [
+        (f"Male; {EVIL}", "0.75"),
+        (f"{EVIL}: old  0.75000", "0.75"),
+        ("-2.5", "-2.5"),
+        ("", "0"),
+    ]

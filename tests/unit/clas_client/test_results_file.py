@@ -1,3 +1,4 @@
+import csv
 import resource
 import stat
 from pathlib import Path
@@ -138,3 +139,77 @@ def test_a_disk_that_fills_up_within_a_row_leaves_only_whole_rows(path: Path) ->
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == content
+
+
+TEXTS: Prediction = {**ENTRY, "attributes": ["Male", "Hat: False"], "output": [0, 1]}
+NUMBER: Prediction = {"class_ids": [], "scores": [], "label_names": [], "value": 2.5}
+ANSWERS: Prediction = {**ENTRY, "groups": {"age": {"label": "seven", "class_id": 7, "score": 0.5}}}
+FEATURE: Prediction = {"class_ids": [], "scores": [], "label_names": [], "feature": [0.5, 0.25]}
+
+
+@pytest.mark.parametrize(
+    ("entry", "column", "cell"),
+    [(TEXTS, "attributes", "Male; Hat: False"), (NUMBER, "value", "2.5"), (ANSWERS, "age", "seven")],
+)
+def test_the_first_result_says_which_columns_there_are_and_a_resumed_run_keeps_them(
+    tmp_path: Path, entry: Prediction, column: str, cell: str
+) -> None:
+    path = tmp_path / "results.csv"
+    file = ResultsFile(path, resume=False)
+    file.add([failed("a.png")])
+    file.add([failed("b.png"), Outcome(Pending("c.png"), entry)])
+    file.close([])
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+    assert [(row["file"], row[column]) for row in rows] == [("a.png", ""), ("b.png", ""), ("c.png", cell)]
+    with pytest.raises(OutputError, match="already exists"):
+        ResultsFile(path, resume=False)
+    file = ResultsFile(path, resume=True)
+    assert file.done == {"c.png"}
+    [(name, earlier)] = file.earlier()
+    assert (name, earlier["class_ids"]) == ("c.png", entry["class_ids"])
+    file.add([Outcome(Pending("a.png"), entry)])
+    file.close([])
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+    assert [(row["file"], row[column]) for row in rows] == [("c.png", cell), ("a.png", cell)]
+
+
+@pytest.mark.parametrize("entry", [TEXTS, NUMBER, ANSWERS, FEATURE])
+def test_a_line_of_jsonl_has_all_fields_and_comes_back(tmp_path: Path, entry: Prediction) -> None:
+    path = tmp_path / "results.jsonl"
+    write(path, Outcome(Pending("a.png"), entry))
+    assert list(ResultsFile(path, resume=True).earlier()) == [("a.png", entry)]
+
+
+def test_a_file_with_columns_of_its_own_that_is_cut_off_anywhere_is_resumed(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    content = write(path, Outcome(Pending("a.png"), TEXTS))
+    for size in range(len(content)):
+        path.write_bytes(content[:size])
+        file = ResultsFile(path, resume=True)
+        assert file.done == set()
+        file.add([Outcome(Pending("z.png"), TEXTS)])
+        file.close([])
+        assert ResultsFile(path, resume=True).done == {"z.png"}
+
+
+def test_a_run_in_which_all_has_failed_does_not_decide_the_columns(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    write(path, failed("a.png"))
+    file = ResultsFile(path, resume=True)
+    file.add([Outcome(Pending("a.png"), NUMBER)])
+    file.close([])
+    assert [row["value"] for row in csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())] == [
+        "2.5"
+    ]
+
+
+@pytest.mark.parametrize(("entry", "what"), [(FEATURE, "features"), (NUMBER, "value")])
+def test_what_has_no_column_is_said_once(
+    tmp_path: Path, entry: Prediction, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = ResultsFile(tmp_path / "results.csv", resume=False)
+    file.add([good("a.png")])
+    assert caplog.text == ""
+    for _ in range(3):
+        file.add([Outcome(Pending("b.png"), entry)])
+    assert caplog.text.count(f"results.csv has no column for {what}: name a .jsonl file, which has all") == 1

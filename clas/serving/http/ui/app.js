@@ -9,6 +9,7 @@ import { forgetToken, Service, ServiceError, token } from "./api.js";
 const CONCURRENCY = 4; // concurrent requests: enough to fill a batch, and few enough to leave room for others
 const MOST_SHOWN = 20;
 const ASK_AGAIN_MS = 2000;
+const RANKED = ["Topk", "ThreshOutput", "MultiLabelThreshOutput"]; // forms of results that a slider can cut
 const THEME_KEY = "clas_system_theme";
 const THEMES = ["auto", "light", "dark"];
 
@@ -40,9 +41,9 @@ async function connect() {
 }
 
 function setUpSlider() {
-  const { classes, top_k: topK } = info.model ?? {};
+  const { classes, top_k: topK, main_indicator: form } = info.model ?? {};
   const slider = $("top-k");
-  if (Number.isInteger(topK) && $("top-k-field").hidden) {
+  if (Number.isInteger(topK) && RANKED.includes(form) && $("top-k-field").hidden) {
     slider.max = Math.min(classes, MOST_SHOWN);
     slider.value = topK;
     $("top-k-field").hidden = false;
@@ -73,7 +74,7 @@ function facts() {
   if (model) {
     const shape = model.input_shape.map((size) => size ?? "N").join(" × ");
     rows.push(["modelName", `${model.name} (${model.format})`], ["modelInput", shape]);
-    rows.push(["modelClasses", formatNumber(model.classes)]);
+    rows.push(["modelClasses", formatNumber(model.classes)], ["modelForm", model.main_indicator]);
     rows.push(["device", model.device], ["precision", model.precision], ["threads", model.threads]);
   }
   rows.push(["predictors", `${predictors.serving} / ${predictors.wanted}`], ["workers", info.workers]);

@@ -94,20 +94,11 @@ export class Card {
   }
 
   #renderResults(shown) {
-    const { class_ids: ids, scores, label_names: names } = this.#answer.prediction;
-    const isShare = scores.every((score) => score >= 0 && score <= 1);
-    const top = isShare ? 1 : Math.max(...scores.map(Math.abs));
-    const rows = ids.slice(0, shown).map((id, rank) => {
-      const row = document.createElement("li");
-      row.append(
-        span("label", names[rank] || t("classNumber", { id })),
-        span("score", formatScore(scores[rank], isShare)),
-        bar(Math.max(scores[rank], 0) / top),
-      );
-      row.title = t("classNumber", { id });
-      return row;
-    });
+    const { prediction } = this.#answer;
+    const own = ownRows(prediction);
+    const rows = own ?? classRows(prediction, shown);
     const list = this.#find(".results");
+    list.classList.toggle("unranked", own !== null);
     list.replaceChildren(...rows);
     list.setAttribute("aria-label", t("resultsOf", { name: this.file.name }));
     this.#find(".no-results").hidden = rows.length > 0;
@@ -124,6 +115,48 @@ export class Card {
       }),
     );
   }
+}
+
+/** A row for each class, the best `shown` ones. */
+function classRows({ class_ids: ids, scores, label_names: names }, shown) {
+  const isShare = scores.every((score) => score >= 0 && score <= 1);
+  const top = isShare ? 1 : Math.max(...scores.map(Math.abs));
+  return ids.slice(0, shown).map((id, rank) => {
+    const row = document.createElement("li");
+    row.append(
+      span("label", names[rank] || t("classNumber", { id })),
+      span("score", formatScore(scores[rank], isShare)),
+      bar(Math.max(scores[rank], 0) / top),
+    );
+    row.title = t("classNumber", { id });
+    return row;
+  });
+}
+
+/** A row for each attribute or group, or one for a number or for features; null for classes. */
+function ownRows({ attributes, groups, value, feature }) {
+  if (attributes !== undefined) {
+    return [attributes].flat().map((text) => textRow(text));
+  }
+  if (groups !== undefined) {
+    const answers = Object.entries(groups);
+    const isShare = answers.every(([, { score }]) => score >= 0 && score <= 1);
+    return answers.map(([name, { label, score }]) => textRow(`${name}: ${label}`, formatScore(score, isShare)));
+  }
+  if (value !== undefined) {
+    return [textRow(formatNumber(value, 15))];
+  }
+  if (feature === undefined) {
+    return null;
+  }
+  const kind = typeof feature === "string" ? "featureCharacters" : "featureNumbers";
+  return [textRow(t(kind, { n: formatNumber(feature.length) }))];
+}
+
+function textRow(text, score = "") {
+  const row = document.createElement("li");
+  row.append(span("label", text), span("score", score));
+  return row;
 }
 
 function span(className, text) {

@@ -1,3 +1,4 @@
+import csv
 import json
 import logging
 from pathlib import Path
@@ -110,6 +111,8 @@ def test_what_ends_the_run_is_told_in_one_line(
         ([".", "--format", "xml"], "invalid choice: 'xml'"),
         ([".", "--top_k", "many"], "'many' is not a whole number of at least 1"),
         ([".", "--enable_mkldnn", "maybe"], "'maybe' is neither true nor false"),
+        ([".", "--threshold", "much"], "threshold is 'much'; it takes a number from 0 to 1"),
+        ([".", "--groups", '[{"name": 5}]'], "groups has a name 5; it takes a text"),
     ],
 )
 def test_wrong_arguments_are_told_in_one_line(
@@ -177,3 +180,25 @@ def test_the_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None
         main(["--help"])
     out = capsys.readouterr().out
     assert all(f"  {command:9}{does}\n" in out for command, does in COMMANDS.items())
+
+
+def test_every_form_of_results_is_printed(
+    folder: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--main_indicator", "TableAttribute", "--source_threshold", "0.9"]
+    assert main([str(folder / "0.png"), *flags, *more]) == 0
+    texts = ["Scanned", "Numerous", "Multicolor", "Blurry", "With-Obstacles", "Tilted"]
+    name, *said = capsys.readouterr().out.splitlines()
+    assert (Path(name).name, said) == ("0.png:", [f"  {text}" for text in texts])
+    assert main([str(folder / "0.png"), *flags, *more, "--format", "csv"]) == 0
+    [row] = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert row["attributes"] == "; ".join(texts)
+    groups = json.dumps([{"name": "channel", "outputs": [0, 1, 2], "labels": ["red", "green", "blue"]}])
+    more = ["--main_indicator", "groups", "--groups", groups, "--format", "csv"]
+    assert main([str(folder), *flags, *more]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [row["channel"] for row in rows] == ["red", "green", "blue"]
+    assert main([str(folder / "0.png"), *flags, "--main_indicator", "features", "--format", "csv"]) == 0
+    shown = capsys.readouterr()
+    assert "feature" not in shown.out
+    assert "WARNING: CSV has no column for features: use --format json" in shown.err

@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from clas.commandline.formats import FORMATS
+from clas.commandline.csv_rows import columns_of
+from clas.commandline.formats import FORMATS, format_for
 from clas.output.base import Prediction, failed_prediction
 
 CAT: Prediction = {
@@ -59,3 +60,28 @@ def test_an_image_of_no_class_has_its_line_in_every_form() -> None:
     assert json.loads(lines("json", none)[0]) == {"file": NAME, **none}
     [row] = csv.DictReader(lines("csv", none))
     assert (row["file"], row["class_id"], row["class_ids"], row["error"]) == (NAME, "", "[]", "")
+
+
+NONE: Prediction = {"class_ids": [], "scores": [], "label_names": []}
+GROUPS: Prediction = {**UNNAMED, "groups": {"age": {"label": "old", "class_id": 3, "score": 1.0}}}
+
+
+@pytest.mark.parametrize(
+    ("prediction", "said"),
+    [
+        ({**CAT, "attributes": ["Male", "Hat: False"], "output": [1, 0]}, ["  Male", "  Hat: False"]),
+        ({**CAT, "attributes": "Color unknown, Type unknown"}, ["  Color unknown, Type unknown"]),
+        (GROUPS, ["  age: old  1.00000"]),
+        ({**NONE, "value": 2.5}, ["  2.5"]),
+        ({**NONE, "feature": [0.5, 0.25]}, ["  a feature of 2 numbers"]),
+    ],
+)
+def test_text_says_what_a_form_has_in_place_of_classes(prediction: Prediction, said: list[str]) -> None:
+    assert lines("text", prediction) == [f"{NAME}:", *said]
+
+
+def test_csv_has_the_columns_of_a_form() -> None:
+    form = format_for("csv", columns_of(GROUPS))
+    [row] = csv.DictReader([form.header, *form.lines(NAME, GROUPS)])
+    assert (row["age"], row["class_ids"]) == ("old", "[3]")
+    assert format_for("json", ("age",)) == FORMATS["json"]

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clas.commandline.rows import CSV, CSV_COLUMNS, JSON_LINES, RowFormat
+from clas.commandline.csv_rows import CSV, CSV_COLUMNS
+from clas.commandline.rows import JSON_LINES, RowFormat
 from clas.output.base import Prediction, failed_prediction
 
 TABBY: Prediction = {"class_ids": [281, 282], "scores": [0.75, 0.125], "label_names": ["tabby, cat", "虎猫"]}

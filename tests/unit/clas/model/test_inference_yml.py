@@ -207,8 +207,8 @@ def test_a_file_without_both_parts_changes_nothing(tmp_path: Path) -> None:
             "PostProcess has 'Rotate', which is not supported",
         ),
         (
-            {"PostProcess": {"Topk": None, "SavePreLabel": {}}},
-            "PostProcess has SavePreLabel, Topk; main_indicator must name one of them",
+            {"PostProcess": {"Topk": None, "ThreshOutput": {}}},
+            "PostProcess has ThreshOutput, Topk; main_indicator must name one of them",
         ),
         (
             {"PostProcess": {"ThreshOutput": {"threshold": 2}}},

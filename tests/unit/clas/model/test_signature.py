@@ -13,12 +13,10 @@ from tiny_models import brightest_channel, features_and_scores, three_best, writ
 FORMATS = pytest.mark.parametrize("suffix", ["pdmodel", "json"])
 
 
-def signature_of(
-    directory: Path, suffix: str, network: Any, output_name: str = "", **model: Any
-) -> Signature:
+def signature_of(directory: Path, suffix: str, network: Any, *output_names: str, **model: Any) -> Signature:
     write_model(directory, network, json=suffix == "json", **model)
     files = ModelFiles(directory / f"inference.{suffix}", directory / "inference.pdiparams")
-    return read_signature(files, output_name)
+    return read_signature(files, output_names)
 
 
 @FORMATS
@@ -42,7 +40,8 @@ def test_several_outputs_that_may_be_the_scores_are_refused_by_name_and_shape(
 ) -> None:
     message = (
         r"has several outputs that may be the scores: '\w+' \[N, 128\] float32 by slice, "
-        r"'[\w.]+' \[N, 6\] float32 by softmax; set output_name to the name of one of them"
+        r"'[\w.]+' \[N, 6\] float32 by softmax; set output_name to the name of one of them, "
+        "or output_names to join several"
     )
     with pytest.raises(ModelLoadError, match=message):
         signature_of(tmp_path, suffix, features_and_scores)
@@ -54,9 +53,29 @@ def test_output_name_chooses(tmp_path: Path, suffix: str, place: int, width: int
     write_model(tmp_path, features_and_scores, json=suffix == "json")
     files = ModelFiles(tmp_path / f"inference.{suffix}", tmp_path / "inference.pdiparams")
     names = [output.name for output in read_program(files).outputs]
-    found = read_signature(files, names[place])
-    assert (found.scores.name, found.scores.shape) == (names[place], (None, width))
+    found = read_signature(files, [names[place]])
+    assert [(output.name, output.shape) for output in found.scores] == [(names[place], (None, width))]
     assert [output.name for output in found.ignored] == [names[1 - place]]
+
+
+@FORMATS
+def test_output_names_chooses_several_in_their_order(tmp_path: Path, suffix: str) -> None:
+    write_model(tmp_path, features_and_scores, json=suffix == "json")
+    files = ModelFiles(tmp_path / f"inference.{suffix}", tmp_path / "inference.pdiparams")
+    names = [output.name for output in read_program(files).outputs]
+    found = read_signature(files, names[::-1])
+    assert (found.output_names, found.ignored) == (names[::-1], ())
+
+
+@FORMATS
+def test_outputs_of_another_rank_can_not_be_joined(tmp_path: Path, suffix: str) -> None:
+    write_model(tmp_path, lambda image: (image * 2, brightest_channel(6)(image)), json=suffix == "json")
+    files = ModelFiles(tmp_path / f"inference.{suffix}", tmp_path / "inference.pdiparams")
+    names = [output.name for output in read_program(files).outputs]
+    with pytest.raises(
+        SettingsError, match=r"output_names has '.*' \[N, 3, 32, 32\].*, which can't be joined"
+    ):
+        read_signature(files, names)
 
 
 @FORMATS
@@ -76,7 +95,10 @@ def with_parity(image: Any) -> Any:
 @FORMATS
 def test_integers_are_never_the_scores(tmp_path: Path, suffix: str) -> None:
     found = signature_of(tmp_path, suffix, with_parity)
-    assert (found.scores.dtype, [output.dtype for output in found.ignored]) == ("float32", ["int64"])
+    assert [[output.dtype for output in each] for each in (found.scores, found.ignored)] == [
+        ["float32"],
+        ["int64"],
+    ]
     with pytest.raises(SettingsError, match="has no scores: they are floats"):
         signature_of(tmp_path, suffix, with_parity, found.ignored[0].name)
 
@@ -104,7 +126,8 @@ def test_scores_beside_a_ranking_are_used_when_they_are_named(tmp_path: Path, su
         signature_of(tmp_path, suffix, ranking_and_scores)
     name = str(caught.value).partition("set output_name to '")[2].partition("'")[0]
     files = ModelFiles(tmp_path / f"inference.{suffix}", tmp_path / "inference.pdiparams")
-    assert read_signature(files, name).scores.operator == "softmax"
+    [scores] = read_signature(files, [name]).scores
+    assert scores.operator == "softmax"
 
 
 def test_a_model_without_scores_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clas.errors import RequestError
-from clas.output.base import failed_prediction
+from clas.output.base import failed_prediction, is_prediction
 from clas.output.topk import Topk
 
 
@@ -40,3 +40,52 @@ def test_results_keep_the_order_of_the_images_and_failed_ones_their_reason() -> 
 def test_without_scores_every_image_has_failed() -> None:
     merged = Topk(2, 3, {}).merge(None, ["damaged", "empty"], 1)
     assert merged == [failed_prediction("damaged"), failed_prediction("empty")]
+
+
+ENTRY = {"class_ids": [1], "scores": [0.5], "label_names": ["cat"]}
+ANSWER = {"label": "male", "class_id": 22, "score": 0.1}
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {},
+        {"attributes": [], "output": []},
+        {"attributes": ["Male"], "output": [0, 1]},
+        {"attributes": "Color unknown, Type unknown"},
+        {"groups": {"gender": ANSWER}},
+        {"value": -1.5},
+        {"value": 3},
+        {"feature": [0.5, 1]},
+        {"feature": "AACAPw=="},
+    ],
+)
+def test_each_form_of_a_result_is_valid(own: dict[str, object]) -> None:
+    assert is_prediction({**ENTRY, **own})
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"attributes": 5},
+        {"attributes": [5]},
+        {"attributes": None},
+        {"output": [2]},
+        {"output": [True]},
+        {"output": "01"},
+        {"groups": []},
+        {"groups": {"gender": "male"}},
+        {"groups": {"gender": {**ANSWER, "label": 5}}},
+        {"groups": {"gender": {**ANSWER, "class_id": 0.5}}},
+        {"groups": {"gender": {**ANSWER, "score": float("nan")}}},
+        {"groups": {"gender": {"label": "male"}}},
+        {"value": "3"},
+        {"value": True},
+        {"value": float("inf")},
+        {"feature": [None]},
+        {"feature": [1e39]},
+        {"feature": {}},
+    ],
+)
+def test_a_field_of_a_form_with_anything_else_is_invalid(own: dict[str, object]) -> None:
+    assert not is_prediction({**ENTRY, **own})

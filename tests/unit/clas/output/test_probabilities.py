@@ -104,3 +104,17 @@ def test_a_request_that_shows_other_scores_is_warned_of_once(caplog: pytest.LogC
     message = "a request has scores from -1 to 7.25, which aren't probabilities: set softmax to true if"
     assert re.findall(message, caplog.text) == [message]
     assert probabilities.warning.startswith(message)
+
+
+@pytest.mark.parametrize("main_indicator", ["ScoreOutput", "features", "NormalizeFeatures", "Binarize"])
+def test_numbers_and_features_may_be_anything(main_indicator: str, caplog: pytest.LogCaptureFixture) -> None:
+    found = decide(LOGITS, main_indicator=main_indicator)
+    features = np.array([[-5, 7.5]], np.float32)
+    assert found(features) is features
+    assert (found.softmax, found.warning, caplog.text) == (False, "", "")
+
+
+def test_attributes_beyond_bounds_lack_their_sigmoid() -> None:
+    found = decide(LOGITS, main_indicator="PersonAttribute")
+    assert found.warning == f"{UNBOUNDED}they are used as they are; export the model with its sigmoid"
+    assert not found.softmax

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from clas.errors import RequestError, SettingsError
-from clas.output.threshold import MultiLabelThreshOutput, ThreshOutput
+from clas.output.threshold import MultiClassThreshOutput, MultiLabelThreshOutput, ThreshOutput
+from clas.result_values import Thresholds
 
 LABELS = {0: "nobody", 1: "someone"}
 SEVERAL = np.array([[0.7, 0.1, 0.9], [0.2, 0.1, 0.3], [0.8, 0.8, 0.7]], np.float32)
@@ -14,7 +15,7 @@ SEVERAL = np.array([[0.7, 0.1, 0.9], [0.2, 0.1, 0.3], [0.8, 0.8, 0.7]], np.float
 def test_a_two_class_model_says_yes_from_the_threshold_on(num_outputs: int) -> None:
     yes = np.array([[0.7], [0.6999], [0.9], [0.0]], np.float32)
     scores = np.concatenate([1 - yes, yes], axis=1)[:, -num_outputs:]
-    assert ThreshOutput(num_outputs, 0.7, LABELS)(scores, 1) == [
+    assert ThreshOutput(0.7, LABELS)(scores, 1) == [
         {"class_ids": [1], "scores": [0.7], "label_names": ["someone"]},
         {"class_ids": [0], "scores": [0.3001], "label_names": ["nobody"]},
         {"class_ids": [1], "scores": [0.9], "label_names": ["someone"]},
@@ -22,11 +23,36 @@ def test_a_two_class_model_says_yes_from_the_threshold_on(num_outputs: int) -> N
     ]
 
 
-def test_a_two_class_output_does_not_fit_more_classes() -> None:
-    with pytest.raises(
-        SettingsError, match="main_indicator is ThreshOutput, which is for two classes; the model has 3"
+@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5])
+def test_of_several_classes_the_best_is_chosen_above_the_threshold_else_the_default(threshold: float) -> None:
+    scores = np.random.default_rng(5).dirichlet([1] * 7, 50).astype(np.float32)
+    scores[0] = np.float32(threshold)  # not above it
+    results = MultiClassThreshOutput(7, threshold, 2, {class_id: f"n{class_id}" for class_id in range(7)})
+    for row, entry in zip(scores, results(scores, 1), strict=True):
+        chosen = int(np.argmax(row)) if row.max() > np.float32(threshold) else 2
+        assert entry == {
+            "class_ids": [chosen],
+            "scores": [round(float(row[chosen]), 5)],
+            "label_names": [f"n{chosen}"],
+        }
+
+
+def test_a_default_that_is_no_class_is_refused() -> None:
+    with pytest.raises(SettingsError, match="default_label_index is 3; the model's classes are 0 to 2"):
+        MultiClassThreshOutput(3, 0.5, 3, {})
+
+
+def test_each_label_may_have_a_threshold_of_its_own() -> None:
+    scores = np.random.default_rng(6).random((50, 5)).astype(np.float32)
+    thresholds = np.array([0.5, 0.5, 0.5, 0.2, 0.9], np.float32)
+    several = Thresholds(((3, 0.2), (4, 0.9)), 0.5)
+    for output in (
+        MultiLabelThreshOutput(5, several, {}),
+        MultiLabelThreshOutput(5, Thresholds(tuple(enumerate([0.5, 0.5, 0.5, 0.2, 0.9]))), {}),
     ):
-        ThreshOutput(3, 0.5, LABELS)
+        for row, entry in zip(scores, output(scores, 5), strict=True):
+            wanted = [place for place in np.argsort(-row) if row[place] >= thresholds[place]]
+            assert entry["class_ids"] == wanted
 
 
 def test_all_labels_from_the_threshold_on_are_kept_best_first() -> None:
@@ -46,7 +72,11 @@ def test_a_request_may_ask_for_fewer_labels() -> None:
 
 
 def test_results_are_plain_python_numbers() -> None:
-    for output in (ThreshOutput(2, 0.5, {}), MultiLabelThreshOutput(2, 0.1, {})):
+    for output in (
+        ThreshOutput(0.5, {}),
+        MultiClassThreshOutput(2, 0.5, 0, {}),
+        MultiLabelThreshOutput(2, 0.1, {}),
+    ):
         entry = output(np.array([[0.4, 0.6]], np.float32), 2)[0]
         assert {type(class_id) for class_id in entry["class_ids"]} == {int}
         assert {type(score) for score in entry["scores"]} == {float}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clas.output.topk import Topk
+from clas.output.topk import Topk, TopkFromScore
 
 SCORES = np.array([[0.1, 0.6, 0.3], [0.3333333, 0.3333333, 0.3333334]], np.float32)
 
@@ -41,3 +41,14 @@ def test_without_labels_label_names_is_empty() -> None:
 
 def test_a_class_without_a_label_has_an_empty_name() -> None:
     assert Topk(2, 3, {1: "one"})(SCORES, 2)[0]["label_names"] == ["one", ""]
+
+
+@pytest.mark.parametrize("k", [1, 5, 12])
+@pytest.mark.parametrize("min_score", [0.05, 0.1, 0.3, 1.0])
+def test_classes_below_min_score_are_left_out_and_none_may_be_left(k: int, min_score: float) -> None:
+    scores = np.random.default_rng(k).dirichlet([1] * 12, 40).astype(np.float32)
+    scores[0, 3] = np.float32(min_score)  # reached
+    for row, entry in zip(scores, TopkFromScore(k, 12, {}, min_score)(scores, k), strict=True):
+        order = np.argsort(-row, kind="stable")[:k]
+        assert entry["class_ids"] == [place for place in order if row[place] >= np.float32(min_score)]
+        assert entry["scores"] == [round(float(row[place]), 5) for place in entry["class_ids"]]

@@ -362,7 +362,7 @@ def test_a_predictor_is_not_replaced_by_one_of_another_model_while_others_serve(
 def test_a_model_that_the_settings_do_not_fit_is_ended(
     pool_of: Callable[..., Pool], opener: Opener, tiny_model: Path
 ) -> None:
-    pool = pool_of(tiny_model, main_indicator="ThreshOutput")  # which is for two classes, not for six
+    pool = pool_of(tiny_model, main_indicator="PersonAttribute")  # which is for 26 outputs, not for six
     pool.start()
     wait_until(lambda: pool.has_failed and not opener.opened[0].is_alive)
 

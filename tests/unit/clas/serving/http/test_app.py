@@ -45,6 +45,7 @@ def test_the_front_page_tells_what_runs_here_without_any_path(service: Served, t
             "labels": 0,
             "main_indicator": "Topk",
             "threshold": None,
+            "postprocess": {"topk": 5, "min_score": 0},
             "top_k": 5,
             "softmax": False,
             "warnings": [],

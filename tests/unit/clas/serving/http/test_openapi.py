@@ -172,6 +172,37 @@ def test_true_answers_fit_the_document(service: Served, code: int, request_: dic
     assert all(name in response.headers for name in answer.get("headers", {}))
 
 
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"main_indicator": "TableAttribute"}, "attributes"),
+        (
+            {
+                "main_indicator": "groups",
+                "groups": [{"name": "channel", "outputs": [0, 1, 2], "labels": ["red", "green", "blue"]}],
+            },
+            "groups",
+        ),
+        ({"main_indicator": "NormalizeFeatures"}, "feature"),
+        ({"main_indicator": "features", "feature_format": "base64"}, "feature"),
+        ({"main_indicator": "MultiLabelThreshOutput", "threshold": {"default": 0.5, "3": 0.2}}, None),
+    ],
+)
+def test_true_answers_of_each_form_fit_the_document(
+    tiny_model: Path, settings: dict[str, Any], field: str | None
+) -> None:
+    with served(tiny_model, settings=settings) as service:
+        response = service.post(json=encoded(0, 1))
+        described = service.client.get("/").json()
+    content = DOCUMENT["paths"][PREDICT_PATH]["post"]["responses"]["200"]["content"][JSON]
+    assert fits(response.json(), content["schema"])
+    [first, _] = response.json()["results"]["prediction"]
+    assert set(first) - {"class_ids", "scores", "label_names", "output"} == ({field} if field else set())
+    front = DOCUMENT["paths"]["/"]["get"]["responses"]["200"]["content"][JSON]
+    assert fits(described, front["schema"])
+    assert settings.items() <= {**described["model"], **described["model"]["postprocess"]}.items()
+
+
 @pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready"])
 def test_what_is_told_of_the_service_fits_the_document(service: Served, path: str) -> None:
     response = service.client.get(path)

@@ -1,0 +1,1 @@
+"""The attributes of PaddleClas, a class a kind of model."""
