@@ -76,7 +76,12 @@ def marked(
 
 @contextlib.contextmanager
 def standalone(
-    options: Sequence[str] = (), cores: Sequence[int] = (), *, whole: bool = True, model: Path = MODEL
+    options: Sequence[str] = (),
+    cores: Sequence[int] = (),
+    *,
+    whole: bool = True,
+    model: Path = MODEL,
+    repository: Path = ROOT,
 ) -> Iterator[Running]:
     """The standalone server.
 
@@ -85,13 +90,14 @@ def standalone(
         cores: Where it may run; empty for everywhere.
         whole: Wait for all of its predictors, not only until it answers.
         model: Folder of its model; the default model's, unless it is given.
+        repository: Where its package is; here, unless it is given.
     """
     port = free_port()
     pinned = ["taskset", "-c", ",".join(map(str, cores))] if cores else []
     command = [*pinned, sys.executable, "-W", "ignore", "-m", "clas.serving", "start", "-m", "clas_system"]
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": directory}
+        env = {**os.environ, "PYTHONPATH": str(repository), "XDG_STATE_HOME": directory}
         flags = ["-p", str(port), "--inference_model_dir", str(model), *options]
         is_up = lambda: bool(_get(port, "/health/ready")) and (not whole or _has_all_predictors(port))  # noqa: E731
         with marked([*command, *flags], work / "log", env, work, is_up) as mark:

@@ -8,7 +8,6 @@ from typing import Final
 
 from ..commandline.flags import add_setting_flags, help_of, metavar_of, type_of
 from ..errors import ClasError
-from .fast_logging import shorten_log_records
 from .launch import SETTING_FLAGS, plan_launch
 from .log import set_up_log
 from .options import ServerOptions
@@ -28,7 +27,6 @@ def main(argv: list[str] | None = None, control: Control | None = None) -> int:
         control: To the parent; None if there is none.
     """
     args = _parser().parse_args(argv)
-    shorten_log_records()
     set_up_log(ServerOptions())  # until the options are known
     if args.command == "stop":
         is_gone, sentence = stop(args.port, args.host)

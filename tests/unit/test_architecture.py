@@ -30,7 +30,7 @@ CLAS: Rows = [
 ]
 """The rooms of clas/, the lowest first: each imports from itself and from earlier rows only."""
 SERVING: Rows = [
-    [{"options", "log", "metrics", "fast_logging"}],
+    [{"options", "log", "metrics"}],
     [{"batching"}],
     [{"http"}, {"launch"}],
     [{"service"}],

@@ -26,7 +26,6 @@ from ..options import ServerOptions
 from .auth import Tokens
 from .decoders import Decoders
 from .docs_page import DOCS_ASSETS_PATH, DOCS_PATH, docs_assets, docs_page
-from .fast_path import FastPath
 from .middleware import RequestMiddleware
 from .openapi import describe_api
 from .outbox import Outbox
@@ -91,10 +90,7 @@ def create_app(
             Route(UI_PATH, page),
             Mount(ASSETS_PATH, assets()),
         ],
-        middleware=[
-            Middleware(RequestMiddleware, metrics=metrics, tokens=tokens, outbox=outbox),
-            Middleware(FastPath, predict=predict),
-        ],
+        middleware=[Middleware(RequestMiddleware, metrics=metrics, tokens=tokens, outbox=outbox)],
         exception_handlers={HTTPException: _refuse_path},
         lifespan=lifespan,
     )
