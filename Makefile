@@ -12,7 +12,7 @@
 # make soak      MINUTES=5 of mixed requests, with the slope of the memory in use
 # make fuzz      MINUTES=2 of changed image files, for each of the oldest, the pinned and the newest OpenCV
 # make check     format, lint, types
-# make versions  the lowest and the newest versions that setup.cfg allows, in environments of their own
+# make versions  the lowest, the newest and the server's pinned versions, in environments of their own
 # make docs      the manual as a site, in build/docs (from an environment of its own, .venv-docs)
 # make clean     remove what the targets above have made
 
@@ -94,7 +94,7 @@ smoke: $(ONNX) .venv-serving/.tests
 
 overload: MINUTES ?= 1
 chaos soak: MINUTES ?= 5
-chaos: TEST := killed
+chaos: TEST := 'killed or many_clients'
 overload: TEST := more_clients
 soak: TEST := memory
 chaos overload soak: $(MODEL)

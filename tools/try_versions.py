@@ -1,4 +1,4 @@
-"""`make versions`: try the lowest and the newest versions of all dependencies that setup.cfg allows.
+"""`make versions`: try the lowest and the newest versions that setup.cfg allows, and the pinned set.
 
 Each environment is made anew in .venv-versions, by uv, from wheels only; what is downloaded, uv keeps. The
 tests in each are those of the set, and for the server a start, each form of request, and a stop.
@@ -69,19 +69,24 @@ CASES: Final = {
     ),
 }
 RESOLUTIONS: Final = {"lowest": "lowest-direct", "newest": "highest"}
+PINNED: Final = "pinned"
+PINNED_SETS: Final = {"serving": (REPOSITORY / "constraints" / "serving.txt", ("3.11", "3.13"))}
+"""Sets of setup.cfg that also have a pinned set here, with the Pythons that it is tried on."""
 
 
 def main() -> int:
     """Try what the flags choose; return 1 if anything fails."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--set", choices=tuple(CASES), action="append", help="default: all")
-    parser.add_argument("--versions", choices=tuple(RESOLUTIONS), action="append", help="default: both")
+    parser.add_argument("--versions", choices=(*RESOLUTIONS, PINNED), action="append", help="default: all")
     parser.add_argument("--python", choices=PYTHONS, action="append", help="default: all that are there")
     args = parser.parse_args()
     failed = []
     for name in args.set or CASES:
         for python in args.python or PYTHONS:
-            for versions in args.versions or RESOLUTIONS:
+            for versions in args.versions or (*RESOLUTIONS, PINNED):
+                if versions == PINNED and python not in PINNED_SETS.get(name, ("", ()))[1]:
+                    continue
                 start = time.monotonic()
                 label = f"{name}, {versions} versions, Python {python}"
                 outcome = _try(name, versions, python)
@@ -96,30 +101,30 @@ def _try(name: str, versions: str, python: str) -> str:
     environment = ENVIRONMENTS / f"{name}-{versions}-{python}"
     if _uv("venv", "--quiet", "--clear", "--python", python, str(environment)).returncode:
         return "skipped, there is no such Python on the PATH"
-    wanted, pinned = environment / "wanted.in", environment / "pinned.txt"
-    wanted.write_text("\n".join(_requirements(name)), encoding="utf-8")
-    resolution = ("--resolution", RESOLUTIONS[versions], "--python-version", python)
-    quiet = ("--quiet", "--only-binary", ":all:")
-    steps = (
-        ("pip", "compile", *quiet, "--no-header", *resolution, str(wanted), "-o", str(pinned)),
-        (
-            "pip",
-            "install",
-            *quiet,
-            "--python",
-            str(environment),
-            "-r",
-            str(pinned),
-            *TOOLS,
-            *(EXPORT if name == "serving" else ()),
-        ),
-    )
-    for step in steps:
+    for step in _steps(name, versions, python, environment):
         done = _uv(*step)
         if done.returncode:
             print(done.stderr)
             return "FAILED"
     return "passed" if _test(environment, CASES[name]) else "FAILED"
+
+
+def _steps(name: str, versions: str, python: str, environment: Path) -> list[tuple[str, ...]]:
+    """What uv has to do to fill an environment."""
+    quiet = ("--quiet", "--only-binary", ":all:")
+    install = ("pip", "install", *quiet, "--python", str(environment))
+    tools = (*TOOLS, *(EXPORT if name == "serving" else ()))
+    if versions == PINNED:
+        pinned = PINNED_SETS[name][0]
+        # Without what the set leaves out on purpose; the tools mustn't change what it pins.
+        return [(*install, "--no-deps", "-r", str(pinned)), (*install, "-c", str(pinned), *tools)]
+    wanted, resolved = environment / "wanted.in", environment / "pinned.txt"
+    wanted.write_text("\n".join(_requirements(name)), encoding="utf-8")
+    resolution = ("--resolution", RESOLUTIONS[versions], "--python-version", python)
+    return [
+        ("pip", "compile", *quiet, "--no-header", *resolution, str(wanted), "-o", str(resolved)),
+        (*install, "-r", str(resolved), *tools),
+    ]
 
 
 def _test(environment: Path, case: Case) -> bool:
