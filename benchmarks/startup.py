@@ -30,29 +30,37 @@ Serve = Callable[[], AbstractContextManager[Running]]
 
 _STAMP: Final = r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\]"
 _PADDLE: Final = "from clas.engine.paddle_config import import_paddle; import_paddle()"
-_PROCESS: Final = "import clas.serving.batching.predictor_process"
+_OPENVINO: Final = "from clas.engine.openvino_model import import_openvino; import_openvino()"
 _LOAD: Final = """
-from clas.engine.devices import available_cores
+from clas.engine.choice import files_for
+from clas.engine.openvino import OpenVINOEngine
 from clas.engine.paddle import PaddleEngine
 from clas.model.files import find_model
 from clas.settings import load_settings
-settings = load_settings({"cpu_num_threads": available_cores()})
+settings = load_settings({})
+files = find_model(settings)
 """
 _ALONE: Final = {
     "import of the HTTP process' modules": ("", "import clas.serving.cli"),
-    "import of the model's process' modules, but Paddle": ("", _PROCESS),
-    "import paddle, after them": (_PROCESS, _PADDLE),
-    "load and warm-up": (_PADDLE + _LOAD, "PaddleEngine(find_model(settings)[0], settings)"),
+    "import openvino": ("import numpy", _OPENVINO),
+    "OpenVINO: load and warm-up": (
+        _OPENVINO + _LOAD,
+        "OpenVINOEngine(files_for(OpenVINOEngine, files), settings)",
+    ),
+    "import paddle": ("import numpy", _PADDLE),
+    "Paddle: load and warm-up": (_PADDLE + _LOAD, "PaddleEngine(files_for(PaddleEngine, files), settings)"),
     "import paddlehub": ("", "import paddlehub"),
 }
 """What is measured alone: what is done before, and what is timed."""
 
+_STANDALONE: Final = {
+    "parent and HTTP process: Python and their imports": "listening at ",
+    "until the model is looked for": "code: ",
+    "the engine: import, load, warm-up": "device: ",
+}
 _MARKS: Final = {
-    "standalone": {
-        "parent and HTTP process: Python and their imports": "listening at ",
-        "until the model's process is told to load": "code: ",
-        "model's process: Python, Paddle, load, warm-up": "device: ",
-    },
+    "standalone": _STANDALONE,
+    "standalone, Paddle": _STANDALONE,
     "PaddleHub": {
         "PaddleHub, until it makes the module": "code: ",
         "Paddle's part: load, warm-up": "device: ",
@@ -72,7 +80,11 @@ def main() -> int:
     _print_row("python -c pass", [_run("pass")[0] for _ in range(starts + 1)][1:])
     for name, (before, timed) in _ALONE.items():
         _print_row(f"alone: {name}", [_time(before, timed) for _ in range(starts + 1)][1:])
-    faces: dict[str, Serve] = {"standalone": partial(standalone, whole=False), "PaddleHub": hub}
+    faces: dict[str, Serve] = {
+        "standalone": partial(standalone, whole=False),
+        "standalone, Paddle": partial(standalone, ("--engine", "paddle"), whole=False),
+        "PaddleHub": hub,
+    }
     for face, serve in faces.items():
         measured = [_start(serve, _MARKS[face]) for _ in range(starts + 1)][1:]  # the first installs, too
         for name in measured[0]:
