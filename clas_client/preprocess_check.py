@@ -10,7 +10,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from clas.image.transforms import Operation, create_transforms
+from clas.image.factory import Operation
+from clas.image.operation_settings import operations_of
+from clas.image.operations import Size, output_size
+from clas.image.transforms import create_transforms
 from clas.settings import PREPROCESS_NAMES
 
 from .log import LOGGER
@@ -51,7 +54,7 @@ def warn_of_differences(settings: ClientSettings, preprocess: Operation, server:
         )
         return
     theirs = {name: getattr(described, name) for name in PREPROCESS_NAMES}
-    names = _compared_sizes(theirs, described.output_size, server.model.get("input_shape"))
+    names = _compared_sizes(theirs, output_size(operations_of(described)), server.model.get("input_shape"))
     found = list(_differences(settings, theirs, names))
     if found:
         LOGGER.warning(
@@ -87,11 +90,9 @@ def _differences(
             yield f"{name} ({_shown(theirs[name])} there, {_shown(ours[name])} here)"
 
 
-def _compared_sizes(
-    theirs: Mapping[str, Any], output_size: tuple[int, int], input_shape: object
-) -> tuple[str, ...]:
+def _compared_sizes(theirs: Mapping[str, Any], size: Size, input_shape: object) -> tuple[str, ...]:
     """The names of the sizes that count; none if the server's own don't fit its model, as its log says."""
-    wanted = output_size[::-1]
+    wanted = size[::-1]
     if isinstance(input_shape, list) and len(input_shape) == _RANK:
         sides = input_shape[2:], input_shape[1:3]  # of [N, C, H, W] or [N, H, W, C]
         if not any(all(map(_fits, found, wanted)) for found in sides):
@@ -99,8 +100,8 @@ def _compared_sizes(
     return ("resize_size",) if theirs["resize_size"] else ("resize_short", "crop_size")
 
 
-def _fits(side: object, wanted: int) -> bool:
-    return side in (None, wanted)
+def _fits(side: object, wanted: int | None) -> bool:
+    return side is None or side == wanted
 
 
 def _line(values: Mapping[str, Any]) -> npt.NDArray[np.float64]:
