@@ -32,7 +32,7 @@ def read_original(params: Mapping[str, Any]) -> dict[str, object]:
     """
     refuse_unknown(params, ("Global", "PostProcess"), "params.py")
     values = _section(params, "Global")
-    passed_over = [name for name in _NO_MEANING if name in values]
+    passed_over: list[str] = [name for name in _NO_MEANING if name in values]
     for name in passed_over:
         del values[name]
     size = values.pop("batch_size", 1)

@@ -81,7 +81,8 @@ def _resize(options: _Options, _: bool) -> Operation:
     if "resize_short" in options:
         return ResizeShort(options["resize_short"], *how, size_divisor=divisor)
     keep_ratio = options.get("keep_ratio", False)
-    return Resize(*options["size"], *how, keep_ratio=keep_ratio, size_divisor=divisor)
+    width, height = options["size"]
+    return Resize(width, height, *how, keep_ratio=keep_ratio, size_divisor=divisor)
 
 
 def _crop(options: _Options, _: bool) -> Operation:
@@ -94,8 +95,8 @@ def _crop_at_ratio(options: _Options, _: bool) -> Operation:
 
 
 def _pad(options: _Options, is_bgr: bool) -> Operation:
-    value = options["val"]
-    return Pad(*options["target_size"], value[::-1] if is_bgr else value)
+    (width, height), value = options["target_size"], options["val"]
+    return Pad(width, height, value[::-1] if is_bgr else value)
 
 
 _MAKERS: Final[Mapping[str, Callable[[_Options, bool], Operation]]] = {

@@ -102,7 +102,7 @@ def _normalize(options: Options) -> list[TransformOp]:
         options.refuse("channel_num", count, "3, 4 (the fourth is zeros) or 1")
     options.word("order", _ORDERS, "")  # the place in the list tells
     is_half = options.flag("output_fp16", default=False)
-    means = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+    means: dict[str, tuple[float, ...]] = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
     if count == 1:
         means = {"mean": (), "std": ()}
     return [_normalization(options, means, count, is_half=is_half)]

@@ -36,7 +36,7 @@ def as_settings(operations: Sequence[TransformOp]) -> dict[str, object]:
         [RESIZE, CROP],
     ):
         return {}
-    options = {op.name: dict(op.options) for op in operations}
+    options: dict[str, dict[str, Any]] = {op.name: dict(op.options) for op in operations}
     resize, crop = options[RESIZE], options.get(CROP, {})
     normalize: Mapping[str, Any] = options.get(NORMALIZE, {**UNCHANGED, "channel_num": _RGB})
     if normalize["channel_num"] != _RGB or "output_fp16" in normalize:

@@ -51,7 +51,7 @@ class Options:
         value = self.take(name)
         if value is not None and (type(value) is not int or not minimum <= value <= MAX_SIDE):
             self.refuse(name, value, f"a whole number from {minimum} to {MAX_SIDE}")
-        return value  # type: ignore[no-any-return]  # checked
+        return None if value is None else int(value)
 
     def size(self, name: str) -> tuple[int, int] | None:
         """Take width and height; one number means both."""

@@ -365,7 +365,7 @@ def assert_scores(entry: Prediction, wanted: np.ndarray[Any, Any]) -> None:
     assert [found[number] for number in range(6)] == pytest.approx(wanted.tolist(), abs=2e-5)
 
 
-RANDOM = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8) // np.uint8([1, 2, 3])
+RANDOM = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8) // np.array([1, 2, 3], np.uint8)
 TENTHS = {"NormalizeImage": {"scale": 1 / 255, "mean": [0.1, 0.2, 0.3], "std": [1, 2, 1], "order": ""}}
 NO_CROP = {"ResizeImage": {"resize_short": 32}}
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -8,7 +9,7 @@ from clas.errors import ModelLoadError
 from clas.model.program import Tensor
 from onnx_models import write_onnx_model
 
-THEIRS = {
+THEIRS: dict[str, Any] = {
     "Dimension": onnx.TensorShapeProto.Dimension,
     "Shape": onnx.TensorShapeProto,
     "TensorType": onnx.TypeProto.Tensor,
@@ -20,7 +21,8 @@ THEIRS = {
 
 
 def test_every_declared_field_is_one_of_onnxs() -> None:
-    ours = _model_class().DESCRIPTOR.file.message_types_by_name
+    model: Any = _model_class()
+    ours = model.DESCRIPTOR.file.message_types_by_name
     assert ours.keys() == THEIRS.keys()
     for name, declared in ours.items():
         for field in declared.fields:

@@ -18,7 +18,8 @@ from clas.settings import Settings
 Array = npt.NDArray[Any]
 
 IMAGE: npt.NDArray[np.uint8] = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
-MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+STD = np.array([0.229, 0.224, 0.225], np.float32)
 RESIZE = {"ResizeImage": {"resize_short": 40}}
 RESIZED = cv2.resize(IMAGE, (60, 40), interpolation=cv2.INTER_LINEAR)
 NORMALIZE: dict[str, Any] = {"NormalizeImage": {"scale": "1.0/255.0", "order": ""}}
@@ -125,7 +126,7 @@ def test_the_default_padding_is_grey() -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_a_model_of_bgr_gets_it_with_mean_and_std_in_that_order(dtype: type) -> None:
-    mean, std = np.float32([0.1, 0.2, 0.3]), np.float32([0.5, 0.6, 0.7])
+    mean, std = np.array([[0.1, 0.2, 0.3], [0.5, 0.6, 0.7]], np.float32)
     options = {"mean": mean.tolist(), "std": std.tolist(), "scale": 1 / 255}
     found = result(
         {"DecodeImage": {"to_rgb": False}},

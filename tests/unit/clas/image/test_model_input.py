@@ -276,7 +276,7 @@ def test_images_of_different_sizes_are_batches_of_their_own_in_any_order() -> No
     prepared = free.of_images([wide, tall, b"no image", wide, tall, tall])
     assert [tensor.shape for tensor in prepared.tensors] == [(2, 3, 32, 48), (3, 3, 48, 32)]
     assert [reason is None for reason in prepared.failures] == [True, True, False, True, True, True]
-    wide_scores, tall_scores = np.float32([[1], [2]]), np.float32([[3], [4], [5]])
+    wide_scores, tall_scores = (np.array(rows, np.float32) for rows in ([[1], [2]], [[3], [4], [5]]))
     in_order = prepared.in_order([wide_scores, tall_scores])
     assert in_order is not None
     assert in_order[:, 0].tolist() == [1, 3, 2, 4, 5]

@@ -130,7 +130,7 @@ def test_a_setting_of_this_start_beats_an_option_of_the_list(tmp_path: Path) -> 
     assert options["NormalizeImage"]["mean"] == (0, 0, 1)
     assert kept == ("mean", "resize_short")
     with pytest.raises(ModelConfigError, match=r"resize_short is 30 and CropImage\.size \[40, 32\]"):
-        config.apply(load_settings({"resize_short": 30, "crop_size": 20, "resize_size": []}))
+        config.apply(load_settings({"resize_short": 30}, {"PreProcess": {"crop_size": 20}}))
 
 
 def test_an_empty_list_leaves_images_as_they_are(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_file_without_both_parts_changes_nothing(tmp_path: Path) -> None:
         (operations({"ResizeImage": {"size": []}}, TO_CHW), "ResizeImage.size is []; it takes a number, or"),
         (
             operations({"ResizeImage": {"resize_short": 24}}, CROP, TO_CHW),
-            "resize_short is 24 and crop_size 32",
+            "resize_short is 24 and CropImage.size [32, 32]: no image",
         ),
         (
             operations(RESIZE, CROP, {"NormalizeImage": {"std": [0, 1, 1]}}, TO_CHW),
