@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from .errors import SettingsError
@@ -105,9 +105,9 @@ def read_groups(value: object) -> tuple[Group, ...]:
         SettingsError: The value is no list of groups, an option is unknown, or a name occurs twice.
     """
     content = _of_text(value)
-    if not content:
+    if content is None or content == "":
         return ()
-    if not isinstance(content, Sequence) or isinstance(content, str):
+    if not isinstance(content, list | tuple):
         raise SettingsError(f"groups is {reprlib.repr(content)}; it takes a list of groups")
     groups = tuple(each if isinstance(each, Group) else _group(each) for each in content)
     names = [group.name for group in groups]
@@ -138,7 +138,9 @@ def _group(entry: object) -> Group:
             f"groups holds {reprlib.repr(entry)}; it takes objects with name, outputs, labels"
         )
     refuse_unknown(map(str, entry), _OPTIONS, "groups")
-    name, outputs, labels = (entry.get(option) for option in ("name", "outputs", "labels"))
+    name: Any = entry.get("name")
+    outputs: Any = entry.get("outputs")
+    labels: Any = entry.get("labels")
     threshold = entry.get("threshold")
     if not isinstance(name, str) or not name or name in RESERVED_NAMES:
         raise SettingsError(

@@ -30,11 +30,8 @@ def fit_labels(model: ExportedModel, num_classes: int) -> tuple[Mapping[int, str
         LabelFileError: There is no label file; or the ids aren't 0 to `num_classes` - 1, and the settings
             don't allow that.
     """
-    if model.settings.main_indicator == "ThreshOutput" and num_classes <= _TWO:
-        two = (model.settings.label_0, model.settings.label_1)
-        is_listed = bool(model.config and model.config.labels) and two == (Settings.label_0, Settings.label_1)
-        if num_classes < _TWO or not is_listed:
-            return dict(enumerate(two)), ""
+    if model.settings.main_indicator == "ThreshOutput" and (found := _of_thresh_output(model, num_classes)):
+        return found, ""
     if model.label_error:
         raise model.label_error
     labels, ids = model.labels, set(model.labels)
@@ -61,6 +58,14 @@ def fit_labels(model: ExportedModel, num_classes: int) -> tuple[Mapping[int, str
         f'{model.label_file} has {found}: set class_id_map_file to the labels of this model, or to "" for '
         "none, or set allow_label_mismatch to true to use these labels for the classes that have their ids"
     )
+
+
+def _of_thresh_output(model: ExportedModel, num_classes: int) -> Mapping[int, str]:
+    """Return the names of two classes; empty if more classes, or a list in inference.yml, have others."""
+    two = (model.settings.label_0, model.settings.label_1)
+    is_listed = bool(model.config and model.config.labels) and two == (Settings.label_0, Settings.label_1)
+    is_two = num_classes < _TWO or (num_classes == _TWO and not is_listed)
+    return dict(enumerate(two)) if is_two else {}
 
 
 def _name(model: ExportedModel) -> str:

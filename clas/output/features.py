@@ -75,4 +75,5 @@ class Binarize(FeatureOutput):
         else:
             bits = np.round(features + 1).astype(np.int64) - 1
         sums = bits.reshape(len(bits), -1, len(_BITS)) @ np.array(_BITS)
-        return (sums % 256).astype(np.uint8)  # bytes are what the original counts in
+        packed: npt.NDArray[np.uint8] = (sums % 256).astype(np.uint8)  # the original counts in bytes, too
+        return packed

@@ -70,19 +70,22 @@ def test_every_face_tells_a_form_of_results_alike(
     assert list(table[0])[7:] == [*columns, "error"]
     for row in table:
         entry = by_name[row["file"]]
-        cells = {
-            "attributes": lambda entry=entry: ["; ".join(entry["attributes"])],
-            "groups": lambda entry=entry: [group["label"] for group in entry["groups"].values()],
-            "value": lambda entry=entry: [str(entry["value"]).replace("-", "\\-")],
-            "feature": list,
-        }[field]()
-        assert [row[column] for column in columns] == cells
+        assert [row[column] for column in columns] == cells_of(entry)
     assert (tmp_path / "page.html").read_text(encoding="utf-8").count("<h2>") == len(PHOTOGRAPHS)
 
     flags = [word for name, value in given.items() for word in (f"--{name}", as_flag(value))]
     offline = run(repository, "-m", "clas", image_folder, "--format", "json", *flags)
     found = {Path(row.pop("file")).name: row for row in map(json.loads, offline.splitlines())}
     assert found == by_name
+
+
+def cells_of(entry: dict[str, Any]) -> list[str]:
+    """What the columns of a form have of an answer."""
+    if "attributes" in entry:
+        return ["; ".join(entry["attributes"])]
+    if "value" in entry:
+        return [str(entry["value"])]
+    return [group["label"] for group in entry.get("groups", {}).values()]
 
 
 def as_flag(value: object) -> str:

@@ -17,8 +17,8 @@ Rows = list[list[set[str]]]
 
 CLAS: Rows = [
     [
-        {"errors", "fields", "result_values", "result_settings", "settings"},
-        {"protocol", "allocator", "params", "original_params"},
+        {"errors", "fields", "result_values", "result_settings", "settings"}
+        | {"protocol", "allocator", "params", "original_params"}
     ],
     [{"image"}],
     [{"model"}, {"preprocess"}],

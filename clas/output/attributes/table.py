@@ -25,11 +25,11 @@ class TableAttribute(AttributeOutput):
     """
 
     def __init__(self, num_outputs: int, settings: Settings, labels: Mapping[int, str]) -> None:
-        first = (settings.source_threshold, settings.number_threshold)
-        first += (settings.color_threshold, settings.clarity_threshold)
-        thresholds = (*first, settings.obstruction_threshold, settings.angle_threshold)
+        number = settings.number_threshold
+        first = [settings.source_threshold, number, settings.color_threshold, settings.clarity_threshold]
+        thresholds = [*first, settings.obstruction_threshold, settings.angle_threshold]
         super().__init__(num_outputs, _NAMES, thresholds, labels)
-        self._text_thresholds = (*first, settings.number_threshold, settings.number_threshold)
+        self._text_thresholds = [*first, number, number]
 
     def texts(self, scores: Sequence[float]) -> list[str]:
         """Return the texts of an image with these scores."""

@@ -76,6 +76,7 @@ def test_nothing_is_no_groups(value: object) -> None:
     ("value", "message"),
     [
         (5, "groups is 5; it takes a list of groups"),
+        ({}, "groups is {}; it takes a list of groups"),
         ({"gender": GENDER}, "it takes a list of groups"),
         ("no JSON", "groups is 'no JSON'; it takes a list of groups"),
         (["gender"], "groups holds 'gender'; it takes objects with name, outputs, labels"),

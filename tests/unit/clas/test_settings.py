@@ -96,7 +96,7 @@ def test_a_slip_in_params_py_is_reported_as_what_it_is(
     package.mkdir()
     (package / "__init__.py").touch()
     source = Path(sys.modules["clas.settings"].__file__ or "")
-    for name in ("settings.py", "fields.py", "errors.py"):
+    for name in ("settings.py", "result_settings.py", "result_values.py", "fields.py", "errors.py"):
         (package / name).write_text((source.parent / name).read_text())
     (package / "params.py").write_text('PARAMS = {"Global": {"topk": 5}\n')
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -7,6 +7,7 @@ import pytest
 
 from clas.errors import LabelFileError, ModelConfigError, ModelNotFoundError
 from clas.model.exported import read_exported_model
+from clas.model.label_fit import fit_labels
 from clas.settings import PREPROCESS_NAMES, Settings, load_settings
 from tiny_models import needs_paddle
 
@@ -131,11 +132,18 @@ def test_a_deployment_configuration_says_what_an_inference_yml_says(
 
 
 def test_the_labels_of_two_classes_are_settings(model: Path) -> None:
+
+
+def test_the_labels_of_two_classes_are_settings_and_those_of_more_a_file(model: Path) -> None:
     settings = settings_for(
         model, main_indicator="ThreshOutput", label_0="no", label_1="yes", class_id_map_file="nowhere.txt"
     )
     read = read_exported_model(settings)
-    assert (read.labels, read.label_file) == ({0: "no", 1: "yes"}, None)
+    assert fit_labels(read, 2) == ({0: "no", 1: "yes"}, "")
+    with pytest.raises(LabelFileError, match="there is no label file: class_id_map_file is 'nowhere.txt'"):
+        fit_labels(read, 3)
+    settings = settings_for(model, main_indicator="ThreshOutput", class_id_map_file="")
+    assert fit_labels(read_exported_model(settings), 3) == ({}, "")
 
 
 def test_a_label_file_of_this_start_beats_the_models(model: Path, tmp_path: Path) -> None:

@@ -82,10 +82,10 @@ def test_numbers_and_features_are_compared_one_by_one() -> None:
         return {**prediction(), **own}  # type: ignore[typeddict-item]  # of any form
 
     found = compare_predictions([result(value=2.5)], [result(value=-2.0)])
-    assert (found.largest_difference, found.largest_score) == (pytest.approx(4.5 - 1e-5), 2.0)
+    assert [found.largest_difference, found.largest_score] == pytest.approx([4.5 - 1e-5, 2.0])
     features = [np.array(row, "<f4") for row in ([0.5, -4, 1], [0.5, -4, 1.25])]
     texts = [base64.b64encode(row.tobytes()).decode() for row in features]
     for answer, wanted in (features[0].tolist(), features[1].tolist()), texts:
         found = compare_predictions([result(feature=answer)], [result(feature=wanted)])
-        assert (found.largest_difference, found.largest_score) == (pytest.approx(0.25 - 1e-5), 4)
+        assert [found.largest_difference, found.largest_score] == pytest.approx([0.25 - 1e-5, 4])
         assert compare_predictions([result(feature=wanted)], [result(feature=wanted)]).holds("fp32")

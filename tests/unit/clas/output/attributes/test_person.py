@@ -1,5 +1,7 @@
 """The texts are those that PaddleClas' documentation of the format says, computed here with plain numpy."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ UPPER = ["UpperStride", "UpperLogo", "UpperPlaid", "UpperSplice"]
 LOWER = ["LowerStripe", "LowerPattern", "LongCoat", "Trousers", "Shorts", "Skirt&Dress"]
 
 
-def texts_of(row: np.ndarray, threshold: float, glasses: float, hold: float) -> list[str]:
+def texts_of(row: "np.ndarray[Any, Any]", threshold: float, glasses: float, hold: float) -> list[str]:
     s = row.astype(np.float64)
     upper = "Upper: " + ("LongSleeve" if s[3] > s[2] else "ShortSleeve")
     for place, name in zip(range(4, 8), UPPER, strict=True):
