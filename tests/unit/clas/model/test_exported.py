@@ -140,7 +140,7 @@ def test_the_labels_of_two_classes_are_settings_and_those_of_more_a_file(model: 
     )
     read = read_exported_model(settings)
     assert fit_labels(read, 2) == ({0: "no", 1: "yes"}, "")
-    with pytest.raises(LabelFileError, match="there is no label file: class_id_map_file is 'nowhere.txt'"):
+    with pytest.raises(LabelFileError, match=r"there is no label file: class_id_map_file is 'nowhere\.txt'"):
         fit_labels(read, 3)
     settings = settings_for(model, main_indicator="ThreshOutput", class_id_map_file="")
     assert fit_labels(read_exported_model(settings), 3) == ({}, "")
