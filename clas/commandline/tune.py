@@ -18,7 +18,7 @@ from .flags import Parser, add_setting_flags, existing, given_settings, seconds
 from .terminal import LOGGER, run_to_status, show_log
 from .trial.agreement import RULE
 from .trial.images import TrialImages, trial_images
-from .trial.process import run_in_process
+from .trial.process import LIMIT_S, run_in_process
 from .trial.runs import ENGINES, measure
 from .tune_report import Report
 from .tune_run import Run
@@ -75,7 +75,9 @@ def _tune(given: Mapping[str, object], images: TrialImages, seconds_each: float,
             continue
         _show_progress(f"{name}, threads: {settings.cpu_num_threads or 'all'} ...")
         try:
-            measurement = run_in_process(measure, settings, images, seconds_each)
+            measurement = run_in_process(
+                measure, settings, images, seconds_each, limit_s=LIMIT_S + seconds_each
+            )
         except DeviceError as exc:  # such as a precision that the CPU doesn't have
             passed_over[name] = str(exc)
         except ClasError as exc:

@@ -78,10 +78,10 @@ def read_file(path: Path, directory: Path, key_file: str) -> bytes:
     cipher = _cipher(key)
     from cryptography.exceptions import InvalidTag  # noqa: PLC0415  # its package may be missing
 
-    nonce, sealed = data[len(start) :][:_NONCE_BYTES], memoryview(data)[len(start) + _NONCE_BYTES :]
+    rest = memoryview(data)[len(start) :]  # which copies nothing
     name = path.relative_to(directory).as_posix()
     try:
-        content: bytes = cipher.decrypt(nonce, sealed, _associated(start, name))
+        content: bytes = cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], _associated(start, name))
     except (InvalidTag, ValueError) as exc:  # a nonce that is cut off
         raise _damage(path) from exc
     return content

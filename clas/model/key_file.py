@@ -40,7 +40,7 @@ def read_key(path: Path) -> bytes:
     if len(key) != _KEY_BYTES:
         raise EncryptedModelError(
             f"the key file {path} holds no key: {_KEY_BYTES} random bytes in base64, as "
-            "encrypt --generate_key or `openssl rand -base64 32` makes them"
+            "encrypt --generate_key makes them"
         )
     return key
 

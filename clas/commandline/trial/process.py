@@ -18,21 +18,24 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 _END_S: Final = 5.0
+LIMIT_S: Final = 600.0
+"""How long loading a model, and what is made of it, may take: some engines never load some models."""
 
 
-def run_in_process(function: Callable[..., _Result], *args: object) -> _Result:
+def run_in_process(function: Callable[..., _Result], *args: object, limit_s: float = LIMIT_S) -> _Result:
     """Run a function in a new process; what it prints goes to the debug log.
 
     Args:
         function: One that can be pickled, as its arguments and its result.
         *args: Its arguments.
+        limit_s: How long it may take; the process is ended then.
 
     Returns:
         What the function returns.
 
     Raises:
         ClasError: What the function raises; a PredictionError for any other exception, and if the process
-            dies.
+            dies or takes too long.
     """
     context = multiprocessing.get_context("spawn")  # a fork would share this process's threads and locks
     receiver, sender = context.Pipe(duplex=False)
@@ -42,8 +45,11 @@ def run_in_process(function: Callable[..., _Result], *args: object) -> _Result:
         process.start()
         sender.close()
         try:
-            outcome = receiver.recv()
-            process.join(_END_S)
+            if receiver.poll(limit_s):
+                outcome = receiver.recv()
+                process.join(_END_S)
+            else:
+                outcome = PredictionError(f"the process that ran it hasn't come to an end in {limit_s:g} s")
         except EOFError:
             process.join()
             outcome = PredictionError(f"the process that ran it {_ending(process.exitcode)}")

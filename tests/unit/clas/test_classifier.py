@@ -102,7 +102,7 @@ def test_every_number_type_is_computed_in_float32(classifier: Classifier, dtype:
     [
         (
             (1, 3, 24, 24),
-            "inputs is [1, 3, 24, 24]; the model takes [N, 3, 32, 32]: use --resize_short/--crop_size",
+            "inputs is [1, 3, 24, 24]; the model takes [N, 3, 32, 32]: use --resize_short 32 --crop_size 32",
         ),
         (
             (1, 32, 32, 3),

@@ -48,7 +48,7 @@ def test_predict_takes_a_list_of_arrays(module: Any) -> None:
         ([np.zeros((3, 32, 32)), np.zeros((3, 24, 24))], "inputs holds arrays of different shapes"),
         (["text"], "inputs is of type <U4; it takes arrays of numbers"),
         (None, "inputs is of type object"),
-        ([np.zeros((3, 24, 24), np.float32)], "use --resize_short/--crop_size"),
+        ([np.zeros((3, 24, 24), np.float32)], "use --resize_short 32 --crop_size 32"),
     ],
 )
 def test_predict_refuses_what_is_no_batch(module: Any, inputs: Any, message: str) -> None:

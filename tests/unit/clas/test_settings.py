@@ -40,7 +40,7 @@ def test_settings_can_not_be_changed_afterwards() -> None:
     ("overrides", "message"),
     [
         ({"top_kk": 1}, "init_args has an unknown name 'top_kk'; did you mean 'topk'?"),
-        ({"zzz": 1}, "unknown name 'zzz'; valid names: inference_model_dir, engine, use_gpu"),
+        ({"zzz": 1}, "unknown name 'zzz'; valid names: inference_model_dir, model_key_file, engine"),
         ({"overridden": 1}, "unknown name 'overridden'"),
         ({"use_gpu": 1}, "use_gpu is 1; it takes true or false"),
         ({"use_gpu": "false"}, "use_gpu is 'false'; it takes true or false"),

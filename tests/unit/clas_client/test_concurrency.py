@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def settings(folder: Path, **values: int) -> ClientSettings:
+def settings(folder: Path, **values: Any) -> ClientSettings:
     return ClientSettings(server_url="", image_file=folder, **values)
 
 

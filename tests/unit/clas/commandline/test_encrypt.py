@@ -223,26 +223,26 @@ def test_what_can_not_be_encrypted_leaves_nothing(
     tmp_path: Path,
     prepare: Callable[[Path], object],
     message: str,
-    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert encrypt(plain, tmp_path / "first", "--generate_key") == 0
     prepare(plain)
     before = sorted(tmp_path.rglob("*"))
     assert encrypt(plain, tmp_path / "sealed") == 1
-    assert message in caplog.text
+    assert message in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_encrypting_twice_and_into_itself_is_refused(
-    plain: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert encrypt(plain, tmp_path / "sealed", "--generate_key") == 0
     assert encrypt(tmp_path / "sealed", tmp_path / "twice") == 1
-    assert "is encrypted: set model_key_file" in caplog.text
+    assert "is encrypted: set model_key_file" in capsys.readouterr().err
     flags = ["--output", str(plain / "inside"), "--key_file", str(tmp_path / "key")]
     assert main(["encrypt", str(plain), *flags]) == 1
-    assert "inside, or it is inside" in caplog.text
+    assert "inside, or it is inside" in capsys.readouterr().err
     flags = ["--output", str(tmp_path / "other"), "--key_file", str(plain / "key"), "--generate_key"]
     assert main(["encrypt", str(plain), *flags]) == 1
-    assert "is in the folder of the model: move it away" in caplog.text
+    assert "is in the folder of the model: move it away" in capsys.readouterr().err
     assert not (plain / "key").exists()

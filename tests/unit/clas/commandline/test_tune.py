@@ -73,7 +73,10 @@ def run_tune(
     """Run `tune` on two cores, with what `measure` says of each engine."""
 
     def run(measure: Measure, *more: str, load: float = 0.1) -> tuple[int, str, str]:
-        def run_in_process(_: object, settings: Settings, images: TrialImages, seconds: float) -> Measurement:
+        def run_in_process(
+            _: object, settings: Settings, images: TrialImages, seconds: float, *, limit_s: float
+        ) -> Measurement:
+            assert limit_s > seconds
             assert images.count > 0
             assert seconds == 0.5
             found = measure(settings)

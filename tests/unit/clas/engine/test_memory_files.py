@@ -28,7 +28,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelFiles:
     (tmp_path / "key").chmod(0o600)
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
-    return ModelFiles(*(tmp_path / name for name in NAMES), key_file=str(tmp_path / "key"))
+    return ModelFiles(tmp_path / NAMES[0], tmp_path / NAMES[1], key_file=str(tmp_path / "key"))
 
 
 def test_the_content_can_be_read_by_name_and_is_on_no_disk(files: ModelFiles, tmp_path: Path) -> None:

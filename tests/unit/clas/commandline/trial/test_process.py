@@ -1,5 +1,6 @@
 import os
 import runpy
+import time
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,11 @@ def test_an_early_exit_is_a_failed_prediction(tmp_path: Path) -> None:
     script.write_text("import os\nos._exit(3)\n")
     with pytest.raises(PredictionError, match="the process that ran it has ended with status 3"):
         run_in_process(runpy.run_path, str(script))
+
+
+def test_what_never_ends_is_ended() -> None:
+    with pytest.raises(PredictionError, match=r"the process that ran it hasn't come to an end in 0\.5 s"):
+        run_in_process(time.sleep, 3600, limit_s=0.5)
 
 
 def test_a_crash_is_told_by_its_signal() -> None:
