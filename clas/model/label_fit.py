@@ -30,8 +30,8 @@ def fit_labels(model: ExportedModel, num_classes: int) -> tuple[Mapping[int, str
         LabelFileError: There is no label file; or the ids aren't 0 to `num_classes` - 1, and the settings
             don't allow that.
     """
-    if model.settings.main_indicator == "ThreshOutput" and (found := _of_thresh_output(model, num_classes)):
-        return found, ""
+    if model.settings.main_indicator == "ThreshOutput" and (two := _of_thresh_output(model, num_classes)):
+        return two, ""
     if model.label_error:
         raise model.label_error
     labels, ids = model.labels, set(model.labels)

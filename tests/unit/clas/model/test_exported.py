@@ -131,9 +131,6 @@ def test_a_deployment_configuration_says_what_an_inference_yml_says(
     assert "preprocess: transform_ops: [{'ResizeImage': {'resize_short': 48" in caplog.text
 
 
-def test_the_labels_of_two_classes_are_settings(model: Path) -> None:
-
-
 def test_the_labels_of_two_classes_are_settings_and_those_of_more_a_file(model: Path) -> None:
     settings = settings_for(
         model, main_indicator="ThreshOutput", label_0="no", label_1="yes", class_id_map_file="nowhere.txt"
