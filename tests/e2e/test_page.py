@@ -492,6 +492,17 @@ def test_what_a_model_says_in_place_of_classes_has_its_rows(
         assert page.violations() == []
 
 
+def test_what_may_make_results_wrong_is_said(
+    tiny_model: Path, tmp_path: Path, drivers: dict[str, Chrome]
+) -> None:
+    config = tiny_config(tiny_model)
+    del config["modules_info"]["clas_system"]["init_args"]["class_id_map_file"]  # ImageNet's, by default
+    with clas_serving(tmp_path, config=config) as running:
+        page = Page(drivers["en"], running.base).open()
+        [warning] = eventually(lambda: page.texts("#warnings li"))
+        assert warning.startswith("the built-in label list isn't used: it has 1000 labels")
+
+
 # A server that wants a token
 
 

@@ -62,7 +62,19 @@ function renderService() {
   $("token").hidden = !token() && state !== "Locked";
   $("token").textContent = t(token() ? "tokenForget" : "tokenUse");
   $("about").hidden = !info;
+  showWarnings(info?.model?.warnings ?? []);
   $("facts").replaceChildren(...facts().flatMap(([key, value]) => fact(t(key), value)));
+}
+
+function showWarnings(warnings) {
+  $("warnings").hidden = !warnings.length;
+  $("warnings").replaceChildren(
+    ...warnings.map((text) => {
+      const item = document.createElement("li");
+      item.textContent = text;
+      return item;
+    }),
+  );
 }
 
 function facts() {
