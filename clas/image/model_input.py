@@ -86,6 +86,7 @@ class ModelInput:
         reduce_to = reduced_size(settings.resize_short, settings) if settings.reduced_decode else None
         self._decode = DecodeImage(settings.max_image_pixels, reduce_to)
         self._normalize_to_chw = NormalizeToCHW(made.normalize)
+        self._num_channels = made.normalize.num_channels
         self._transforms = create_transforms(
             settings.resize_short,
             settings.crop_size,
@@ -93,7 +94,7 @@ class ModelInput:
             settings=settings,
         )
         self.warning = self._shape.refusal_of_images(
-            self._size, made.normalize.num_channels, _size_setting(settings, self._size)
+            self._size, self._num_channels, _size_setting(settings, self._size)
         )
         self._size_remedy = _size_remedy(settings) if not self.warning else self._shape.clients_remedy
 
@@ -119,7 +120,7 @@ class ModelInput:
                 raise RequestError(
                     f"{field} is {list(shape)}; preprocess takes a batch [N, H, W, {channels}]"
                 )
-            shape = (*shape[:3], self._normalize_to_chw.normalize.num_channels)
+            shape = (*shape[:3], self._num_channels)
         if "to_chw" in operations and len(shape) == _AXES:
             shape = (shape[0], shape[3], shape[1], shape[2])
             field += " after to_chw"
@@ -175,7 +176,7 @@ class ModelInput:
         for place, tensor in enumerate(tensors):
             places.setdefault(tensor.shape, []).append(place)
         for shape, found in places.items():
-            self._shape.check_images((len(found), *shape), self._normalize_to_chw.normalize.num_channels)
+            self._shape.check_images((len(found), *shape), self._num_channels)
         if len(places) <= 1:
             return Prepared([np.stack(tensors)] if tensors else [], failures)
         order = [place for found in places.values() for place in found]
@@ -205,8 +206,7 @@ class ModelInput:
             tensor = np.empty((count, channels, height, width), np.float32)
             tensor[...] = batch.transpose(0, 3, 1, 2)
             return tensor
-        channels = self._normalize_to_chw.normalize.num_channels
-        tensor = np.empty((count, channels, height, width), np.float32)
+        tensor = np.empty((count, self._num_channels, height, width), np.float32)
         for image, place in zip(batch, tensor, strict=True):
             self._normalize_to_chw(image, place)
         return tensor

@@ -86,7 +86,7 @@ class NormalizeToCHW:
         channels = len(normalize.mean)
         levels = np.broadcast_to(np.arange(_LEVELS, dtype=np.uint8)[:, None], (_LEVELS, channels))
         self._tables = np.ascontiguousarray(normalize(levels).T[:channels])
-        self._step = -1 if normalize.reverse else 1
+        self._num_channels = normalize.num_channels
 
     def __call__(self, image: Array, out: npt.NDArray[np.float32] | None = None) -> Array:
         """Convert [H, W, C] of any real number type to a C-contiguous [num_channels, H, W] float32.
@@ -100,12 +100,15 @@ class NormalizeToCHW:
         """
         height, width, channels = image.shape
         if out is None:
-            out = np.empty((self.normalize.num_channels, height, width), np.float32)
+            out = np.empty((self._num_channels, height, width), np.float32)
         if image.dtype == np.uint8 and channels == len(self._tables):
-            planes: Sequence[Any] = cv2.split(image)[:: self._step]
-            for table, plane, place in zip(self._tables, planes, out[:channels], strict=True):
+            planes: Sequence[Any] = cv2.split(image)
+            if self.normalize.reverse:
+                planes = planes[::-1]
+            for table, plane, place in zip(self._tables, planes, out, strict=False):
                 cv2.LUT(plane, table, dst=place)
-            out[channels:] = 0
+            if len(out) > channels:
+                out[channels:] = 0
         else:
             out[...] = self.normalize(image).transpose(2, 0, 1)
         return out
