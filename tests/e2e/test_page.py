@@ -481,7 +481,8 @@ def test_what_a_model_says_in_place_of_classes_has_its_rows(
     module["init_args"].update(settings)
     module["predict_args"].clear()
     with clas_serving(tmp_path, config=config) as running:
-        page = Page(drivers["en"], running.base).open()
+        page = Page(drivers["en"], running.base).open(ready=False)
+        eventually(lambda: page.one("#state").text == "Ready")
         page.upload(image_folder / "coffee.png")
         [card] = page.cards("done", 1)
         assert re.fullmatch(rows, "\n".join(page.labels(card)), re.DOTALL)
