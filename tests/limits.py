@@ -3,6 +3,7 @@
 import contextlib
 import os
 import resource
+import time
 from collections.abc import Iterator
 
 
@@ -19,12 +20,20 @@ def file_size_limit(num_bytes: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_descriptors() -> Iterator[None]:
-    """Nothing can be opened."""
+    """Nothing can be opened; not even in place of what other threads had open when the block began."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest_free = os.dup(0)
-    os.close(lowest_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, before[1]))
+    taken = [lowest_free]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 1, before[1]))
+    until = time.monotonic() + 0.05
+    while time.monotonic() < until:
+        try:
+            taken.append(os.dup(0))
+        except OSError:
+            time.sleep(0.001)
     try:
         yield
     finally:
+        for descriptor in taken:
+            os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
