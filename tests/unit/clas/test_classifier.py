@@ -22,6 +22,7 @@ from clas.model.files import MODULE_DIR, find_model
 from clas.output.base import Prediction
 from clas.settings import Settings, load_settings
 from known_answers import PHOTOGRAPHS, assert_right
+from onnx_models import write_onnx_model
 from tiny_models import (
     bright_channels,
     brightest_channel,
@@ -366,7 +367,9 @@ def assert_scores(entry: Prediction, wanted: np.ndarray[Any, Any]) -> None:
 
 
 RANDOM = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8) // np.array([1, 2, 3], np.uint8)
-TENTHS = {"NormalizeImage": {"scale": 1 / 255, "mean": [0.1, 0.2, 0.3], "std": [1, 2, 1], "order": ""}}
+TENTHS: dict[str, dict[str, Any]] = {
+    "NormalizeImage": {"scale": 1 / 255, "mean": [0.1, 0.2, 0.3], "std": [1, 2, 1], "order": ""}
+}
 NO_CROP = {"ResizeImage": {"resize_short": 32}}
 
 
@@ -425,6 +428,20 @@ def test_a_model_of_bgr_gets_its_channels_in_that_order_in_every_form(
     [entry] = classifier.classify_images([png_of(RANDOM)])
     assert_scores(entry, scores_of(tenths(resized[..., ::-1])))
     assert classifier.classify(resized[np.newaxis], operations=("normalize", "to_chw")) == [entry]
+
+
+def test_a_model_of_four_channels_gets_zeros_in_the_last(tmp_path: Path) -> None:
+    options = {**TENTHS["NormalizeImage"], "channel_num": 4}
+    model = write_onnx_model(tmp_path, image_shape=(4, 32, 32))
+    entries = [{"ResizeImage": {"size": 32}}, {"NormalizeImage": options}, {"ToCHWImage": None}]
+    classifier = classifier_with(model, *entries)
+    assert classifier.describe()["warnings"] == []
+    resized = cv2.resize(RANDOM, (32, 32))
+    [entry] = classifier.classify_images([png_of(RANDOM)])
+    assert_scores(entry, scores_of(tenths(resized)))
+    assert classifier.classify(resized[np.newaxis], operations=("normalize", "to_chw")) == [entry]
+    three = classifier_with(model, {"ResizeImage": {"size": 32}}, TENTHS).describe()["warnings"]
+    assert "images have 3 channels, but the model takes [N, 4, 32, 32]: encoded images will" in three[-1]
 
 
 def test_labels_given_for_this_start_beat_those_of_the_inference_yml(tmp_path: Path) -> None:
