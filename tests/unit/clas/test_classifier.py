@@ -411,7 +411,7 @@ def test_the_size_of_the_inference_yml_is_used_where_the_program_has_another(
     assert told["warnings"] == [warning]
     [entry] = classifier.classify_images([png_of(RANDOM)])
     assert_scores(entry, scores_of(tenths(cv2.resize(RANDOM, (48, 32))[4:28, 12:36])))
-    with pytest.raises(RequestError, match=r"takes \[N, 3, 24, 24\]: use --resize_short/--crop_size"):
+    with pytest.raises(RequestError, match=r"takes \[N, 3, 24, 24\]: let the server do the preprocessing"):
         classifier.classify(solid_batch(0))
     assert classifier_with(model, NO_CROP, crop, crop_size=32, engine=engine).describe()["warnings"] == [
         "transform_ops has no ToCHWImage: the axes are in the order that the model takes"

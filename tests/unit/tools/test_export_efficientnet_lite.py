@@ -114,9 +114,8 @@ def test_the_onnx_model_gives_paddles_scores_and_is_small_enough_to_ship(
 
     assert main(["--format", "onnx", "--output", str(tmp_path)]) == 0
 
-    [file] = tmp_path.iterdir()
-    assert file.name == "inference.onnx"
-    assert file.stat().st_size < 19e6
+    assert {path.name for path in tmp_path.iterdir()} == {"inference.onnx", "inference.yml"}
+    assert (tmp_path / "inference.onnx").stat().st_size < 19e6
     scores = predict_onnx(tmp_path, batch)
     np.testing.assert_allclose(scores, predict(default_model_dir, batch, mkldnn=False), atol=1e-5)
     np.testing.assert_allclose(predict_onnx(tmp_path, batch[1:2]), scores[1:2], atol=1e-5)
@@ -132,7 +131,7 @@ sys.exit(main(["--format", "onnx", "--output", {str(tmp_path)!r}]))
 """
     subprocess.run([sys.executable, "-c", source], check=True)
 
-    assert [path.name for path in tmp_path.iterdir()] == ["inference.onnx"]
+    assert {path.name for path in tmp_path.iterdir()} == {"inference.onnx", "inference.yml"}
 
 
 @pytest.mark.parametrize(
@@ -168,7 +167,8 @@ def test_the_command_makes_the_directory_and_says_what_it_wrote(
 
     assert main(["--output", str(output)]) == 0
 
-    assert sorted(path.name for path in output.iterdir()) == ["inference.pdiparams", "inference.pdmodel"]
+    names = sorted(path.name for path in output.iterdir())
+    assert names == ["inference.pdiparams", "inference.pdmodel", "inference.yml"]
     printed = capsys.readouterr().out
     assert str(output) in printed
     assert "18.9 MB" in printed
