@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,3 +69,14 @@ def test_the_outputs_that_are_wanted_are_one_or_several() -> None:
     assert Settings().wanted_outputs == ()
     assert Settings(output_name="a").wanted_outputs == ("a",)
     assert load_settings({"output_names": ["a", "b"]}).wanted_outputs == ("a", "b")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_manual_has_each_form_with_its_options(repository: Path, language: str) -> None:
+    page = (repository / "docs" / language / "models.md").read_text(encoding="utf-8")
+    rows = [row for row in page.splitlines() if row.startswith("| `")]
+    for form, names in RESULT_OPTIONS.items():
+        told = "".join(row for row in rows if f"`{form}`" in row.partition(" | ")[0])
+        options = {name for name in names if name != form}
+        assert {name for name in options if f"`{name}`" not in told} == set(), form
+        assert told, form
