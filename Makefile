@@ -11,6 +11,7 @@
 # make overload  MINUTES=1 of five times as many clients as there is room for, and
 # make soak      MINUTES=5 of mixed requests, with the slope of the memory in use
 # make fuzz      MINUTES=2 of changed image files, for each of the oldest, the pinned and the newest OpenCV
+# make kserve    KServe's own client, in an environment of its own, against a running server (SERVER=URL)
 # make check     format, lint, types
 # make versions  the lowest, the newest and the server's pinned versions, in environments of their own
 # make docs      the manual as a site, in build/docs (from an environment of its own, .venv-docs)
@@ -26,7 +27,7 @@ SERVING := .venv-serving/bin
 ONNX := clas/inference/inference.onnx
 EXPORT := $(addprefix tools/,export_efficientnet_lite.py efficientnet_lite.py torch_checkpoint.py)
 
-.PHONY: venv model onnx demo browser test cover serve smoke chaos overload soak bench fuzz check docs versions clean
+.PHONY: venv model onnx demo browser test cover serve smoke chaos overload soak bench fuzz kserve check docs versions clean
 venv: .venv/.complete
 
 .venv/.complete: constraints/dev.txt
@@ -122,6 +123,16 @@ fuzz: MINUTES ?= 2
 fuzz: .venv-fuzz/oldest/.complete .venv-fuzz/pinned/.complete .venv-fuzz/newest/.complete
 	.venv-fuzz/pinned/bin/python tools/fuzz_images.py --minutes $(MINUTES) $(FUZZ) $(^:%/.complete=%/bin/python)
 
+.venv-kserve/.complete: constraints/kserve.txt
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or 3.12 is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv --clear .venv-kserve
+	.venv-kserve/bin/pip install --no-deps --disable-pip-version-check -r $<
+	touch $@
+
+SERVER ?= http://127.0.0.1:8866
+kserve: .venv-kserve/.complete
+	.venv-kserve/bin/python tools/try_kserve_client.py $(SERVER)
+
 check: .venv/.complete
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -148,5 +159,5 @@ versions: .venv-versions/uv/.complete $(ONNX)
 	$(PYTHON) tools/try_versions.py $(VERSIONS)
 
 clean:
-	rm -rf .venv .venv-docs .venv-serving .venv-fuzz .venv-versions build clas_system.egg-info clas/inference .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-docs .venv-serving .venv-fuzz .venv-kserve .venv-versions build clas_system.egg-info clas/inference .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

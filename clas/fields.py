@@ -5,7 +5,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from .errors import SettingsError
+from .errors import ClasError, SettingsError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -131,10 +131,12 @@ def _wanted(field: "dataclasses.Field[object]") -> str:
     return kinds.get(field.type, "a string")
 
 
-def refuse_unknown(names: Iterable[str], valid: Sequence[str], where: str) -> None:
-    """Raise SettingsError for a name that isn't valid; it suggests the nearest one that is."""
+def refuse_unknown(
+    names: Iterable[str], valid: Sequence[str], where: str, error: type[ClasError] = SettingsError
+) -> None:
+    """Raise an error for a name that isn't valid; it suggests the nearest one that is."""
     for name in names:
         if name not in valid:
             nearest = difflib.get_close_matches(name, valid, n=1)
             hint = f"did you mean {nearest[0]!r}?" if nearest else f"valid names: {', '.join(valid)}"
-            raise SettingsError(f"{where} has an unknown name {name!r}; {hint}")
+            raise error(f"{where} has an unknown name {name!r}; {hint}")

@@ -38,6 +38,7 @@ class EngineInfo:
         num_threads: CPU threads of one call.
         input_dtype: numpy's name of the type that the model takes; if it is "uint8", a batch holds whole
             numbers from 0 to 255.
+        input_name: The model's input.
         output_name: The model's output with the scores; of several that are joined the names, with commas.
         ignored_outputs: Its other outputs, each with its shape and type.
         scores: The range of the scores at the warm-up; None if they weren't looked at.
@@ -57,6 +58,7 @@ class EngineInfo:
     precision: str
     num_threads: int
     input_dtype: str = "float32"
+    input_name: str = ""
     output_name: str = ""
     ignored_outputs: tuple[str, ...] = ()
     scores: ScoreRange | None = None

@@ -153,6 +153,7 @@ class OpenVINOEngine:
             mkldnn=False,
             precision=self._settings.precision,
             num_threads=num_threads,
+            input_name=self._signature.image.name,
             input_dtype=self._signature.image.dtype,
             output_name=", ".join(self._signature.output_names),
             ignored_outputs=tuple(map(str, self._signature.ignored)),

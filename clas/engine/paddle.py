@@ -212,6 +212,7 @@ class PaddleEngine:
             mkldnn=self._modes[0].mkldnn,
             precision=self._modes[0].precision,
             num_threads=self._num_threads,
+            input_name=self._signature.image.name,
             input_dtype=self._signature.image.dtype,
             output_name=", ".join(self._signature.output_names),
             ignored_outputs=tuple(map(str, self._signature.ignored)),

@@ -99,6 +99,10 @@ class Postprocessor(abc.ABC):
     def __call__(self, scores: npt.NDArray[np.float32], k: int) -> list[Prediction]:
         """Turn scores [N, outputs of the model] into N results of at most `k` classes, best first."""
 
+    def class_scores(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Turn scores [N, outputs of the model] into those of all its classes, [N, num_classes]."""
+        return scores
+
     def merge(
         self, scores: npt.NDArray[np.float32] | None, failures: Sequence[str | None], k: int
     ) -> list[Prediction]:

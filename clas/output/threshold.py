@@ -33,6 +33,10 @@ class ThreshOutput(Postprocessor):
             results.append(self._entry([class_id], [score if class_id else 1 - score]))
         return results
 
+    def class_scores(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Turn scores [N, 1 or 2] into [N, 2]; the one output of a model is the score of class 1."""
+        return scores if scores.shape[1] == _MOST_OUTPUTS else np.hstack([1 - scores, scores])
+
 
 class MultiClassThreshOutput(Postprocessor):
     """Chooses the best of several classes if its score is above the threshold, else a class by default.

@@ -17,12 +17,18 @@ class Topk(Postprocessor):
 
     def __call__(self, scores: npt.NDArray[np.float32], k: int) -> list[Prediction]:
         """Turn scores [N, num_classes] into N results of `k` classes, best first."""
-        if k <= _FEW:
-            return [self._entry(*_few_best(row, k)) for row in scores]
-        order, best = _best(scores, k)
-        return [
-            self._entry(class_ids, row) for class_ids, row in zip(order.tolist(), best.tolist(), strict=True)
-        ]
+        return [self._entry(class_ids, best) for class_ids, best in best_classes(scores, k)]
+
+
+def best_classes(scores: npt.NDArray[np.float32], k: int) -> list[tuple[list[int], list[float]]]:
+    """Return the `k` best classes of each row of [N, num_classes], best first, and their scores.
+
+    Of equal scores, the lower class comes first.
+    """
+    if k <= _FEW:
+        return [_few_best(row, k) for row in scores]
+    order, best = _best(scores, k)
+    return list(zip(order.tolist(), best.tolist(), strict=True))
 
 
 class TopkFromScore(Topk):

@@ -6,13 +6,13 @@ continues with them, so that there are never more files than slots, however long
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import prometheus_client
 import psutil
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, values
 from prometheus_client.core import CounterMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
@@ -79,6 +79,21 @@ class Metrics:
         self.queue_time = self._histogram(
             "clas_queue_seconds", "Time that a request's images waited for the model", _SECONDS
         )
+        self.prepare_time = self._summary(
+            "clas_prepare_seconds", "Time spent decoding and preprocessing a request's images"
+        )
+        self.compute_time = self._summary(
+            "clas_compute_seconds", "Time that a request's images were in the model"
+        )
+        self.failed_time = self._summary(
+            "clas_failed_request_seconds", "From the head of a prediction request that failed to its answer"
+        )
+        self.last_prediction = Gauge(
+            "clas_last_prediction_timestamp_seconds",
+            "When a prediction request was last answered with results",
+            registry=self.registry,
+            multiprocess_mode="max",
+        )
         self.batch_size = self._histogram(
             "clas_batch_size", "Images that went through the model at once", _SIZES
         )
@@ -97,6 +112,9 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, text, registry=self.registry, buckets=buckets)
+
+    def _summary(self, name: str, text: str) -> Summary:
+        return Summary(name, text, registry=self.registry)
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=self.registry, multiprocess_mode="livesum")
@@ -133,10 +151,18 @@ class Metrics:
         Args:
             engine: What runs the model; None until it was loaded.
         """
-        registry = self.registry
-        if _DIRECTORY in os.environ:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         shared = CollectorRegistry()
         shared.register(_Shared(self._restarts, engine))
-        return prometheus_client.generate_latest(registry) + prometheus_client.generate_latest(shared)
+        return prometheus_client.generate_latest(self._summed()) + prometheus_client.generate_latest(shared)
+
+    def totals(self) -> Mapping[str, float]:
+        """Return what has no labels, summed over all workers, by its name in Prometheus' text format."""
+        samples = (sample for family in self._summed().collect() for sample in family.samples)
+        return {sample.name: sample.value for sample in samples if not sample.labels}
+
+    def _summed(self) -> CollectorRegistry:
+        if _DIRECTORY not in os.environ:
+            return self.registry
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return registry

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
 
+import numpy as np
 import psutil
 import pytest
 import requests
@@ -177,6 +178,21 @@ def test_the_same_routes_answer_and_refuse_as_everywhere(service: RayService) ->
     invalid = requests.post(service.url, json={"image": 1}, timeout=30)
     assert invalid.status_code == 400
     assert "image" in invalid.json()["msg"]
+
+
+def test_the_open_inference_protocol_is_spoken_too(service: RayService) -> None:
+    model = f"{service.base}/v2/models/clas_system"
+    assert requests.get(f"{service.base}/v2/health/ready", timeout=30).json() == {"ready": True}
+    [image] = requests.get(model, timeout=30).json()["inputs"]
+    batch = numbered_batch(7, 3)
+    head = {"name": image["name"], "shape": batch.shape, "datatype": "FP32"}
+    text = json.dumps({"inputs": [{**head, "parameters": {"binary_data_size": batch.nbytes}}]}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(text))}
+    answer = requests.post(f"{model}/infer", data=text + batch.tobytes(), headers=headers, timeout=30)
+    [scores] = answer.json()["outputs"]
+    assert np.reshape(scores["data"], scores["shape"]).argmax(axis=1).tolist() == [7, 3]
+    refused = requests.post(f"{model}/infer", json={"inputs": []}, timeout=30)
+    assert (refused.status_code, list(refused.json())) == (400, ["error"])
 
 
 def test_our_metrics_are_among_rays(service: RayService) -> None:

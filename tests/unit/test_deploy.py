@@ -46,9 +46,21 @@ def serve_config(repository: Path) -> Any:
     return yaml.safe_load((repository / "serve_config.yaml").read_text())
 
 
+@pytest.fixture(scope="module")
+def predictor(repository: Path) -> dict[str, Any]:
+    """The predictor of the InferenceService of KServe."""
+    service = yaml.safe_load((repository / "deploy" / "kubernetes" / "kserve.yaml").read_text())
+    assert (service["apiVersion"], service["kind"]) == ("serving.kserve.io/v1beta1", "InferenceService")
+    assert service["spec"].keys() == {"predictor"}
+    found: dict[str, Any] = service["spec"]["predictor"]
+    return found
+
+
 def paths(repository: Path) -> set[str]:
     """Where the application has a route."""
-    return set(re.findall(r'Route\("(/[\w/.]*)"', (repository / "clas/serving/http/app.py").read_text()))
+    files = ("app.py", "open_inference/endpoints.py")
+    texts = [(repository / "clas/serving/http" / file).read_text() for file in files]
+    return {path for text in texts for path in re.findall(r'Route\("(/[\w/.]*)"', text)}
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "Service", "HorizontalPodAutoscaler"])
@@ -103,6 +115,33 @@ def test_service_and_autoscaler_find_the_pods(standalone: dict[str, Any], contai
     assert (port["port"], port["targetPort"]) == (ServerOptions.port, container["ports"][0]["name"])
     target = standalone["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
     assert target == {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment["metadata"]["name"]}
+
+
+def test_kserves_predictor_is_a_pod_that_the_schema_of_kubernetes_takes(predictor: dict[str, Any]) -> None:
+    """The schema of an InferenceService is in no package that could be had; it adds this to a pod."""
+    added = {"minReplicas", "maxReplicas", "scaleMetric", "scaleTarget"}
+    spec = {name: value for name, value in predictor.items() if name not in added}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": spec}
+    kubernetes_validate.validate(pod, kubernetes_validate.latest_version(), strict=True)
+    assert 1 <= predictor["minReplicas"] <= predictor["maxReplicas"]
+
+
+def test_kserves_container_speaks_its_protocol_and_is_asked_at_its_addresses(
+    predictor: dict[str, Any], container: dict[str, Any], repository: Path
+) -> None:
+    [kserves] = predictor["containers"]
+    assert kserves["name"] == "kserve-container"
+    assert {"name": "PROTOCOL", "value": "v2"} in kserves["env"]
+    [port] = kserves["ports"]
+    probes = [kserves[name]["httpGet"] for name in ("readinessProbe", "livenessProbe")]
+    assert [probe["path"] for probe in probes] == ["/v2/health/ready", "/v2/health/live"]
+    assert {probe["path"] for probe in probes} <= paths(repository)
+    assert {port["containerPort"], *(probe["port"] for probe in probes)} == {ServerOptions.port}
+    args = cli._parser().parse_args(["start", "-m", "clas_system", *kserves["args"]])
+    assert kserves["resources"] == container["resources"]
+    assert kserves["resources"]["limits"]["cpu"] == str(args.predictors)
+    assert args.graceful_timeout_s < 30  # what Kubernetes gives a pod to stop
+    assert kserves["image"] == container["image"]
 
 
 def test_rays_configuration_fits_its_schema_and_names_what_exists(serve_config: Any) -> None:

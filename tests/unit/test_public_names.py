@@ -112,10 +112,15 @@ ADDRESSES = {
     **dict.fromkeys(
         ("/", "/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs", "/ui"), "GET"
     ),
+    **dict.fromkeys(("/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/{name}"), "GET"),
+    **dict.fromkeys((f"/v2/models/{{name}}/{what}" for what in ("config", "ready", "stats")), "GET"),
+    "/v2/models/{name}/infer": "POST",
 }
 METRICS = (
     *("clas_requests_total", "clas_images_total", "clas_queue_images", "clas_process_memory_bytes"),
     *("clas_request_latency_seconds_bucket", "clas_queue_seconds_bucket", "clas_batch_size_bucket"),
+    *("clas_prepare_seconds_sum", "clas_compute_seconds_sum", "clas_failed_request_seconds_sum"),
+    "clas_last_prediction_timestamp_seconds",
 )
 
 

@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 
 from ...allocator import keep_freed_memory
 from ...errors import ClasError, MethodError, NotFoundError, UnavailableError
-from ...protocol import MODULE_NAME, PREDICT_PATH, VERSION
+from ...protocol import MODULE_NAME, OPEN_INFERENCE_PATH, PREDICT_PATH, VERSION
 from ..batching.admission import Admission
 from ..batching.pool import Pool
 from ..metrics import Metrics
@@ -26,7 +26,9 @@ from ..options import ServerOptions
 from .auth import Tokens
 from .decoders import Decoders
 from .docs_page import DOCS_ASSETS_PATH, DOCS_PATH, docs_assets, docs_page
+from .inference import Inference
 from .middleware import RequestMiddleware
+from .open_inference.endpoints import OpenInference, nothing_at
 from .openapi import describe_api
 from .outbox import Outbox
 from .predict import Predict
@@ -75,7 +77,9 @@ def create_app(
         decoders.close()
 
     admission = Admission(options.max_queue_images, options.max_queue_bytes, metrics.queue_images.set)
-    predict = Predict(pool, options, metrics, decoders, admission)
+    inference = Inference(pool, options, metrics, decoders, admission)
+    predict = Predict(inference)
+    open_inference = OpenInference(inference, metrics, endpoints.check_live, endpoints.check_ready)
     outbox = Outbox(admission, metrics.unsent)
     return Starlette(
         routes=[
@@ -89,6 +93,7 @@ def create_app(
             Mount(DOCS_ASSETS_PATH, docs_assets()),
             Route(UI_PATH, page),
             Mount(ASSETS_PATH, assets()),
+            *open_inference.routes(),
         ],
         middleware=[Middleware(RequestMiddleware, metrics=metrics, tokens=tokens, outbox=outbox)],
         exception_handlers={HTTPException: _refuse_path},
@@ -133,16 +138,24 @@ class _Endpoints:
 
     async def live(self, _: Request) -> Response:
         """Whether this process is well: its event loop, its predictors and its decoders."""
-        self._pool.check_health(self._options.timeout_s)
-        self._decoders.check_health(self._options.timeout_s)
+        self.check_live()
         return JsonResponse({"status": "live"})
 
     async def ready(self, _: Request) -> Response:
         """Whether requests are answered."""
+        self.check_ready()
+        return JsonResponse({"status": "ready"})
+
+    def check_live(self) -> None:
+        """Raise UnavailableError if a predictor or a decoder hangs."""
+        self._pool.check_health(self._options.timeout_s)
+        self._decoders.check_health(self._options.timeout_s)
+
+    def check_ready(self) -> None:
+        """Raise UnavailableError while no predictor serves."""
         self._pool.ready_pipeline()
         if self._pool.is_loading:
             raise UnavailableError("the model is being loaded again")
-        return JsonResponse({"status": "ready"})
 
     async def metrics(self, _: Request) -> Response:
         """Metrics for Prometheus."""
@@ -159,13 +172,15 @@ def _refuse_path(request: Request, exc: Exception) -> Response:
     """Put Starlette's own error responses into our envelope."""
     if not isinstance(exc, HTTPException):
         raise exc
-    path = request.url.path[:80]
+    path = request.url.path
     error: ClasError
     if exc.status_code == MethodError.http_status:
-        error = MethodError(f"{request.method} is not allowed for {path}")
+        error = MethodError(f"{request.method} is not allowed for {path[:80]}")
+    elif path.startswith(f"{OPEN_INFERENCE_PATH}/"):
+        error = nothing_at(path)
     else:
-        error = NotFoundError(f"there is nothing at {path}; predictions are at {PREDICT_PATH}")
-    response = failure(error)
+        error = NotFoundError(f"there is nothing at {path[:80]}; predictions are at {PREDICT_PATH}")
+    response = failure(error, path)
     response.headers.update(exc.headers or {})
     return response
 

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...errors import ClasError, PredictionError, UnavailableError
-from ...protocol import PREDICT_PATH
+from ...protocol import MODELS_PATH, MODULE_NAME, OPEN_INFERENCE_PATH, PREDICT_PATH
 from ..log import REQUEST_ID
 from ..metrics import Metrics
 from .auth import Tokens
@@ -23,9 +23,22 @@ from .web_ui import UI_PATH
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 
 _LOGGER: Final = logging.getLogger("clas_system")
-_OPEN: Final = ("/health/live", "/health/ready", "/docs", "/openapi.json", UI_PATH)  # without a token
+_HEALTH: Final = ("/health/live", "/health/ready")
+_OPEN: Final = (  # without a token
+    *_HEALTH,
+    *(f"{OPEN_INFERENCE_PATH}{path}" for path in _HEALTH),
+    *("/docs", "/openapi.json", UI_PATH),
+)
 _OPEN_BELOW: Final = ("/docs/", f"{UI_PATH}/")
-_COUNTED: Final = (PREDICT_PATH, "/", "/metrics", *_OPEN)
+_MODEL: Final = f"{MODELS_PATH}/{MODULE_NAME}"
+_PREDICTIONS: Final = frozenset((PREDICT_PATH, f"{_MODEL}/infer"))
+_COUNTED: Final = frozenset(
+    (
+        *(*_PREDICTIONS, *_OPEN, "/", "/metrics", OPEN_INFERENCE_PATH),
+        *(_MODEL, f"{_MODEL}/config", f"{_MODEL}/ready", f"{_MODEL}/stats"),
+    )
+)
+_OK: Final = 200
 _GONE: Final = 499  # nginx' code for a client that disconnected
 _SHOWN_CHARACTERS: Final = 500
 _LINGER_S: Final = 10.0
@@ -65,7 +78,7 @@ class RequestMiddleware:
         finally:
             seconds = time.perf_counter() - start
             self._count(scope["path"], exchange.status, seconds)
-            level = logging.INFO if scope["path"] == PREDICT_PATH else logging.DEBUG
+            level = logging.INFO if scope["path"] in _PREDICTIONS else logging.DEBUG
             path = _in_one_line(scope["path"])
             line = f"{scope['method']} {path} {exchange.status} {seconds:.3f} s{exchange.reason}"
             _LOGGER.log(level, "%s", line)
@@ -98,8 +111,12 @@ class RequestMiddleware:
     def _count(self, path: str, status: int, seconds: float) -> None:
         label = path if path in _COUNTED else "other"
         self._metrics.requests.labels(label, str(status)).inc()
-        if path == PREDICT_PATH:
+        if path in _PREDICTIONS:
             self._metrics.latency.observe(seconds)
+            if status == _OK:
+                self._metrics.last_prediction.set_to_current_time()
+            else:
+                self._metrics.failed_time.observe(seconds)
 
 
 def _in_one_line(text: str) -> str:
@@ -157,7 +174,7 @@ class _Exchange:
         if not self._has_started:
             self._start = None
             self.reason = f": {_in_one_line(str(exc))}"
-            await failure(exc)(self._scope, self.receive, self.send)
+            await failure(exc, self._scope["path"])(self._scope, self.receive, self.send)
 
     async def _pass_on(self, message: Message) -> None:
         """Send a part of the body, and the head before the first one: it may have to wait, too."""

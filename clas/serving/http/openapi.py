@@ -2,10 +2,12 @@
 
 from typing import Final
 
-from ...protocol import PREDICT_PATH, VERSION
+from ...protocol import MODULE_NAME, PREDICT_PATH, VERSION
 from ..options import ServerOptions
 from .form import MULTIPART
 from .middleware import REQUEST_ID_HEADER
+from .open_inference import openapi as open_inference
+from .openapi_parts import FAILURES, failure_response, get_operation
 from .openapi_schemas import REF, TOP_K, Schema, component_schemas
 from .request_body import JSON
 
@@ -20,31 +22,6 @@ _FAILED: Final = {
     "label_names": [],
     "error": "the image can't be decoded: it is none of JPEG, PNG, BMP, WEBP",
 }
-_FAILURES: Final = {
-    "400": (
-        "The request is invalid; `msg` names the field",
-        "top_k is 0; it takes a whole number from 1 to 1000",
-    ),
-    "401": (
-        "The token is missing or invalid",
-        "a valid token is needed: send the header 'Authorization: Bearer TOKEN'",
-    ),
-    "408": ("The body didn't come in time", "the body didn't come within 30 s (timeout_s)"),
-    "413": (
-        "The request is too large",
-        "the body has 200000000 bytes or more; max_request_bytes is 134217728",
-    ),
-    "415": (
-        "The content type or encoding isn't supported",
-        "Content-Type is text/plain; send application/json, multipart/form-data, or an image as image/jpeg",
-    ),
-    "500": ("The model failed", "the model's scores for this batch hold NaN or infinity"),
-    "501": (
-        "The transfer coding isn't supported",
-        "Transfer-Encoding is gzip, chunked; it takes chunked alone: send the body as it is",
-    ),
-    "503": ("Not now; `Retry-After` says when to retry", "the queue is full: 512 of 512 images"),
-}
 
 
 def describe_api(options: ServerOptions) -> Schema:
@@ -58,12 +35,19 @@ def describe_api(options: ServerOptions) -> Schema:
         "info": {"title": "clas_system", "version": VERSION, "description": description},
         "paths": {
             PREDICT_PATH: {"post": _predict()},
-            "/": {"get": _get("What runs here: model, device, version, limits", "Service", with_token=True)},
-            "/health/live": {"get": _get("Whether the process is well", "State", unavailable=True)},
-            "/health/ready": {"get": _get("Whether requests are answered", "State", unavailable=True)},
+            "/": {
+                "get": get_operation(
+                    "What runs here: model, device, version, limits", "Service", with_token=True
+                )
+            },
+            "/health/live": {"get": get_operation("Whether the process is well", "State", unavailable=True)},
+            "/health/ready": {
+                "get": get_operation("Whether requests are answered", "State", unavailable=True)
+            },
             "/metrics": {"get": _metrics()},
+            **open_inference.describe_paths(MODULE_NAME),
         },
-        "components": {"schemas": component_schemas()},
+        "components": {"schemas": {**component_schemas(), **open_inference.component_schemas()}},
     }
     if options.token_file:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -117,7 +101,7 @@ def _predict() -> Schema:
                 }
             },
         },
-        **{code: _failure_response(code) for code in _FAILURES},
+        **{code: failure_response(code) for code in FAILURES},
     }
     images = {kind: {"schema": image} for kind in ("image/jpeg", "image/png", "image/bmp", "image/webp")}
     return {
@@ -132,35 +116,12 @@ def _predict() -> Schema:
     }
 
 
-def _get(summary: str, schema: str, *, unavailable: bool = False, with_token: bool = False) -> Schema:
-    answers: Schema = {
-        "200": {"description": summary, "content": {JSON: {"schema": {"$ref": f"{REF}{schema}"}}}}
-    }
-    if unavailable:
-        answers["503"] = _failure_response("503")
-    operation: Schema = {"summary": summary, "responses": answers}
-    if with_token:
-        answers["401"] = _failure_response("401")
-    else:
-        operation["security"] = []
-    return operation
-
-
 def _metrics() -> Schema:
     text = {"text/plain": {"schema": {"type": "string"}}}
     return {
         "summary": "Metrics for Prometheus",
         "responses": {
             "200": {"description": "Prometheus' text format", "content": text},
-            "401": _failure_response("401"),
+            "401": failure_response("401"),
         },
-    }
-
-
-def _failure_response(code: str) -> Schema:
-    description, example = _FAILURES[code]
-    content = {"status": "101", "msg": example, "results": ""}
-    return {
-        "description": description,
-        "content": {JSON: {"schema": {"$ref": f"{REF}Refusal"}, "example": content}},
     }

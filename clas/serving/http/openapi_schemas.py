@@ -23,10 +23,10 @@ def component_schemas() -> Schema:
     text, number, count = {"type": "string"}, {"type": "number"}, {"type": "integer", "minimum": 0}
     shape = {"type": "array", "minItems": 1, "maxItems": 8, "items": {"type": "integer", "minimum": 1}}
     return {
-        "TensorRequest": _object(
+        "TensorRequest": object_schema(
             {
                 "images": {**text, "format": "byte", "description": "Base64 of the C-order bytes of a batch"},
-                "revert_params": _object({"shape": shape, "dtype": {**text, "example": "float32"}}),
+                "revert_params": object_schema({"shape": shape, "dtype": {**text, "example": "float32"}}),
                 "preprocess": {
                     "type": "array",
                     "items": {"type": "string", "enum": list(OPERATIONS)},
@@ -36,7 +36,7 @@ def component_schemas() -> Schema:
             },
             optional=["preprocess", "top_k"],
         ),
-        "ImagesRequest": _object(
+        "ImagesRequest": object_schema(
             {
                 "images": {
                     "type": "array",
@@ -50,7 +50,7 @@ def component_schemas() -> Schema:
             },
             optional=["top_k"],
         ),
-        "Prediction": _object(
+        "Prediction": object_schema(
             {
                 "class_ids": {"type": "array", "items": count},
                 "scores": {"type": "array", "items": number},
@@ -60,11 +60,11 @@ def component_schemas() -> Schema:
             },
             optional=["error", *_own_fields()],
         ),
-        "Answer": _object(
+        "Answer": object_schema(
             {
                 "status": {**text, "enum": ["000"]},
                 "msg": {**text, "enum": [""]},
-                "results": _object(
+                "results": object_schema(
                     {
                         "prediction": {"type": "array", "items": {"$ref": f"{REF}Prediction"}},
                         "elapse": {**number, "description": "Seconds spent predicting this request"},
@@ -72,10 +72,10 @@ def component_schemas() -> Schema:
                 ),
             }
         ),
-        "Refusal": _object(
+        "Refusal": object_schema(
             {"status": {**text, "enum": ["101"]}, "msg": text, "results": {**text, "enum": [""]}}
         ),
-        "State": _object({"status": text}),
+        "State": object_schema({"status": text}),
         "Service": {
             "type": "object",
             "properties": {
@@ -145,7 +145,7 @@ def _own_fields() -> Schema:
         },
         "groups": {
             "type": "object",
-            "additionalProperties": _object(answer),
+            "additionalProperties": object_schema(answer),
             "description": "The answer of each group, by its name",
         },
         "value": {**number, "description": "Of ScoreOutput"},
@@ -156,7 +156,8 @@ def _own_fields() -> Schema:
     }
 
 
-def _object(properties: Schema, optional: list[str] | None = None) -> Schema:
+def object_schema(properties: Schema, optional: list[str] | None = None) -> Schema:
+    """Return the schema of an object with these properties, all required but for the optional ones."""
     required = [name for name in properties if name not in (optional or [])]
     return {
         "type": "object",

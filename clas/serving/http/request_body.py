@@ -2,8 +2,7 @@
 
 import codecs
 import dataclasses
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from ...errors import MediaTypeError, RequestError, TooLargeError
 from ...protocol import FIELDS, Tensor, decode, parse_preprocess, refuse_unknown_fields
 from .form import MULTIPART, number_or_text, read_form
+from .raw_json import NULL, read_object, read_small, read_text, read_texts
 from .tensor_text import PLACEHOLDER, take_out_tensor
 
 JSON: Final = "application/json"
@@ -19,17 +19,6 @@ RAW: Final = ("image/jpeg", "image/png", "image/bmp", "image/webp", "application
 
 _WANTED: Final = f"send {JSON}, {MULTIPART}, or an image as {', '.join(RAW[:-1])} or {RAW[-1]}"
 _OTHER_COMMAS: Final = 1000
-_MAX_SMALL_BYTES: Final = 10_000
-_NULL: Final = msgspec.Raw(b"null")
-_NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError)
-"""What msgspec raises; the second one for names and texts that aren't UTF-8."""
-_SAMPLES: Final[Mapping[int, object]] = {
-    ord("["): [],
-    ord("{"): {},
-    ord("t"): True,
-    ord("f"): False,
-    ord("n"): None,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +29,15 @@ class Inputs:
         images: A tensor [N, C, H, W], or image files: their bytes, or base64 texts of them.
         top_k: As sent, unchecked; None if it is missing.
         operations: Those of protocol.OPERATIONS that are left to do to the tensor.
-        is_alone: The body is one image; if that can't be decoded, the request fails.
+        is_atomic: An image that can't be decoded fails the request: its answer has no place for the reason.
+        shape_field: The protocol's name for the shape of the tensor, for messages.
     """
 
     images: Tensor | list[object]
     top_k: object
     operations: tuple[str, ...] = ()
-    is_alone: bool = False
+    is_atomic: bool = False
+    shape_field: str = "revert_params.shape"
 
 
 def check_media_type(content_type: str, content_encoding: str) -> None:
@@ -108,7 +99,7 @@ def read_inputs(content_type: str, body: bytes, top_k: object, max_images: int) 
     else:
         if not body:
             raise RequestError("the body is empty; it takes an image file")
-        return Inputs([body], top_k, is_alone=True)
+        return Inputs([body], top_k, is_atomic=True)
     in_body = fields.get("top_k")
     images = fields.get("images")
     operations = parse_preprocess(fields.get("preprocess"), images)
@@ -123,14 +114,13 @@ def _kind(content_type: str) -> str:
 class _Body(msgspec.Struct, forbid_unknown_fields=True):
     """The fields of a request as raw JSON: images needn't become Python objects."""
 
-    images: msgspec.Raw = _NULL
-    revert_params: msgspec.Raw = _NULL
-    preprocess: msgspec.Raw = _NULL
-    top_k: msgspec.Raw = _NULL
+    images: msgspec.Raw = NULL
+    revert_params: msgspec.Raw = NULL
+    preprocess: msgspec.Raw = NULL
+    top_k: msgspec.Raw = NULL
 
 
-_read_body: Final = msgspec.json.Decoder(_Body).decode
-_read_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_body: Final = msgspec.json.Decoder(_Body).decode
 
 
 def _read_json(body: bytes, max_images: int) -> Mapping[str, object]:
@@ -142,53 +132,22 @@ def _read_json(body: bytes, max_images: int) -> Mapping[str, object]:
         if text is None:
             raise
         fields = _read_fields(body)  # fails, too, and names the position in what was sent
-    decode_text = _decode_text if b"\\" in rest else _between_quotes
+    has_escapes = b"\\" in rest
     is_taken_out = text is not None and fields.images == PLACEHOLDER
-    images = text if is_taken_out else _value(fields.images, decode_text)
+    images = text if is_taken_out else read_text("images", fields.images, has_escapes=has_escapes)
     if isinstance(images, list):
         if body.count(b",") > max_images + _OTHER_COMMAS:  # base64 has none
             raise TooLargeError(f"the body has too many values; it takes up to {max_images} images")
-        images = [_value(entry, decode_text) for entry in _read_list(fields.images)]
-    others = {name: _read_small(name, getattr(fields, name)) for name in FIELDS if name != "images"}
+        images = read_texts("images", fields.images, has_escapes=has_escapes)
+    others = {name: read_small(name, getattr(fields, name)) for name in FIELDS if name != "images"}
     return {"images": images, **others}
 
 
 def _read_fields(body: bytes) -> _Body:
-    try:
-        return _read_body(body)
-    except msgspec.ValidationError as exc:
-        unknown = re.fullmatch("Object contains unknown field `(.*)`", str(exc), re.DOTALL)
-        if unknown:
-            refuse_unknown_fields({unknown[1]: None})
-        raise RequestError("the body is JSON, but not an object; it takes an object with images") from exc
-    except (*_NOT_JSON, RecursionError) as exc:
-        raise RequestError(f"the body is not JSON: {exc}") from exc
-
-
-def _value(raw: msgspec.Raw, decode_text: Callable[[msgspec.Raw], object]) -> object:
-    """Decode a text; anything else becomes a sample of its type, which suffices to refuse it."""
-    sign = memoryview(raw)[0]
-    return decode_text(raw) if sign == ord('"') else _SAMPLES.get(sign, 0)
-
-
-def _between_quotes(raw: msgspec.Raw) -> memoryview:
-    return memoryview(raw)[1:-1]
-
-
-def _decode_text(raw: msgspec.Raw) -> object:
-    """Decode a text with escapes, such as the slash of base64 by some JSON writers."""
-    try:
-        return msgspec.json.decode(raw)
-    except _NOT_JSON as exc:
-        raise RequestError(f"images holds a text that is not JSON: {exc}") from exc
-
-
-def _read_small(name: str, raw: msgspec.Raw) -> object:
-    """Decode a field other than images."""
-    size = memoryview(raw).nbytes
-    if size > _MAX_SMALL_BYTES:
-        raise RequestError(f"{name} has {size} bytes; it takes up to {_MAX_SMALL_BYTES}")
-    try:
-        return msgspec.json.decode(raw)
-    except _NOT_JSON as exc:
-        raise RequestError(f"{name} is not JSON: {exc}") from exc
+    return read_object(
+        _decode_body,
+        body,
+        "the body",
+        "an object with images",
+        lambda name: refuse_unknown_fields({name: None}),
+    )

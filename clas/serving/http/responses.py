@@ -1,4 +1,4 @@
-"""Responses: PaddleHub's envelope under true HTTP status codes."""
+"""Responses under true HTTP status codes: PaddleHub's envelope, and errors of either protocol."""
 
 from typing import Any, Final
 
@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from ...errors import ClasError, UnauthorizedError, UnavailableError
 from ...output.base import Prediction
+from ...protocol import OPEN_INFERENCE_PATH
 
 LINGER_BYTES: Final = 128 * 2**20
 """Bytes that a client may still send when its request is refused, so that it comes to read why."""
@@ -37,12 +38,14 @@ def success(prediction: list[Prediction], elapse_s: float, timing: str = "") -> 
     return JsonResponse({"status": "000", "msg": "", "results": results}, headers=headers)
 
 
-def failure(exc: ClasError) -> Response:
-    """Build the response of a failure."""
+def failure(exc: ClasError, path: str = "") -> Response:
+    """Build the response of a failure, in the form of the protocol that the path belongs to."""
     headers: dict[str, str] = {}
     if isinstance(exc, UnavailableError):
         headers = {"Retry-After": _RETRY_AFTER_S}
     elif isinstance(exc, UnauthorizedError):
         headers = {"WWW-Authenticate": "Bearer"}
+    if path == OPEN_INFERENCE_PATH or path.startswith(f"{OPEN_INFERENCE_PATH}/"):
+        return JsonResponse({"error": str(exc)}, exc.http_status, headers)
     content = {"status": exc.status, "msg": str(exc), "results": ""}
     return JsonResponse(content, exc.http_status, headers)

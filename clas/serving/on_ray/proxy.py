@@ -39,7 +39,7 @@ class EnvelopeMiddleware:
         if response.error is None and not response.has_started:
             response.error = UnavailableError("the replica that had this request is gone: retry")
         if response.error is not None:
-            await failure(response.error)(scope, receive, send)
+            await failure(response.error, scope["path"])(scope, receive, send)
 
 
 class _Response:

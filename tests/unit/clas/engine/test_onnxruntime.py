@@ -32,6 +32,7 @@ def test_it_says_what_it_is(model: Path) -> None:
     info = open_onnx(model, cpu_num_threads=2).info
     assert (info.name, info.format, info.device, info.precision) == ("onnxruntime", "onnx", "CPU", "fp32")
     assert (info.input_shape, info.num_outputs, info.output_name) == ((None, 3, 32, 32), 6, "scores")
+    assert info.input_name == "inputs"
     assert (info.num_threads, info.concurrency) == (2, 2)
 
 

@@ -25,7 +25,7 @@ def test_it_says_what_it_is(tiny_model: Path) -> None:
     info = open_openvino(tiny_model, cpu_num_threads=3).info
     assert (info.name, info.device, info.precision) == ("openvino", "CPU", "fp32")
     assert info.version.count(".") == 2
-    assert (info.input_shape, info.num_outputs) == ((None, 3, 32, 32), 6)
+    assert (info.input_name, info.input_shape, info.num_outputs) == ("inputs", (None, 3, 32, 32), 6)
     assert (info.num_threads, info.concurrency) == (3, 3)
 
 

@@ -177,6 +177,7 @@ def test_a_model_tells_which_output_it_uses_and_what_it_returned_at_the_warm_up(
     assert info.scores.lowest <= 0
     assert (info.input_dtype, info.ignored_outputs) == ("float32", ())
     assert info.output_name
+    assert info.input_name == "inputs"
     info = open_engine(write_model(tmp_path / "two")).info
     assert info.scores
     assert info.scores.is_distribution

@@ -54,6 +54,9 @@ def test_one_process_shows_all_that_is_counted() -> None:
     metrics.requests.labels("/", "200").inc()
     metrics.latency.observe(0.3)
     metrics.queue_time.observe(0.004)
+    metrics.prepare_time.observe(0.002)
+    metrics.compute_time.observe(0.03)
+    metrics.failed_time.observe(0.5)
     metrics.batch_size.observe(8)
     metrics.images.inc(3)
     metrics.queue_images.set(2)
@@ -63,6 +66,9 @@ def test_one_process_shows_all_that_is_counted() -> None:
     assert found['clas_request_latency_seconds_bucket{le="0.5"}'] == 1
     assert found['clas_queue_seconds_bucket{le="0.005"}'] == 1
     assert found["clas_queue_seconds_sum"] == 0.004
+    assert found["clas_prepare_seconds_sum"] == 0.002
+    assert found["clas_compute_seconds_sum"] == 0.03
+    assert found["clas_failed_request_seconds_sum"] == 0.5
     assert found['clas_batch_size_bucket{le="4.0"}'] == 0
     assert found['clas_batch_size_bucket{le="8.0"}'] == 1
     assert found["clas_images_total"] == 3
@@ -102,6 +108,20 @@ def test_restarts_are_not_summed_over_the_workers(directory: Path) -> None:
         share_metrics(directory, slot)
         metrics = Metrics(3)
     assert samples(metrics)["clas_process_restarts_total"] == 3
+
+
+def test_totals_are_over_all_workers_and_the_latest_time_is_the_last(directory: Path) -> None:
+    for slot, seconds in enumerate((20.0, 10.0)):
+        metrics = worker(directory, slot)
+        metrics.images.inc(4)
+        metrics.compute_time.observe(0.5)
+        metrics.last_prediction.set(seconds)
+        metrics.requests.labels("/", "200").inc()
+    totals = metrics.totals()
+    assert totals["clas_images_total"] == 8
+    assert (totals["clas_compute_seconds_count"], totals["clas_compute_seconds_sum"]) == (2, 1)
+    assert totals["clas_last_prediction_timestamp_seconds"] == 20
+    assert "clas_requests_total" not in totals
 
 
 def test_two_of_them_in_one_process_do_not_meddle() -> None:

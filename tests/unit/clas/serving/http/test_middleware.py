@@ -1,6 +1,7 @@
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -123,7 +124,21 @@ def test_requests_are_counted_by_path_and_status_and_only_predictions_are_timed(
     counted = [("/", 200, 1), ("/health/live", 200, 1), ("other", 200, 2)]
     for path, status, count in [(PREDICT_PATH, 200, 2), (PREDICT_PATH, 400, 1), *counted]:
         assert count_of(metrics, path, status) == count
-    assert "clas_request_latency_seconds_count 3.0" in metrics.exposition().decode()
+    text = metrics.exposition().decode()
+    assert "clas_request_latency_seconds_count 3.0" in text
+    assert "clas_failed_request_seconds_count 1.0" in text
+
+
+def test_a_prediction_is_one_in_either_protocol(metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "clas_system")
+    client_of(answering, metrics).post("/v2/models/clas_system/infer")
+    client_of(answering, metrics).get("/v2/models/clas_system")
+    assert count_of(metrics, "/v2/models/clas_system/infer", 200) == 1
+    totals = metrics.totals()
+    assert totals["clas_request_latency_seconds_count"] == 1
+    assert abs(totals["clas_last_prediction_timestamp_seconds"] - time.time()) < 60
+    [line] = [record.getMessage() for record in caplog.records if record.name == "clas_system"]
+    assert line.startswith("POST /v2/models/clas_system/infer 200 ")
 
 
 @pytest.mark.parametrize("path", [PREDICT_PATH, "/", "/metrics", "/unknown", "/healthy", "/doc", "//docs"])
@@ -140,7 +155,10 @@ def test_without_a_valid_token_nothing_is_answered(
 def test_with_a_token_or_where_none_is_needed_all_is_answered(metrics: Metrics) -> None:
     client = client_of(answering, metrics, Tokens([VALID]))
     assert client.post(PREDICT_PATH, headers={"Authorization": f"Bearer {VALID}"}).status_code == 200
-    for path in ("/health/live", "/health/ready", "/docs", "/docs/assets/x.css", "/openapi.json"):
+    for path in (
+        *("/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"),
+        *("/docs", "/docs/assets/x.css", "/openapi.json"),
+    ):
         assert client.get(path).status_code == 200
     assert client_of(answering, metrics).get("/").status_code == 200
 

@@ -6,7 +6,7 @@ import jsonschema_rs
 import pytest
 
 from clas.errors import ClasError, StartupError
-from clas.protocol import PREDICT_PATH, VERSION, decode
+from clas.protocol import MODELS_PATH, MODULE_NAME, PREDICT_PATH, VERSION, decode
 from clas.serving.http.form import MULTIPART
 from clas.serving.http.openapi import describe_api
 from clas.serving.http.openapi_schemas import Schema
@@ -17,6 +17,8 @@ from served import Served, encoded, image_file, served
 VALID = "0123456789abcdef"
 DOCUMENT = describe_api(ServerOptions())
 PATHS = sorted(DOCUMENT["paths"])
+MODEL = f"{MODELS_PATH}/{MODULE_NAME}"
+INFER = f"{MODEL}/infer"
 
 
 def fits(value: object, schema: Schema) -> bool:
@@ -81,10 +83,11 @@ def test_every_example_fits_its_schema(place: str, example: object, schema: Sche
     assert fits(example, schema), place
 
 
-def test_every_json_answer_to_a_prediction_has_an_example() -> None:
+@pytest.mark.parametrize("path", [PREDICT_PATH, INFER])
+def test_every_json_answer_to_a_prediction_has_an_example(path: str) -> None:
     places = {place for place, _, _ in examples()}
-    for code in DOCUMENT["paths"][PREDICT_PATH]["post"]["responses"]:
-        assert f"{PREDICT_PATH} {code} {JSON}" in places
+    for code in DOCUMENT["paths"][path]["post"]["responses"]:
+        assert f"{path} {code} {JSON}" in places
 
 
 def test_every_reference_leads_somewhere() -> None:
@@ -138,7 +141,8 @@ def test_every_described_type_of_body_is_taken() -> None:
         check_media_type(kind, "")
 
 
-def test_every_status_that_a_prediction_can_have_is_described() -> None:
+@pytest.mark.parametrize("path", [PREDICT_PATH, INFER])
+def test_every_status_that_a_prediction_can_have_is_described(path: str) -> None:
     def below(error: type[ClasError]) -> Iterator[type[ClasError]]:
         yield error
         for kind in error.__subclasses__():
@@ -147,7 +151,7 @@ def test_every_status_that_a_prediction_can_have_is_described() -> None:
     at_start = set(below(StartupError))
     codes = {error.http_status for error in below(ClasError) if error not in at_start}
     elsewhere = {404, 405}  # of paths and methods that the document doesn't have
-    described = set(DOCUMENT["paths"][PREDICT_PATH]["post"]["responses"])
+    described = set(DOCUMENT["paths"][path]["post"]["responses"])
     assert described == {"200", *(str(code) for code in codes - elsewhere)}
 
 
@@ -204,6 +208,103 @@ def test_true_answers_of_each_form_fit_the_document(
 
 
 @pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready"])
+
+
+def image_input(**fields: object) -> dict[str, object]:
+    """The form of an inference request that has an image file."""
+    return {"name": "inputs", "shape": [1], "datatype": "BYTES", "data": encoded(0)["images"], **fields}
+
+
+@pytest.mark.parametrize(
+    ("code", "body"),
+    [
+        (200, {"inputs": [image_input()]}),
+        (200, {"inputs": [image_input()], "id": "1", "outputs": [{"name": "class_ids"}]}),
+        (200, {"inputs": [image_input()], "parameters": {"mine": True}, "outputs": None, "id": None}),
+        (400, {"inputs": [image_input(name="x")]}),
+        (400, {"inputs": [image_input(data=["AAAA"])]}),
+        (413, {"inputs": [image_input(shape=[4], data=["AAAA"] * 4)]}),
+    ],
+)
+def test_true_answers_to_inference_requests_fit_the_document(
+    service: Served, code: int, body: dict[str, Any]
+) -> None:
+    assert fits(body, schema_named("InferenceRequest"))
+    response = service.client.post(INFER, json=body)
+    assert response.status_code == code
+    answer = DOCUMENT["paths"][INFER]["post"]["responses"][str(code)]
+    assert fits(response.json(), answer["content"][JSON]["schema"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"inputs": []},
+        {"inputs": [image_input(), image_input()]},
+        {"inputs": [image_input(shape=[])]},
+        {"inputs": [image_input(datatype="INT8")]},
+        {"inputs": [image_input(x=1)]},
+        {"inputs": [image_input()], "id": 1},
+        {"inputs": [image_input()], "parameters": {"a": []}},
+        {"inputs": [image_input()], "outputs": [{}]},
+    ],
+)
+def test_what_an_inference_request_cannot_be_is_not_described(service: Served, body: dict[str, Any]) -> None:
+    assert not fits(body, schema_named("InferenceRequest"))
+    assert service.client.post(INFER, json=body).status_code == 400
+
+
+def with_fields(optional: Schema | None = None, /, **required: Schema) -> Schema:
+    return {"type": "object", "required": list(required), "properties": {**required, **(optional or {})}}
+
+
+TEXT: Schema = {"type": "string"}
+OF_TENSOR: dict[str, Schema] = {
+    "name": TEXT,
+    "datatype": TEXT,
+    "shape": {"type": "array", "items": {"type": "integer"}},
+}
+TENSORS: Schema = {"type": "array", "items": with_fields(**OF_TENSOR)}
+DATA: Schema = {"type": "array", "items": {"type": ["number", "string", "boolean"]}}
+OUTPUTS: Schema = {
+    "type": "array",
+    "items": with_fields({"parameters": {"type": "object"}}, **OF_TENSOR, data=DATA),
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "schema"),
+    [
+        ("/v2", None, with_fields(name=TEXT, version=TEXT, extensions={"type": "array", "items": TEXT})),
+        (MODEL, None, with_fields({"inputs": TENSORS, "outputs": TENSORS}, name=TEXT, platform=TEXT)),
+        (f"{MODEL}/ready", None, with_fields(name=TEXT, ready={"type": "boolean"})),
+        (
+            INFER,
+            {"inputs": [image_input()], "id": "42", "outputs": [{"name": "scores"}, {"name": "class_ids"}]},
+            with_fields({"id": TEXT, "parameters": {"type": "object"}}, model_name=TEXT, outputs=OUTPUTS),
+        ),
+        (INFER, {"inputs": []}, with_fields(error=TEXT)),
+        ("/v2/models/other", None, with_fields(error=TEXT)),
+    ],
+)
+def test_the_answers_have_the_fields_and_types_of_the_protocols_own_document(
+    service: Served, path: str, body: dict[str, Any] | None, schema: Schema
+) -> None:
+    """What is required by open_inference_rest.yaml of KServe's open-inference-protocol, version 2.0."""
+    method = "GET" if body is None else "POST"
+    answer = service.client.request(method, path, json=body).json()
+    assert jsonschema_rs.Draft4Validator(schema).is_valid(answer), answer
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/health/live", "/health/ready"),
+        *("/v2", "/v2/health/live", "/v2/health/ready", MODEL, f"{MODEL}/ready", f"{MODEL}/stats"),
+        f"{MODEL}/config",
+    ],
+)
 def test_what_is_told_of_the_service_fits_the_document(service: Served, path: str) -> None:
     response = service.client.get(path)
     answer = DOCUMENT["paths"][path]["get"]["responses"][str(response.status_code)]
@@ -220,14 +321,19 @@ def test_a_token_is_needed_where_the_document_says_so(tiny_model: Path, tmp_path
     [(method, operation)] = document["paths"][path].items()
     is_needed = operation.get("security", document["security"]) != []
     assert ("401" in operation["responses"]) is is_needed
-    headers = {"Content-Type": "image/png"}
+    body: dict[str, Any] = {"content": image_file(0), "headers": {"Content-Type": "image/png"}}
+    if path == INFER:
+        body = {"json": {"inputs": [image_input()]}, "headers": {}}
     with served(tiny_model, token_file=str(file)) as service:
-        response = service.client.request(method, path, content=image_file(0), headers=headers)
+        response = service.client.request(method, path, **body)
         assert response.status_code == (401 if is_needed else 200)
-        headers["Authorization"] = f"Bearer {VALID}"
-        assert service.client.request(method, path, content=image_file(0), headers=headers).status_code == 200
+        body["headers"]["Authorization"] = f"Bearer {VALID}"
+        assert service.client.request(method, path, **body).status_code == 200
 
 
 def test_only_what_can_be_unavailable_is_described_so() -> None:
     unavailable = {path for path, _, operation in operations() if "503" in operation["responses"]}
-    assert unavailable == {PREDICT_PATH, "/health/live", "/health/ready"}
+    assert unavailable == {
+        *(PREDICT_PATH, "/health/live", "/health/ready"),
+        *(INFER, MODEL, f"{MODEL}/ready", f"{MODEL}/config", "/v2/health/live", "/v2/health/ready"),
+    }

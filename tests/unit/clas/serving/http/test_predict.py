@@ -390,7 +390,7 @@ def test_a_request_whose_time_is_over_when_it_comes_to_a_thread_is_not_decoded(
     tiny_model: Path, reading: HeldReading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with served(tiny_model) as service:
-        monkeypatch.setattr("clas.serving.http.predict.time", LateThreads)
+        monkeypatch.setattr("clas.serving.http.inference.time", LateThreads)
         refused = service.post(content=image_file(0), headers=JPEG)
         assert_refused(refused, 503, "there was no time for this request within 30 s")
         assert reading.bodies == []

@@ -101,7 +101,7 @@ def test_the_tensor_form_is_read() -> None:
     inputs = read_json({**encode(batch), "top_k": 2})
     assert isinstance(inputs.images, np.ndarray)
     np.testing.assert_array_equal(inputs.images, batch)
-    assert (inputs.top_k, inputs.is_alone) == (2, False)
+    assert (inputs.top_k, inputs.is_atomic) == (2, False)
 
 
 REVERT = '"revert_params": {"shape": [3], "dtype": "uint8"}'
@@ -151,7 +151,7 @@ def test_the_encoded_image_form_is_read() -> None:
     entries = [base64.b64encode(b"a file").decode(), "no base64", 5]
     inputs = read_json({"images": entries})
     assert [bytes(e).decode() if isinstance(e, memoryview) else e for e in inputs.images] == [*entries[:2], 0]
-    assert (inputs.top_k, inputs.operations, inputs.is_alone) == (None, (), False)
+    assert (inputs.top_k, inputs.operations, inputs.is_atomic) == (None, (), False)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_other_json_is_refused_with_what_is_wrong(body: bytes, message: str) -> 
 
 @pytest.mark.parametrize("content_type", [*RAW, "image/x-unknown", "IMAGE/JPEG; q=1"])
 def test_a_raw_body_is_one_image_alone(content_type: str) -> None:
-    assert read_inputs(content_type, b"a file", 3, 8) == Inputs([b"a file"], 3, is_alone=True)
+    assert read_inputs(content_type, b"a file", 3, 8) == Inputs([b"a file"], 3, is_atomic=True)
     with pytest.raises(RequestError, match="the body is empty; it takes an image file"):
         read_inputs(content_type, b"", None, 8)
 

@@ -43,9 +43,14 @@ def test_a_success_has_paddlehubs_envelope() -> None:
         (UnavailableError, 503),
     ],
 )
-def test_a_failure_has_the_same_envelope_under_its_true_code(error: type[ClasError], code: int) -> None:
-    response = failure(error("top_k is 0"))
+@pytest.mark.parametrize("path", ["", "/", "/v2", "/v2/models/x", "/v20", "/predict/v2/"])
+def test_a_failure_has_its_protocols_form_under_its_true_code(
+    error: type[ClasError], code: int, path: str
+) -> None:
+    response = failure(error("top_k is 0"), path)
     assert response.status_code == code
-    assert msgspec.json.decode(response.body) == {"status": "101", "msg": "top_k is 0", "results": ""}
+    envelope = {"status": "101", "msg": "top_k is 0", "results": ""}
+    is_open_inference = path in ("/v2", "/v2/models/x")
+    assert msgspec.json.decode(response.body) == ({"error": "top_k is 0"} if is_open_inference else envelope)
     assert response.headers.get("Retry-After") == ("1" if code == 503 else None)
     assert response.headers.get("WWW-Authenticate") == ("Bearer" if code == 401 else None)

@@ -31,6 +31,11 @@ def test_no_room_is_said_in_the_envelope_and_is_worth_another_try(status: int) -
     assert "Request dropped: queue full" in came.json()["msg"]
 
 
+def test_no_room_is_said_in_the_form_of_the_other_protocol() -> None:
+    came = answer_to(PlainTextResponse("queue full", 503), "/v2/models/clas_system/infer")
+    assert (came.status_code, list(came.json())) == (503, ["error"])
+
+
 def test_a_path_where_nothing_is_gets_404_in_the_envelope() -> None:
     came = answer_to(PlainTextResponse("Path '/x' not found", 404), "/x")
     assert came.status_code == 404

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol, version 2, over REST, with the extensions of Triton that EXTENSIONS names."""
