@@ -4,16 +4,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from clas.commandline.evaluation.evaluation import Evaluation
+from clas.commandline.evaluation.notes import notes_of
+from clas.commandline.evaluation.table import accuracy_lines, table_lines
+from clas.commandline.report.html_report import HtmlReport
+from clas.commandline.report.thumbnail import make_thumbnail
 from clas.errors import ClasError
 from clas.image.sources import ImageSource, from_file
 from clas.output.base import failed_prediction
 
-from .accuracy import Accuracy
 from .console_report import ConsoleReport
-from .ground_truth import GroundTruth
-from .html_report import HtmlReport
-from .images import make_thumbnail
+from .evaluating import EvaluationSink, make_evaluation
 from .interrupt import interrupt_deferred
+from .log import LOGGER
 from .reply import in_one_line
 from .results_file import ResultsFile, key_of
 from .resume_check import check_settings, note_settings
@@ -38,7 +41,7 @@ class Collector:
 
     Raises (also later):
         OutputError: A file can't be written or resumed.
-        GroundTruthError: The list of true classes can't be read.
+        EvaluationError: The true classes can't be read, or the file of --metrics can't be written.
     """
 
     def __init__(
@@ -49,14 +52,16 @@ class Collector:
     ) -> None:
         self.console = console
         self._root = settings.root
-        truth = GroundTruth(settings.label_file, self._root) if settings.label_file else None
-        self._accuracy = Accuracy(truth) if truth else None
-        self._results = _open_results(settings, settings.output, model_facts) if settings.output else None
+        self._evaluation = evaluation = make_evaluation(settings, model_facts)
+        counts = EvaluationSink(evaluation, settings.metrics) if evaluation else None
+        self._results = (
+            _open_results(settings, settings.output, model_facts, evaluation) if settings.output else None
+        )
         title = settings.image_file.resolve().name
-        self._page = HtmlReport(settings.report, title) if settings.report else None
-        sinks: tuple[Sink | None, ...] = (self._results, self._page, self._accuracy)
+        self._page = HtmlReport(settings.report, title, evaluation) if settings.report else None
+        sinks: tuple[Sink | None, ...] = (self._results, counts, self._page)
         self._sinks = [sink for sink in sinks if sink is not None]
-        if settings.resume and self._results and (self._page or self._accuracy):
+        if settings.resume and self._results and (self._page or evaluation):
             self._take_over(self._results)
 
     def prepare(self, source: ImageSource) -> Pending:
@@ -87,8 +92,8 @@ class Collector:
                 self.console.fail(names, answer)
 
     def close(self) -> None:
-        """Print averages and accuracy, and finish all files."""
-        summary = self.console.close(self._accuracy.summary() if self._accuracy else ())
+        """Print averages and the evaluation, and finish all files."""
+        summary = self.console.close(*_lines_of(self._evaluation))
         for sink in self._sinks:
             sink.close(summary)
 
@@ -97,7 +102,7 @@ class Collector:
             sink.add(outcomes)
 
     def _take_over(self, results: ResultsFile) -> None:
-        """Pass the results of earlier runs on to page and accuracy, so that these cover all images."""
+        """Pass the results of earlier runs on to page and evaluation, so that these cover all images."""
         for outcome in self._earlier(results):
             for sink in self._sinks:
                 if sink is not results:
@@ -108,12 +113,23 @@ class Collector:
             yield Outcome(self.prepare(from_file(self._root / name, name)), prediction)
 
 
-def _open_results(settings: ClientSettings, output: Path, model_facts: Mapping[str, Any]) -> ResultsFile:
+def _lines_of(evaluation: Evaluation | None) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the lines of the summary and those of the table; log what must be known to read them."""
+    if evaluation is None:
+        return (), ()
+    for note in notes_of(evaluation):
+        LOGGER.warning("%s", note)
+    return accuracy_lines(evaluation), table_lines(evaluation)
+
+
+def _open_results(
+    settings: ClientSettings, output: Path, model_facts: Mapping[str, Any], evaluation: Evaluation | None
+) -> ResultsFile:
     folder = str(settings.image_file.resolve())
     noted = {"image_file": folder, **{name: getattr(settings, name) for name in _NOTED}}
     noted |= model_facts
     if settings.resume:
         noted = check_settings(output, noted)
-    results = ResultsFile(output, resume=settings.resume)
+    results = ResultsFile(output, resume=settings.resume, judge=evaluation.judge if evaluation else None)
     note_settings(output, noted)
     return results

@@ -73,20 +73,21 @@ class ConsoleReport:
         self.num_skipped += 1
         self._bar.update()
 
-    def close(self, more: Sequence[str] = ()) -> list[str]:
+    def close(self, more: Sequence[str] = (), table: Sequence[str] = ()) -> list[str]:
         """Print the averages over the images that were answered.
 
         Args:
             more: Further lines to print after them.
+            table: Lines to print after these.
 
         Returns:
-            All lines that were printed.
+            All lines that were printed, without the table.
         """
         self._bar.close()
         lines = [*self._averages(), *more]
         if not self.num_answered + self.num_skipped:
             LOGGER.error("no image was answered")
-        for line in lines:
+        for line in (*lines, *table):
             self._print(line)
         return lines
 

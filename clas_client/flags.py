@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from clas.commandline.flags import existing, help_of, integer_from, type_of
+from clas.commandline.evaluation.metrics_file import FORMATS as METRICS_FORMATS
+from clas.commandline.flags import existing, file_ending_in, help_of, integer_from, type_of
 from clas.errors import SettingsError
 
 from .results_file import FORMATS
 from .settings import MAX_TIMEOUT_S, MIN_TIMEOUT_S, ClientSettings, check_flags
 
 _ALIASES: Final = {"image_file": "--image_path"}
+_SWITCHES: Final = ("resume", "labels_from_folders")
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +26,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         if "help" not in field.metadata:
             continue
         names = [f"--{field.name}", *([_ALIASES[field.name]] if field.name in _ALIASES else [])]
-        if field.name == "resume":
+        if field.name in _SWITCHES:
             parser.add_argument(*names, action="store_true", help=help_of(field))
             continue
         is_required = field.default is dataclasses.MISSING
@@ -59,17 +61,6 @@ def url(text: str) -> str:
             f"{text!r} is not a URL such as http://127.0.0.1:8866/predict/clas_system"
         )
     return text
-
-
-def file_ending_in(*endings: str) -> Callable[[str], Path]:
-    """Return a parser of file names with one of these endings, in upper or lower case."""
-
-    def check(text: str) -> Path:
-        if Path(text).suffix.lower() not in endings:
-            raise argparse.ArgumentTypeError(f"{text!r} doesn't end in {' or '.join(endings)}")
-        return Path(text)
-
-    return check
 
 
 def seconds(text: str) -> float:
@@ -113,5 +104,6 @@ _TYPES: Final[Mapping[str, Callable[[str], object]]] = {
     "output": file_ending_in(*FORMATS),
     "report": file_ending_in(".html"),
     "label_file": existing,
+    "metrics": file_ending_in(*METRICS_FORMATS),
     "token_file": Path,
 }

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from .appended_file import AppendedFile, OutputError
+from clas.commandline.appended_file import AppendedFile, OutputError
+
 from .log import LOGGER
 
 MODEL_PREFIX: Final = "model's "

@@ -9,17 +9,17 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+from clas.commandline.appended_file import OutputError
+from clas.commandline.evaluation.errors import EvaluationError
 from clas.commandline.terminal import INTERRUPTED, flush_stdout
 from clas.errors import ClasError, ImageError, SettingsError
 from clas.image.files import find_images
 from clas.image.sources import ImageSource, from_file
 
-from .appended_file import OutputError
 from .batches import in_batches, map_ahead
 from .collector import Collector
 from .concurrency import MOST, choose_concurrency
 from .console_report import ConsoleReport
-from .ground_truth import GroundTruthError
 from .log import LOGGER
 from .reply import ServiceError, UnreachableError
 from .sender import Answer, Sender
@@ -50,7 +50,7 @@ def run(settings: ClientSettings, make_preprocess: MakePreprocess) -> int:
     except (ServiceError, SettingsError) as exc:  # at the start; later, they belong to a batch
         LOGGER.error("%s", exc)
         return 1
-    except (OutputError, GroundTruthError) as exc:  # at the start, before anything was sent
+    except (OutputError, EvaluationError) as exc:  # at the start, before anything was sent
         LOGGER.error("%s", exc)
         return 2
     except KeyboardInterrupt:
@@ -71,7 +71,7 @@ def _send_and_close(settings: ClientSettings, wire: Wire, sender: Sender, collec
             cut_short = 1
         collector.close()
         sys.stdout.flush()
-    except OutputError as exc:  # names the file
+    except (OutputError, EvaluationError) as exc:  # names the file
         LOGGER.error("%s", exc)
         cut_short = 1
     except OSError as exc:  # of stdout: all others are handled where they occur

@@ -4,6 +4,12 @@ import dataclasses
 from pathlib import Path
 from typing import Final
 
+from clas.commandline.evaluation.flags import (
+    FOLDERS_HELP,
+    LABEL_FILE_HELP,
+    METRICS_HELP,
+    check_evaluation_flags,
+)
 from clas.errors import SettingsError
 from clas.fields import check_fields, choice, number, plain
 from clas.settings import PREPROCESS_NAMES, Settings
@@ -78,12 +84,9 @@ class ClientSettings:
     report: Path | None = dataclasses.field(
         default=None, metadata={"help": "Also write an .html page of all images and their classes"}
     )
-    label_file: Path | None = dataclasses.field(
-        default=None,
-        metadata={
-            "help": "List of the true classes, `path id` per line, from which the accuracy is computed"
-        },
-    )
+    label_file: Path | None = dataclasses.field(default=None, metadata={"help": LABEL_FILE_HELP})
+    labels_from_folders: bool = plain(False, FOLDERS_HELP)
+    metrics: Path | None = dataclasses.field(default=None, metadata={"help": METRICS_HELP})
     token_file: Path | None = dataclasses.field(
         default=None, metadata={"help": "File with the service's bearer token in its first line"}
     )
@@ -119,3 +122,4 @@ def check_flags(settings: ClientSettings) -> None:
         )
     if settings.resume and not settings.output:
         raise SettingsError("--resume needs --output, the file to resume")
+    check_evaluation_flags(settings.label_file, settings.metrics, from_folders=settings.labels_from_folders)

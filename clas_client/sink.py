@@ -1,28 +1,11 @@
-"""Outcomes of images, and the sinks that consume them."""
+"""The sinks that consume outcomes of images."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from clas.output.base import Prediction
+from clas.commandline.report.outcome import Outcome, Pending
 
-
-class Pending(NamedTuple):
-    """An image that waits for its result.
-
-    Attributes:
-        name: Its path from --image_file on.
-        thumbnail: A small JPEG of it; empty where no sink wants one, or none could be made.
-    """
-
-    name: str
-    thumbnail: bytes = b""
-
-
-class Outcome(NamedTuple):
-    """An image and its result; that of a failed one has an `error`."""
-
-    image: Pending
-    prediction: Prediction
+__all__ = ["Outcome", "Pending", "Sink"]
 
 
 class Sink(Protocol):

@@ -198,7 +198,7 @@ def _values_of_flag(action: argparse.Action, words: _Words) -> str:
     if action.nargs == 0:
         return words["switch"]
     kind = getattr(action.type, "__name__", "text")
-    if kind in ("existing", "Path"):
+    if kind in ("existing", "file_name", "Path"):
         return words["paths" if action.nargs else "path"]
     if kind == "seconds":
         return f"≤ {LONGEST_S}"

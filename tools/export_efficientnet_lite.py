@@ -29,7 +29,7 @@ _NAME: Final = """# ImageNet's preprocessing: what params.py has by default.
 Global:
   model_name: EfficientNet-Lite0
 """
-"""Says that nothing is assumed of this model; a PreProcess here would beat params.py, where people change it."""
+"""Says that nothing is assumed of this model. A PreProcess would beat params.py, where people change it."""
 _WRITERS: Final = {"paddle": "pip install paddlepaddle==3.3.1, or --format onnx", "onnx": "pip install onnx"}
 """The library that a format needs -> what to do where it is missing."""
 

@@ -55,8 +55,11 @@ TABLES: Final[Mapping[str, tuple[str, str]]] = {
         "server_url image_file batch_size concurrency timeout retries token_file top_k",
     ),
     "images": ("client", "wire preprocess resize_short crop_size normalize to_chw reduced_decode"),
-    "files": ("client", "output resume report label_file"),
-    "offline": ("offline", "paths top_k use_gpu format verbose"),
+    "files": ("client", "output resume report label_file labels_from_folders metrics"),
+    "offline": (
+        "offline",
+        "paths top_k use_gpu format report label_file labels_from_folders metrics verbose",
+    ),
     "hub_run": ("hub_run", "input_path top_k batch_size"),
     "tune": ("tune", "paths use_gpu seconds format verbose"),
     "check": ("check", "paths use_gpu seconds format verbose"),

@@ -1,26 +1,29 @@
 """`python -m clas` and `hub run clas_system`: classify files and folders without a server."""
 
 import argparse
-import dataclasses
 import importlib
 import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from ..classifier import Classifier
-from ..errors import ClasError
+from ..errors import ClasError, SettingsError
 from ..image.files import find_images
 from ..image.sources import ImageSource, from_file
 from ..result_settings import FEATURE_FORMS
 from ..settings import SETTING_NAMES, load_settings
 from .batches import BATCH_SIZE, classify_in_batches
 from .csv_rows import columns_for
-from .flags import Parser, add_setting_flags, existing, given_settings, positive
+from .evaluation.flags import add_evaluation_flags, check_evaluation_flags
+from .flags import Parser, add_setting_flags, existing, file_ending_in, given_settings, positive
 from .formats import FORMATS, Format, format_for
+from .kept_results import KeptResults
+from .tally import Tally
 from .terminal import INTERRUPTED, LOGGER, flush_stdout, show_any_text, show_log
 
 COMMANDS: Final = {
@@ -31,28 +34,9 @@ COMMANDS: Final = {
 }
 """Command -> what it does; each is a module of this folder. The folder of that name is ./tune."""
 
+_REPORT_HELP: Final = "Also write an .html page of all images and their classes"
 _OWN_FLAGS: Final = ("use_gpu", "topk")  # settings whose flags have a form of their own
 _SETTING_FLAGS: Final = tuple(name for name in SETTING_NAMES if name not in _OWN_FLAGS)
-
-
-@dataclasses.dataclass
-class Tally:
-    """The outcome of a run.
-
-    Attributes:
-        answered: Images with a result, so far.
-        failed: Images without one, and folders that can't be read.
-        cut_short: The exit status of what ended the run early; 0 if nothing did.
-    """
-
-    answered: int = 0
-    failed: int = 0
-    cut_short: int = 0
-
-    @property
-    def status(self) -> int:
-        """The exit status: 0 if every image has a result, 1 if any has none or there are no images."""
-        return self.cut_short or int(self.failed > 0 or self.answered == 0)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -63,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         command = importlib.import_module(f".{argv[0]}", __package__)
         status: int = command.main(argv[1:])
         return status
-    args = _parser().parse_args(argv)
+    args = _parse(argv)
     show_log(logging.INFO if args.verbose else logging.WARNING, "%(levelname)s: %(message)s")
     warnings.filterwarnings("ignore", "No ccache found")  # paddle's, which compiles nothing here
     return _run(partial(_classify, args)).status
@@ -87,9 +71,21 @@ def _parser() -> argparse.ArgumentParser:
     add("--top_k", "--topk", type=positive, help="Results per image (default: topk of params.py)")
     add("--use_gpu", action="store_true", default=None, help="Predict on the GPU")
     add("--format", choices=tuple(FORMATS), default="text", help="Format of the results (default: text)")
+    add("--report", type=file_ending_in(".html"), metavar="FILE", help=_REPORT_HELP)
     add("--verbose", action="store_true", help="Log what is loaded, and how it runs")
+    add_evaluation_flags(parser)
     add_setting_flags(parser, _SETTING_FLAGS)
     return parser
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = _parser()
+    args = parser.parse_args(argv)
+    try:
+        check_evaluation_flags(args.label_file, args.metrics, from_folders=args.labels_from_folders)
+    except SettingsError as exc:
+        parser.error(str(exc))
+    return args
 
 
 def hub_run(classifier: Classifier, argv: Sequence[str]) -> str:
@@ -130,12 +126,15 @@ def _classify(args: argparse.Namespace, tally: Tally) -> None:
     given = given_settings(args, _SETTING_FLAGS)
     if args.use_gpu:
         given["use_gpu"] = True
-    classifier = Classifier(load_settings(given))
-    model = classifier.describe()
-    form = format_for(args.format, columns_for(model))
-    if args.format == "csv" and model["main_indicator"] in FEATURE_FORMS:
-        LOGGER.warning("CSV has no column for features: use --format json")
-    _print_results(classifier, args.paths, form, classifier.max_batch_size, args.top_k, tally)
+    with closing(KeptResults(args)) as kept:
+        classifier = Classifier(load_settings(given))
+        model = classifier.describe()
+        kept.begin(model["classes"])
+        tally.listeners.append(kept.add)
+        form = kept.judged(args.format, format_for(args.format, columns_for(model)))
+        if args.format == "csv" and model["main_indicator"] in FEATURE_FORMS:
+            LOGGER.warning("CSV has no column for features: use --format json")
+        _print_results(classifier, args.paths, form, classifier.max_batch_size, args.top_k, tally)
 
 
 def _print_results(
@@ -153,6 +152,8 @@ def _print_results(
         for name, prediction in batch:
             for line in form.lines(name, prediction):
                 sys.stdout.write(line + "\n")
+            for listen in tally.listeners:
+                listen(name, prediction)
             if "error" in prediction:
                 _fail(tally, name, prediction["error"])
             else:

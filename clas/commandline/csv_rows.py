@@ -6,16 +6,14 @@ stand for line ends, `\udcXX` for the byte XX of a name that isn't UTF-8 (which 
 and a backslash precedes what a spreadsheet would take for a formula; lists are JSON.
 """
 
-import csv
-import io
 import json
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Literal
 
 from ..output.base import Prediction, failed_prediction
 from ..result_settings import ATTRIBUTE_FORMS
+from .cells import csv_cells, csv_line, escape_cell, unescape_cell
 from .rows import RowFormat, checked
 
 CSV_COLUMNS: Final = (
@@ -39,10 +37,6 @@ _LISTS: Final[tuple[Literal["class_ids", "label_names", "scores"], ...]] = (
 )
 _ATTRIBUTES: Final = ("attributes",)
 _VALUE: Final = ("value",)
-_MAX_CELL: Final = 2**31 - 1  # characters; a model may have many classes
-_LINE_ENDS: Final = {"n": "\n", "r": "\r"}
-_ESCAPED: Final = re.compile(r"\\(ud[89a-f][0-9a-f]{2}|.)", re.DOTALL)
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t")
 
 
 def columns_of(prediction: Prediction) -> tuple[str, ...]:
@@ -62,7 +56,7 @@ def columns_for(model: Mapping[str, Any]) -> tuple[str, ...]:
 
 def csv_with(columns: Sequence[str]) -> RowFormat:
     """Return CSV with these columns of a form, as from `columns_of` or `columns_for`."""
-    header = _csv_line([*CSV_COLUMNS[:-1], *map(_escape, columns), CSV_COLUMNS[-1]])
+    header = csv_line([*CSV_COLUMNS[:-1], *map(escape_cell, columns), CSV_COLUMNS[-1]])
     return RowFormat(header, partial(_write, tuple(columns)), partial(_read, tuple(columns)))
 
 
@@ -72,7 +66,7 @@ def csv_by(header: str) -> RowFormat:
     Raises:
         ValueError: None has it.
     """
-    found = csv_with([_unescape(name) for name in _cells(header)[len(CSV_COLUMNS) - 1 : -1]])
+    found = csv_with([unescape_cell(name) for name in csv_cells(header)[len(CSV_COLUMNS) - 1 : -1]])
     if found.header != header:
         raise ValueError(header)
     return found
@@ -81,15 +75,15 @@ def csv_by(header: str) -> RowFormat:
 def _write(columns: Sequence[str], name: str, prediction: Prediction) -> str:
     class_ids, names, scores = (prediction[key] for key in ("class_ids", "label_names", "scores"))
     cells = [
-        _escape(name),
+        escape_cell(name),
         str(class_ids[0]) if class_ids else "",
-        _escape(str(names[0])) if names else "",
+        escape_cell(str(names[0])) if names else "",
         str(scores[0]) if scores else "",
         *(json.dumps(each, ensure_ascii=False) for each in (class_ids, names, scores)),
-        *(_escape(_own_cell(column, prediction)) for column in columns),
-        _escape(prediction.get("error", "")),
+        *(escape_cell(_own_cell(column, prediction)) for column in columns),
+        escape_cell(prediction.get("error", "")),
     ]
-    return _csv_line(cells)
+    return csv_line(cells)
 
 
 def _own_cell(column: str, prediction: Prediction) -> str:
@@ -103,14 +97,14 @@ def _own_cell(column: str, prediction: Prediction) -> str:
 
 
 def _read(columns: Sequence[str], line: str) -> tuple[str, Prediction]:
-    name, *cells = _cells(line) or [""]
+    name, *cells = csv_cells(line) or [""]
     if len(cells) != len(CSV_COLUMNS) - 1 + len(columns):
         raise ValueError(line)
-    name, error = _unescape(name), _unescape(cells[-1])
+    name, error = unescape_cell(name), unescape_cell(cells[-1])
     if error:
         return name, failed_prediction(error)
     lists: dict[str, Any] = {key: json.loads(cell) for key, cell in zip(_LISTS, cells[3:6], strict=True)}
-    own = _own_fields(columns, [_unescape(cell) for cell in cells[6:-1]], checked(lists))
+    own = _own_fields(columns, [unescape_cell(cell) for cell in cells[6:-1]], checked(lists))
     return name, checked({**lists, **own})
 
 
@@ -129,34 +123,6 @@ def _own_fields(columns: Sequence[str], cells: Sequence[str], lists: Prediction)
             for column, label, class_id, score in answers
         }
     }
-
-
-def _cells(line: str) -> list[str]:
-    csv.field_size_limit(_MAX_CELL)
-    try:
-        [cells] = csv.reader([line], strict=True)
-    except csv.Error as exc:
-        raise ValueError(line) from exc
-    return cells
-
-
-def _csv_line(cells: Sequence[str]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(cells)
-    return line.getvalue()
-
-
-def _escape(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-    return f"\\{escaped}" if escaped.startswith(_FORMULA_STARTS) else escaped
-
-
-def _unescape(text: str) -> str:
-    def character(found: "re.Match[str]") -> str:
-        code = found[1]
-        return chr(int(code[1:], 16)) if len(code) > 1 else _LINE_ENDS.get(code, code)
-
-    return _ESCAPED.sub(character, text)
 
 
 CSV: Final = csv_with(())

@@ -89,6 +89,17 @@ def existing(text: str) -> Path:
     return path
 
 
+def file_ending_in(*endings: str) -> Callable[[str], Path]:
+    """Return a parser of file names with one of these endings, in upper or lower case."""
+
+    def file_name(text: str) -> Path:
+        if Path(text).suffix.lower() not in endings:
+            raise argparse.ArgumentTypeError(f"{text!r} doesn't end in {' or '.join(endings)}")
+        return Path(text)
+
+    return file_name
+
+
 def positive(text: str) -> int:
     """Parse an integer of at least 1."""
     return integer_from(1, text)

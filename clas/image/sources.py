@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from .decode import Image
+from .decode import DecodeImage, Image
 from .files import read_file
 
 
@@ -24,3 +24,20 @@ class ImageSource(NamedTuple):
 def from_file(path: Path, name: str | None = None) -> ImageSource:
     """Return the source for a file, named after its path unless a name is given."""
     return ImageSource(str(path) if name is None else name, partial(read_file, path))
+
+
+def load_image(source: ImageSource, reduce_to: int | None = None) -> Image:
+    """Read and decode one image.
+
+    Args:
+        source: The image.
+        reduce_to: See `DecodeImage`.
+
+    Returns:
+        The image [height, width, 3], uint8, RGB, upright by its orientation.
+
+    Raises:
+        ImageError: It can't be read, or isn't an image.
+    """
+    loaded = source.load()
+    return DecodeImage(reduce_to=reduce_to)(loaded) if isinstance(loaded, bytes) else loaded

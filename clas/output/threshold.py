@@ -35,7 +35,7 @@ class ThreshOutput(Postprocessor):
 
     def class_scores(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Turn scores [N, 1 or 2] into [N, 2]; the one output of a model is the score of class 1."""
-        return scores if scores.shape[1] == _MOST_OUTPUTS else np.hstack([1 - scores, scores])
+        return scores if scores.shape[1] == TWO_CLASSES else np.hstack([1 - scores, scores])
 
 
 class MultiClassThreshOutput(Postprocessor):

@@ -12,9 +12,10 @@ from selenium.webdriver.support.ui import Select
 
 import test_hubserving
 from browser import browser
-from clas.output.base import Prediction
-from clas_client.html_report import HtmlReport
+from clas.commandline.report.html_report import HtmlReport
+from clas.output.base import Prediction, failed_prediction
 from clas_client.sink import Outcome, Pending
+from evaluations import entry, evaluate
 from serving_process import clas_serving, tiny_config
 
 pytestmark = pytest.mark.xdist_group("report page")
@@ -149,3 +150,88 @@ def test_nothing_reaches_beyond_the_window(page: Path, tmp_path: Path, width: in
     with browser(tmp_path, width=width, height=700) as opened:
         opened.get(page.as_uri())
         assert opened.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def evaluated_page(folder: Path, answers: list[tuple[str, object, Prediction]]) -> str:
+    """The address of a page of these images: name, truth and result."""
+    evaluation = evaluate(folder, {name: truth for name, truth, _ in answers if truth is not None}, {})
+    page = HtmlReport(folder / "page.html", "evaluated", evaluation)
+    for name, _, prediction in answers:
+        evaluation.add(name, prediction)
+        page.add([Outcome(Pending(name), prediction)])
+    page.close([])
+    return (folder / "page.html").as_uri()
+
+
+def click(driver: Chrome, selector: str) -> None:
+    driver.execute_script("document.querySelector(arguments[0]).click()", selector)
+
+
+def test_a_click_on_a_confusion_shows_its_images(driver: Chrome, tmp_path: Path) -> None:
+    answers: list[tuple[str, object, Prediction]] = [
+        ("right.png", 1, entry(1, names=True)),
+        ("wrong 1.png", 1, entry(2, names=True)),
+        ("other.png", 2, entry(1, names=True)),
+        ("wrong 2.png", 1, entry(2, names=True)),
+        ("nothing.png", 1, entry()),
+        ("unlisted.png", None, entry(2, names=True)),
+        ("failed.png", 1, failed_prediction("damaged")),
+    ]
+    driver.get(evaluated_page(tmp_path, answers))
+    assert (
+        driver.execute_script("return document.querySelector('header').nextElementSibling.id") == "evaluation"
+    )
+    click(driver, '.matrix button[data-truth="1"][data-answer="2"]')
+    assert names(driver) == ["wrong 1.png", "wrong 2.png"]
+    chosen = driver.find_element(By.ID, "chosen")
+    assert chosen.text == "1 class 1 → 2 class 2 ✕"
+    chosen.click()
+    assert len(names(driver)) == 7
+    assert not chosen.is_displayed()
+    click(driver, ".matrix button[data-rest]")
+    assert names(driver) == ["nothing.png"]
+    click(driver, 'details button[data-truth="2"][data-answer="1"]')
+    assert names(driver) == ["other.png"]
+    click(driver, '.classes button[data-class="1"]')
+    assert names(driver) == ["wrong 1.png", "wrong 2.png", "nothing.png"]
+    chosen.click()
+    Select(driver.find_element(By.ID, "verdict")).select_by_value("true")
+    assert names(driver) == ["right.png"]
+    is_chinese = driver.execute_script("return navigator.language").startswith("zh")
+    assert driver.find_element(By.CSS_SELECTOR, "#evaluation h2").text == (
+        "评估" if is_chinese else "Evaluation"
+    )
+    problems = [problem for problem in driver.get_log("browser") if problem["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
+    assert problems == []
+
+
+def test_a_click_on_a_label_shows_the_images_where_it_is_wrong(driver: Chrome, tmp_path: Path) -> None:
+    answers: list[tuple[str, object, Prediction]] = [
+        ("right.png", "1,0,1", entry(0, 2)),
+        ("missed.png", "1,1,0", entry(0)),
+        ("invented.png", "1,0,0", entry(0, 1)),
+        ("another.png", "1,0,0", entry(0, 2)),
+    ]
+    driver.get(evaluated_page(tmp_path, answers))
+    click(driver, '.classes button[data-class="1"]')
+    assert names(driver) == ["missed.png", "invented.png"]
+    click(driver, '.classes button[data-class="0"]')  # which is right in all of them
+    assert names(driver) == ["right.png", "missed.png", "invented.png", "another.png"]
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_a_thousand_classes_fit_into_the_window(tmp_path: Path, width: int) -> None:
+    answers: list[tuple[str, object, Prediction]] = [
+        (f"{number}.png", number % 1000, entry((number + number % 5) % 1000, names=True))
+        for number in range(4000)
+    ]
+    with browser(tmp_path, width=width, height=700) as opened:
+        opened.get(evaluated_page(tmp_path, answers))
+        assert opened.execute_script("return document.documentElement.scrollWidth") <= width
+        assert len(opened.find_elements(By.CSS_SELECTOR, ".matrix tbody tr")) <= 40
+        assert len(opened.find_elements(By.CSS_SELECTOR, ".classes tr")) == 1 + 1000
+        size = opened.execute_script(
+            "const cell = document.querySelector('.matrix button').getBoundingClientRect();"
+            "return [cell.width, cell.height]"
+        )
+        assert min(size) >= 20  # large enough to read and to click

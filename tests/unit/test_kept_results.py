@@ -29,9 +29,12 @@ def write_images(folder: Path, count: int) -> Path:
     """Images of one grey each, called by its number."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
-        image = np.full((10, 12, 3), number, np.uint8)
-        (folder / f"{number:03}.png").write_bytes(cv2.imencode(".png", image)[1].tobytes())
+        (folder / f"{number:03}.png").write_bytes(grey_image(number))
     return folder
+
+
+def grey_image(grey: int) -> bytes:
+    return cv2.imencode(".png", np.full((10, 12, 3), grey, np.uint8))[1].tobytes()
 
 
 def answer_greys(request: dict[str, Any]) -> Reply:
@@ -254,6 +257,11 @@ def test_strange_names_are_resumed(tmp_path: Path, output: Path) -> None:
         (["--report", "nowhere/page.html"], "page.html can't be written: No such file or directory"),
         (["--report", "images.html"], "can't be written: Is a directory"),
         (["--label_file", "empty.txt"], "the label file empty.txt is empty"),
+        (["--labels_from_folders"], "images has no folders; --labels_from_folders takes one for each class"),
+        (
+            ["--label_file", "truth.txt", "--metrics", "nowhere/m.json"],
+            "nowhere/m.json can't be written: No such file or directory",
+        ),
     ],
 )
 def test_what_can_not_be_kept_is_one_line_before_anything_is_sent(
@@ -267,6 +275,7 @@ def test_what_can_not_be_kept_is_one_line_before_anything_is_sent(
     monkeypatch.chdir(tmp_path)
     Path("images.html").mkdir()
     Path("empty.txt").touch()
+    Path("truth.txt").write_text("000.png 0\n")
     with scripted_service(answer_greys) as service:
         assert run(service.url, images, "--output", "results.csv") == 0
         content = Path("results.csv").read_bytes()
@@ -284,6 +293,8 @@ def test_what_can_not_be_kept_is_one_line_before_anything_is_sent(
         (["--output", "results.txt"], "'results.txt' doesn't end in .csv or .jsonl"),
         (["--report", "page.csv"], "'page.csv' doesn't end in .html"),
         (["--resume"], "--resume needs --output, the file to resume"),
+        (["--metrics", "m.txt"], "'m.txt' doesn't end in .json or .csv"),
+        (["--metrics", "m.json"], "--metrics needs the true classes: --label_file or --labels_from_folders"),
         (["--label_file", "nowhere.txt"], "there is no file or folder 'nowhere.txt'"),
         (["--top_k", "0"], "'0' is not a whole number of at least 1"),
     ],
@@ -413,19 +424,91 @@ def test_accuracy_comes_after_the_averages_and_covers_earlier_runs(
         file.rename(file.with_suffix(".hidden"))
     with scripted_service(answer_greys) as service:
         assert run(service.url, images, "--output", output, "--label_file", labels) == 0
-        lines = capsys.readouterr().out.splitlines()[-3:]
-        assert lines[0] == "The average top-1 score: 0.500"
-        assert lines[1:] == [
+        lines = capsys.readouterr().out.splitlines()
+        start = lines.index("The average top-1 score: 0.500")
+        assert lines[start + 1 : start + 4] == [
             "The top-1 accuracy: 1.000 (8 of 8 images)",
             "The top-5 accuracy: 1.000 (8 of 8 images)",
+            "The macro mean over classes: precision 1.000, recall 1.000, F1 1.000",
         ]
         for file in moved:
             file.with_suffix(".hidden").rename(file)
         assert run(service.url, images, "--output", output, "--label_file", labels, "--resume") == 0
-    assert capsys.readouterr().out.splitlines()[-2:] == [
-        "The top-1 accuracy: 0.500 (10 of 20 images)",
-        "The top-5 accuracy: 0.750 (15 of 20 images)",
+    lines = capsys.readouterr().out.splitlines()
+    assert "The top-1 accuracy: 0.500 (10 of 20 images)" in lines
+    assert "The top-5 accuracy: 0.750 (15 of 20 images)" in lines
+    assert "The worst of 20 classes, by F1:" in lines
+    assert lines[-11] == "The confusions, true class -> answer:"
+    assert lines[-10] == "       1  13 grey 13 -> 10 grey 10"
+
+
+def judged(file: Path) -> list[tuple[str, object, object]]:
+    """Name, truth and correct of each row, read by other means than the client's."""
+    if file.suffix == ".jsonl":
+        found = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+        return [(row["file"], row["truth"], row["correct"]) for row in found]
+    meaning = {"": None, "true": True, "false": False}
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        return [
+            (row["file"], int(row["truth"]) if row["truth"] else None, meaning[row["correct"]])
+            for row in csv.DictReader(lines)
+        ]
+
+
+def test_rows_say_what_is_true_also_those_of_a_run_that_did_not_know(
+    images: Path, output: Path, tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("000.png 0\n001.png 7\n019.png 19\n")
+    (images / "019.png").write_text("no image")
+    with scripted_service(answer_greys) as service:
+        assert run(service.url, images, "--output", output) == 1
+        service.requests.clear()
+        assert run(service.url, images, "--output", output, "--label_file", labels, "--resume") == 1
+        assert not service.requests
+        rest = [(f"{number:03}.png", None, None) for number in range(2, 19)]
+        known = [("000.png", 0, True), ("001.png", 7, False)]
+        assert judged(output) == [*known, *rest, ("019.png", 19, None)]
+        labels.write_text("000.png 0\n001.png 1\n")  # corrected
+        write_images(images, 20)
+        assert run(service.url, images, "--output", output, "--label_file", labels, "--resume") == 0
+    assert judged(output)[:2] == [("000.png", 0, True), ("001.png", 1, True)]
+    assert len(judged(output)) == 20
+
+
+def test_a_table_that_says_what_is_true_is_not_resumed_without(
+    images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "labels.txt").write_text("000.png 0\n")
+    output = tmp_path / "results.csv"
+    with scripted_service(answer_greys) as service:
+        assert run(service.url, images, "--output", output, "--label_file", tmp_path / "labels.txt") == 0
+        content = output.read_bytes()
+        assert run(service.url, images, "--output", output, "--resume") == 2
+    assert "has the columns truth and correct: add --label_file or --labels_from_folders" in caplog.text
+    assert output.read_bytes() == content
+
+
+def test_folders_may_say_what_is_true_and_all_figures_go_into_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    root = write_images(tmp_path / "images", 1)
+    for name, grey in (("grey 3/a.png", 3), ("grey 3/b.png", 4), ("grey 5/c.png", 5)):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(grey_image(grey))
+    with scripted_service(answer_greys) as service:
+        flags = ("--labels_from_folders", "--metrics", tmp_path / "m.json", "--report", tmp_path / "p.html")
+        assert run(service.url, root, *flags) == 0
+    metrics = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
+    assert metrics["images"] == 3
+    assert metrics["confusions"] == [
+        {"class": "grey 3", "label_name": "grey 3", "answer": "grey 4", "answer_name": "grey 4", "images": 1}
     ]
+    assert "The top-1 accuracy: 0.667 (2 of 3 images)" in capsys.readouterr().out
+    assert f"{root} has no class for 1 answered images" in caplog.text
+    page = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert page.count('<li data-truth="') == 3
+    assert '<section id="evaluation">' in page
 
 
 @pytest.mark.parametrize("wire", ["float32", "uint8"])

@@ -70,7 +70,8 @@ def test_the_wheel_has_all_modules_and_their_files_and_nothing_else(repository: 
         files = (repository / package).rglob("*")
         wanted |= {str(file.relative_to(repository)) for file in files if file.suffix in (".css", ".js")}
     assert names == wanted
-    assert {".css", ".js"} <= {Path(name).suffix for name in names if name.startswith("clas_client/")}
+    page = {Path(name).suffix for name in names if name.startswith("clas/commandline/report/")}
+    assert {".css", ".js"} <= page
     assert wheel.name.startswith(f"clas_system-{VERSION}-")
 
 

@@ -105,8 +105,9 @@ CLIENT_FLAGS = (
         "output",
         "resume",
     ),
-    *("report", "label_file", "token_file"),
+    *("report", "label_file", "labels_from_folders", "metrics", "token_file"),
 )
+EVALUATION = ("label_file", "labels_from_folders", "metrics")
 ADDRESSES = {
     "/predict/clas_system": "POST",
     **dict.fromkeys(
@@ -201,7 +202,7 @@ def test_the_flags_of_the_client() -> None:
 
 def test_the_flags_of_python_m_clas() -> None:
     importlib.import_module("clas.__main__")
-    own = as_flags("top_k", "topk", "use_gpu", "format", "verbose")
+    own = as_flags("top_k", "topk", "use_gpu", "format", "report", "verbose", *EVALUATION)
     assert own | as_flags(*SETTINGS) <= flags_of(commandline._parser())
     assert as_flags("input_path", "top_k", "batch_size") <= flags_of(commandline._hub_parser())  # of hub run
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from clas.commandline.appended_file import OutputError
 from clas.output.base import Prediction, failed_prediction
-from clas_client.appended_file import OutputError
 from clas_client.results_file import FORMATS, ResultsFile, encode_header
 from clas_client.sink import Outcome, Pending
 

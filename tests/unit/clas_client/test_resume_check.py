@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from clas_client.appended_file import OutputError
+from clas.commandline.appended_file import OutputError
 from clas_client.resume_check import check_settings, note_settings
 
 SETTINGS = {"image_file": "/images", "wire": "float32", "top_k": None, "model's name": "tiny"}

@@ -57,8 +57,8 @@ def test_each_label_may_have_a_threshold_of_its_own() -> None:
 
 def test_both_classes_have_a_score_whether_the_model_has_one_output_or_two() -> None:
     two = np.array([[0.4, 0.6], [0.9, 0.1]], np.float32)
-    np.testing.assert_array_equal(ThreshOutput(2, 0.5, LABELS).class_scores(two), two)
-    of_one = ThreshOutput(1, 0.5, LABELS).class_scores(np.array([[0.75], [0.0]], np.float32))
+    np.testing.assert_array_equal(ThreshOutput(0.5, LABELS).class_scores(two), two)
+    of_one = ThreshOutput(0.5, LABELS).class_scores(np.array([[0.75], [0.0]], np.float32))
     np.testing.assert_array_equal(of_one, np.array([[0.25, 0.75], [1, 0]], np.float32))
     assert of_one.dtype == np.float32
 

@@ -208,8 +208,6 @@ def test_true_answers_of_each_form_fit_the_document(
 
 
 @pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready"])
-
-
 def image_input(**fields: object) -> dict[str, object]:
     """The form of an inference request that has an image file."""
     return {"name": "inputs", "shape": [1], "datatype": "BYTES", "data": encoded(0)["images"], **fields}

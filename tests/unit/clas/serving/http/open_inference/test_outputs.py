@@ -62,7 +62,7 @@ def test_rows_with_fewer_classes_than_others_are_filled() -> None:
 
 @pytest.mark.parametrize(("scores", "wanted"), [([[0.75]], [0.25, 0.75]), ([[0.2, 0.8]], [0.2, 0.8])])
 def test_of_two_classes_both_have_a_score(scores: list[list[float]], wanted: list[float]) -> None:
-    output = ThreshOutput(len(scores[0]), 0.5, LABELS)
+    output = ThreshOutput(0.5, LABELS)
     found = written(output, scores, "scores", "class_ids", top_k=1)
     assert list(found["scores"]["shape"]) == [1, 2]
     assert found["scores"]["data"] == pytest.approx(wanted)

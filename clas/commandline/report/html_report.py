@@ -2,17 +2,18 @@
 
 import base64
 import hashlib
-import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from clas.commandline.csv_rows import JOINT
-from clas.commandline.formats import own_lines
-from clas.output.base import Prediction
-
-from .appended_file import AppendedFile
-from .sink import Outcome
+from ...output.base import Prediction
+from ..appended_file import AppendedFile
+from ..csv_rows import JOINT
+from ..evaluation.evaluation import Evaluation
+from ..formats import own_lines
+from .evaluation_page import evaluation_section, judged_item
+from .html_text import shown
+from .outcome import Outcome
 
 _MOST_CLASSES: Final = 10  # per image: nobody looks through more
 _HERE: Final = Path(__file__).parent
@@ -54,33 +55,43 @@ class HtmlReport:
     Args:
         path: The file; an existing one is replaced.
         title: The heading of the page.
+        evaluation: Judges each image, and has the figures that the end of the page shows; None for a page
+            without true classes.
 
     Raises (also later):
         OutputError: It can't be written.
     """
 
-    def __init__(self, path: Path, title: str) -> None:
+    def __init__(self, path: Path, title: str, evaluation: Evaluation | None = None) -> None:
         self._file = AppendedFile(path, is_new=True)
+        self._evaluation = evaluation
+        parts = ("html_report", "evaluation_page") if evaluation else ("html_report",)
         style, script = (
-            (_HERE / f"html_report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js")
+            "\n".join((_HERE / f"{part}.{kind}").read_text(encoding="utf-8") for part in parts)
+            for kind in ("css", "js")
         )
         policy = (
             f"default-src 'none'; img-src data:; style-src {_source_of(style)}; "
             f"script-src {_source_of(script)}; base-uri 'none'; form-action 'none'"
         )
-        controls = _CONTROLS.format(title=_shown(title))
+        controls = _CONTROLS.format(title=shown(title))
         head = _HEAD.format(policy=policy, style=style, script=script, controls=controls)
         self._file.append(head.encode())
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
         """Add the images of one batch."""
-        self._file.append("".join(map(_entry, outcomes)).encode())
+        self._file.append("".join(map(self._item, outcomes)).encode())
 
     def close(self, summary: Sequence[str]) -> None:
         """Write the end of the page."""
-        lines = "".join(f"<p>{_shown(line)}</p>\n" for line in summary)
-        self._file.append(f"</ol>\n<footer>\n{lines}</footer>\n</body>\n</html>\n".encode())
+        lines = "".join(f"<p>{shown(line)}</p>\n" for line in summary)
+        section = evaluation_section(self._evaluation) if self._evaluation else ""
+        self._file.append(f"</ol>\n{section}<footer>\n{lines}</footer>\n</body>\n</html>\n".encode())
         self._file.close()
+
+    def _item(self, outcome: Outcome) -> str:
+        item = _entry(outcome)
+        return judged_item(item, self._evaluation, outcome) if self._evaluation else item
 
 
 def _entry(outcome: Outcome) -> str:
@@ -91,13 +102,13 @@ def _entry(outcome: Outcome) -> str:
         data = base64.b64encode(image.thumbnail).decode()
         thumbnail = f'<img src="data:image/jpeg;base64,{data}" alt="">'
     if "error" in prediction:
-        return _item("", "", thumbnail, image.name, f'<p class="error">{_shown(prediction["error"])}</p>')
+        return _item("", "", thumbnail, image.name, f'<p class="error">{shown(prediction["error"])}</p>')
     lines = own_lines(prediction)
     if lines:
         return _own_item(lines, prediction, thumbnail, image.name)
     classes = _classes(prediction)
     bars = "".join(
-        f"<li><span>{_shown(name)}</span><b>{score:.5f}</b>"
+        f"<li><span>{shown(name)}</span><b>{score:.5f}</b>"
         f'<meter max="1" value="{score:.5f}">{score:.5f}</meter></li>'
         for name, score in classes[:_MOST_CLASSES]
     )
@@ -107,15 +118,15 @@ def _entry(outcome: Outcome) -> str:
 
 def _own_item(lines: Sequence[str], prediction: Prediction, thumbnail: str, name: str) -> str:
     """Return an image of which the model says more than classes: line by line, without bars."""
-    shown = "".join(f"<li><span>{_shown(line)}</span></li>" for line in lines)
+    texts = "".join(f"<li><span>{shown(line)}</span></li>" for line in lines)
     best = "" if "feature" in prediction else JOINT.join(lines)
     score = prediction.get("value", prediction["scores"][0] if prediction["scores"] else 0)
-    return _item(best, str(score), thumbnail, name, f"<ol>{shown}</ol>")
+    return _item(best, str(score), thumbnail, name, f"<ol>{texts}</ol>")
 
 
 def _item(best: str, score: str, thumbnail: str, name: str, rest: str) -> str:
-    data = f'data-best="{_shown(best)}" data-score="{_shown(score)}"'
-    return f"<li {data}><div>{thumbnail}</div><section><h2>{_shown(name)}</h2>{rest}</section></li>\n"
+    data = f'data-best="{shown(best)}" data-score="{shown(score)}"'
+    return f"<li {data}><div>{thumbnail}</div><section><h2>{shown(name)}</h2>{rest}</section></li>\n"
 
 
 def _classes(prediction: Prediction) -> list[tuple[str, float]]:
@@ -125,12 +136,6 @@ def _classes(prediction: Prediction) -> list[tuple[str, float]]:
         f"{class_id} {name}".rstrip() for class_id, name in zip(prediction["class_ids"], names, strict=False)
     ]
     return list(zip(titles, prediction["scores"], strict=False))
-
-
-def _shown(text: str) -> str:
-    """Return a foreign text for HTML; characters that are invisible, or not in UTF-8, become escapes."""
-    visible = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-    return html.escape("".join(visible))
 
 
 def _source_of(text: str) -> str:

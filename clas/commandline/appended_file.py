@@ -4,7 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from clas.errors import ClasError
+from ..errors import ClasError
 
 
 class OutputError(ClasError):

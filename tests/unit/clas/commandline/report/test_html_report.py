@@ -4,9 +4,9 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+from clas.commandline.report.html_report import HtmlReport
+from clas.commandline.report.outcome import Outcome, Pending
 from clas.output.base import Prediction, failed_prediction
-from clas_client.html_report import HtmlReport
-from clas_client.sink import Outcome, Pending
 
 EVIL = '</h2><script>alert("x")</script>\'&"'
 ENTRY: Prediction = {"class_ids": [7, 8], "scores": [0.75, 0.125], "label_names": ["seven", EVIL]}

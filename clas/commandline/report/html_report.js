@@ -12,6 +12,7 @@ const ENGLISH = {
 const isChinese = navigator.language.toLowerCase().startsWith("zh");
 const words = isChinese ? CHINESE : ENGLISH;
 const NO_RESULT = "\n"; // no class has this name
+const filters = []; // of other parts of the page: from an image to whether it is wanted
 
 const ORDERS = {
   given: (a, b) => a.place - b.place,
@@ -69,7 +70,8 @@ addEventListener("DOMContentLoaded", () => {
     const isAll = least === -Infinity && most === Infinity; // failed images have no score
     return (best === "" || best === (image.failed ? NO_RESULT : image.best))
       && (isAll || (image.score >= least && image.score <= most))
-      && image.text.includes($("find").value.trim().toLowerCase());
+      && image.text.includes($("find").value.trim().toLowerCase())
+      && filters.every((filter) => filter(image));
   }
 
   function show() {

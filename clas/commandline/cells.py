@@ -1,0 +1,53 @@
+r"""The cells of a line of CSV: what may be in a text, and quoting.
+
+In a text, a backslash is doubled, `\n` and `\r` stand for line ends, `\udcXX` for the byte XX of a name that
+isn't UTF-8, and a backslash precedes what a spreadsheet would take for a formula.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from typing import Final
+
+_MAX_CELL: Final = 2**31 - 1  # characters; a model may have many classes
+_LINE_ENDS: Final = {"n": "\n", "r": "\r"}
+_ESCAPED: Final = re.compile(r"\\(ud[89a-f][0-9a-f]{2}|.)", re.DOTALL)
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t")
+
+
+def escape_cell(text: str) -> str:
+    """Return a text as its cell has it."""
+    escaped = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return f"\\{escaped}" if escaped.startswith(_FORMULA_STARTS) else escaped
+
+
+def unescape_cell(text: str) -> str:
+    """Return the text of a cell."""
+
+    def character(found: "re.Match[str]") -> str:
+        code = found[1]
+        return chr(int(code[1:], 16)) if len(code) > 1 else _LINE_ENDS.get(code, code)
+
+    return _ESCAPED.sub(character, text)
+
+
+def csv_line(cells: Sequence[str]) -> str:
+    """Return a line, without its end."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)
+    return line.getvalue()
+
+
+def csv_cells(line: str) -> list[str]:
+    """Return the cells of a line.
+
+    Raises:
+        ValueError: It isn't one line of CSV.
+    """
+    csv.field_size_limit(_MAX_CELL)
+    try:
+        [cells] = csv.reader([line], strict=True)
+    except csv.Error as exc:
+        raise ValueError(line) from exc
+    return cells

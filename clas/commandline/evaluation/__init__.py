@@ -1,0 +1,1 @@
+"""Compares results with true classes, for `python -m clas` and the client."""

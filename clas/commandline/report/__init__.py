@@ -1,0 +1,1 @@
+"""The page of --report, for `python -m clas` and the client."""
