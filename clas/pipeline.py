@@ -133,11 +133,12 @@ def _of_sizes(engine: EngineInfo) -> str:
     """Say so if images have another size than the program declares."""
     if not engine.declared_shape:
         return ""
-    declared, used = (
-        " x ".join(str(side or "any") for side in image_size(shape))
-        for shape in (engine.declared_shape, engine.input_shape)
-    )
-    return f"the model declares images of {declared} pixels; it runs on {used}, as its inference.yml says"
+    declared, used = (_size_text(image_size(shape)) for shape in (engine.declared_shape, engine.input_shape))
+    return f"the model declares images of {declared}; it runs on {used}, as its inference.yml says"
+
+
+def _size_text(size: tuple[int | None, int | None]) -> str:
+    return "any size" if size == (None, None) else f"{size[0] or 'any'} x {size[1] or 'any'} pixels"
 
 
 def log_engine(engine: EngineInfo) -> None:

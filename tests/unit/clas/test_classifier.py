@@ -388,7 +388,7 @@ def test_images_that_are_not_cropped_are_computed_in_their_own_size(tiny_model: 
     told = classifier.describe()
     assert told["input_shape"] == [None, 3, None, None]
     assert told["warnings"] == [
-        "the model declares images of 32 x 32 pixels; it runs on any x any, as its inference.yml says"
+        "the model declares images of 32 x 32 pixels; it runs on any size, as its inference.yml says"
     ]
     tall, square = np.rot90(RANDOM).copy(), RANDOM[:, :40].copy()
     results = classifier.classify_images([png_of(image) for image in (RANDOM, tall, square, RANDOM)])
@@ -407,7 +407,7 @@ def test_the_size_of_the_inference_yml_is_used_where_the_program_has_another(
     classifier = classifier_with(model, NO_CROP, crop, TENTHS, {"ToCHWImage": None}, engine=engine)
     told = classifier.describe()
     assert told["input_shape"] == [None, 3, 24, 24]
-    warning = "the model declares images of 32 x 32 pixels; it runs on 24 x 24, as its inference.yml says"
+    warning = "the model declares images of 32 x 32 pixels; it runs on 24 x 24 pixels, as its inference.yml says"
     assert told["warnings"] == [warning]
     [entry] = classifier.classify_images([png_of(RANDOM)])
     assert_scores(entry, scores_of(tenths(cv2.resize(RANDOM, (48, 32))[4:28, 12:36])))
