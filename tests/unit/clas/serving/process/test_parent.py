@@ -275,6 +275,7 @@ def test_a_child_that_does_not_stop_is_killed_when_its_time_is_up(family: Callab
 def test_the_status_of_a_child_that_fails_to_stop_well_is_the_parents(family: Callable[..., Family]) -> None:
     one = family("stubborn listen ready until=go exit=4")
     one.child(0)
+    wait_until((one.folder / "ready_0").exists)  # it ignores SIGTERM by then
     one.tell(signal.SIGTERM)
     (one.folder / "go").touch()
     assert one.process.wait(10) == 4
