@@ -64,6 +64,7 @@ for step in steps[min(number, len(steps) - 1)].split():
             time.sleep(0.01)
     elif name == "stoppable":
         signal.signal(signal.SIGTERM, stop)
+        (folder / f"stoppable_{number}").touch()
     elif name == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     elif name == "serve":
@@ -332,7 +333,7 @@ def test_a_second_hangup_begins_the_reload_anew(family: Callable[..., Family]) -
     one = family(SERVES, "stoppable listen serve", SERVES)
     wait_until((one.folder / "ready_0").exists)
     hang_up(one)
-    one.child(1)
+    wait_until((one.folder / "stoppable_1").exists)
     hang_up(one, 2)
     third, *_ = one.child(2)
     one.says(f"process {third} serves now")
