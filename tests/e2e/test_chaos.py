@@ -182,6 +182,7 @@ def test_a_killed_server_is_started_again_and_clients_that_retry_lose_nothing(
     ):
         for _ in rounds(minutes):
             load.goes_on()
+            time.sleep(1)  # the parent is told that it is ready in the next tenth of a second
             [server] = running.servers()
             server.kill()
             lost += 1
