@@ -407,7 +407,9 @@ def test_the_size_of_the_inference_yml_is_used_where_the_program_has_another(
     classifier = classifier_with(model, NO_CROP, crop, TENTHS, {"ToCHWImage": None}, engine=engine)
     told = classifier.describe()
     assert told["input_shape"] == [None, 3, 24, 24]
-    warning = "the model declares images of 32 x 32 pixels; it runs on 24 x 24 pixels, as its inference.yml says"
+    warning = (
+        "the model declares images of 32 x 32 pixels; it runs on 24 x 24 pixels, as its inference.yml says"
+    )
     assert told["warnings"] == [warning]
     [entry] = classifier.classify_images([png_of(RANDOM)])
     assert_scores(entry, scores_of(tenths(cv2.resize(RANDOM, (48, 32))[4:28, 12:36])))

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from sklearn import metrics
 
 from clas.commandline.evaluation.multi_label import MultiLabel
+
+metrics = pytest.importorskip("sklearn.metrics")  # isn't in every environment
 
 Array = npt.NDArray[Any]
 

@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from sklearn import metrics
 
 from clas.commandline.evaluation.figures import macro_mean, weighted_mean
 from clas.commandline.evaluation.single_label import SingleLabel
+
+metrics = pytest.importorskip("sklearn.metrics")  # isn't in every environment
 
 Array = npt.NDArray[Any]
 
