@@ -50,6 +50,7 @@ def model_of(directory: Path, num_outputs: int) -> tuple[Path, np.ndarray[Any, A
 def test_several_outputs_are_joined_in_their_order_by_every_engine(
     tmp_path: Path, engine: str, format_: str
 ) -> None:
+    pytest.importorskip(engine)
     if format_ == "onnx":
         write_onnx_heads(tmp_path, GENDER, AGE)
         names = ["head_0", "head_1"]
