@@ -1,6 +1,6 @@
 import base64
-import gc
 import hashlib
+import itertools
 import re
 import time
 from collections.abc import Iterator
@@ -206,31 +206,27 @@ def test_memory_is_read_again_every_now_and_then(tiny_model: Path, monkeypatch: 
 def test_a_shortage_of_descriptors_is_logged_once_and_over_when_it_is_over(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Once for each shortage and application: that of the other tests is there, too."""
     monkeypatch.setattr(app, "_TICK_S", 0.001)
-    collections: list[object] = []
+    outcomes: dict[int, list[bool]] = {}
+    read = Metrics.update_memory
 
-    def count(phase: str, _: object) -> None:
-        collections.append(phase)
+    def noted(self: Metrics) -> None:
+        mine = outcomes.setdefault(id(self), [True])
+        mine.append(False)
+        read(self)
+        mine[-1] = True
 
+    monkeypatch.setattr(Metrics, "update_memory", noted)
     with served(tiny_model):
-        gc.callbacks.append(count)
-        try:
-            with no_descriptors():
-                wait_until(lambda: "the memory can't be measured" in caplog.text)
-                before = len(collections)
-                wait_until(lambda: len(collections) > before + 8)
-        finally:
-            gc.callbacks.remove(count)
-        assert caplog.text.count("the memory can't be measured: [Errno 24] Too many open files") == 1
-        reads: list[object] = []
-        read = Metrics.update_memory
-
-        def counted(self: Metrics) -> None:
-            read(self)
-            reads.append(self)
-
-        monkeypatch.setattr(Metrics, "update_memory", counted)
-        wait_until(lambda: len(reads) > 3)
+        with no_descriptors():
+            wait_until(lambda: "the memory can't be measured" in caplog.text)
+            before = sum(map(len, outcomes.values()))
+            wait_until(lambda: sum(map(len, outcomes.values())) > before + 8)
+        wait_until(lambda: all(all(mine[-4:-1]) for mine in outcomes.values()))
+    shortages = [was and not now for mine in outcomes.values() for was, now in itertools.pairwise(mine)]
+    assert caplog.text.count("the memory can't be measured: [Errno 24] Too many open files") == sum(shortages)
+    assert sum(shortages) < sum(mine.count(False) for mine in outcomes.values())
 
 
 def test_memory_is_read_outside_the_event_loop(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
