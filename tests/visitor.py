@@ -1,6 +1,7 @@
 """A visitor of the web page of the standalone server."""
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,15 @@ class Page:
         for kind in kinds:
             event = {"type": kind, "x": 400, "y": 300, "data": data}
             self.driver.execute_cdp_cmd("Input.dispatchDragEvent", event)
+
+    def saves(self, name: str, directory: Path, act: Callable[[], object]) -> bytes:
+        """What the browser saves under this name when it is made to, in a new directory."""
+        directory.mkdir()
+        behaviour = {"behavior": "allow", "downloadPath": str(directory)}
+        self.driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+        act()
+        eventually((directory / name).exists)  # under another name until it is complete
+        return (directory / name).read_bytes()
 
     def codes(self) -> list[str]:
         """The shown commands: for a shell, and for Python."""

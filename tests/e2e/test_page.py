@@ -2,26 +2,43 @@
 
 import ast
 import base64
+import json
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import requests
+from PIL import Image
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 
 from browser import browser
+from clas.commandline.csv_rows import CSV, columns_of, csv_with
+from clas.image.resize import ResizeShort
+from clas.output.base import failed_prediction
 from known_answers import PHOTOGRAPHS, TOP_5
-from serving_process import Running, clas_serving, eventually, tiny_config
+from server_process import server_process
+from serving_process import COMMAND, Running, clas_serving, eventually, is_ready, server_env, tiny_config
 from visitor import LEAST_CONTRAST, NOTE_VIOLATIONS, WIDER_THAN_THE_WINDOW, Page
 
 pytestmark = pytest.mark.xdist_group("page")
 TOKEN = "a-token-for-the-page-0123456789"  # noqa: S105
+AVIF = base64.b64decode(
+    "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUIAAADrbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAA"
+    "AAAAAAAOcGl0bQAAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAETAAAANQAAAChpaW5mAAAAAAABAAAAGmluZmUCAAAAAAEA"
+    "AGF2MDFDb2xvcgAAAABqaXBycAAAAEtpcGNvAAAAFGlzcGUAAAAAAAAAIAAAABAAAAAQcGl4aQAAAAADCAgIAAAADGF2MUOBAAwA"
+    "AAAAE2NvbHJuY2x4AAEADQAGgAAAABdpcG1hAAAAAAAAAAEAAQQBAoMEAAAAPW1kYXQSAAoJGBD/7RAQ0GhAMiYXh4eGIYSSSSZQ"
+    "AAAAxjYO3WH6xAheFgSPPW5oUM+PW6iUUAlogA=="
+)
+"""32 x 16 pixels: the left half red, the right one blue."""
 
 
 @pytest.fixture(scope="module")
@@ -113,29 +130,58 @@ def test_a_broken_file_has_its_message_beside_good_images(
     assert failed.find_element(By.CSS_SELECTOR, ".failure strong").text == "The server can't use this file"
     wanted = "the image can't be decoded: it is none of JPEG, PNG, BMP, WEBP"
     assert failed.find_element(By.CSS_SELECTOR, ".detail").text == wanted
+    hint = "This browser can't show it either: save it as JPEG or PNG first."
+    assert failed.find_element(By.CSS_SELECTOR, ".hint").text == hint
     assert failed.find_element(By.CSS_SELECTOR, ".no-image").is_displayed()
     assert page.one("#summary").text == "2 of 3 done · 1 failed"
-    failed.find_element(By.CSS_SELECTOR, ".again").click()
-    page.cards("failed", 1)
+    assert not failed.find_element(By.CSS_SELECTOR, ".again").is_displayed()  # it wouldn't help
 
 
-def test_the_slider_sets_how_many_results_are_shown(page: Page, server: Running, image_folder: Path) -> None:
+def test_the_slider_sets_how_many_results_are_shown_of_those_asked_for_once(
+    page: Page, server: Running, image_folder: Path
+) -> None:
     page.upload(image_folder / "chelsea.png")
     page.cards("done", 1)
-    assert len(page.all(".results li")) == 5
     before = server.metric("clas_images_total")
-    page.set_slider(2)
-    assert page.one("#top-k-value").text == "2"
-    assert len(page.all(".results li")) == 2
-    page.set_slider(5)
-    assert len(page.all(".results li")) == 5
-    assert server.metric("clas_images_total") == before  # they were there
+    for count in (5, 2, 20):
+        page.set_slider(count)
+        assert page.one("#top-k-value").text == str(count)
+        assert len(page.all(".results li")) == count
     page.set_slider(8)
-    eventually(lambda: len(page.all(".results li")) == 8)
-    assert server.metric("clas_images_total") > before
     page.upload(image_folder / "coffee.png")
     page.cards("done", 2)
     assert len(page.all(".results li")) == 16
+    assert server.metric("clas_images_total") == before + 1
+
+
+def test_an_image_that_is_sent_before_the_server_says_what_runs_is_asked_about_again(
+    page: Page, image_folder: Path
+) -> None:
+    """Without the number of classes, the page can't know how many results there are to ask for."""
+    hold = """
+    const ask = window.fetch;
+    const held = (...request) => new Promise((go) => { window.goOn = () => go(ask(...request)); });
+    window.fetch = (...request) => (String(request[0]).includes("predict") ? ask : held)(...request);
+    """
+    added = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": hold})
+    try:
+        page.driver.refresh()
+        page.upload(image_folder / "chelsea.png")
+        page.cards("done", 1)
+        assert not page.one("#top-k-field").is_displayed()
+        page.run("goOn()")
+        eventually(page.one("#top-k-field").is_displayed)
+        page.set_slider(9)
+        eventually(lambda: len(page.all(".results li")) == 9)
+    finally:
+        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+        page.open()
+
+
+def test_each_class_has_its_id(page: Page, image_folder: Path) -> None:
+    page.upload(image_folder / "coffee.png")
+    page.cards("done", 1)
+    assert page.texts(".results .id") == [str(class_id) for class_id in TOP_5["coffee.png"][0]]
 
 
 def test_images_can_be_taken_away(page: Page, image_folder: Path, broken: Path) -> None:
@@ -159,13 +205,228 @@ def test_a_file_that_is_too_large_is_not_sent(page: Page, server: Running, tmp_p
     assert server.metric("clas_requests_total", path="/predict/clas_system") == before
 
 
+# Files that only the browser reads
+
+
+@pytest.mark.parametrize("name", ["coffee.gif", "coffee.svg", "coffee.jpg"])
+def test_what_only_the_browser_reads_is_sent_as_jpeg_and_said_so(
+    page: Page, image_folder: Path, tmp_path: Path, names: dict[int, str], name: str
+) -> None:
+    """By what a file holds: coffee.jpg is a GIF, too."""
+    with Image.open(image_folder / "coffee.png") as image:
+        width, height = image.size
+        image.convert("RGB").save(tmp_path / name, "gif" if name != "coffee.svg" else "jpeg")
+    if name == "coffee.svg":
+        data = base64.b64encode((tmp_path / name).read_bytes()).decode()
+        (tmp_path / name).write_text(
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">'
+            f'<image href="data:image/jpeg;base64,{data}" width="{width}" height="{height}"/></svg>'
+        )
+    page.upload(tmp_path / name, image_folder / "coffee.png")
+    converted, other = page.cards("done", 2)
+    assert page.labels(converted)[0] == page.labels(other)[0] == names[967]
+    note = converted.find_element(By.CSS_SELECTOR, ".converted")
+    assert note.text == "Sent as JPEG: the server doesn't read this format."
+    assert not other.find_element(By.CSS_SELECTOR, ".converted").is_displayed()
+    converted.find_element(By.CSS_SELECTOR, ".show-request").click()
+    assert page.one("#request-converted").is_displayed()
+    assert "@coffee.jpg" in page.codes()[0]
+    saved = page.saves("coffee.jpg", tmp_path / "saved", page.one("#request-save").click)
+    with Image.open(BytesIO(saved)) as image:
+        assert (image.format, image.size) == ("JPEG", (width, height))
+
+
+def test_an_avif_is_sent_with_its_pixels(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "halves.avif").write_bytes(AVIF)
+    page.upload(tmp_path / "halves.avif")
+    page.cards("done", 1)
+    page.one(".show-request").click()
+    saved = page.saves("halves.jpg", tmp_path / "saved", page.one("#request-save").click)
+    with Image.open(BytesIO(saved)) as made:
+        pixels = np.asarray(made.convert("RGB"), np.float32)
+    assert pixels.shape == (16, 32, 3)
+    assert np.abs(pixels[:, :12] - [255, 0, 0]).max() < 12
+    assert np.abs(pixels[:, 20:] - [0, 0, 255]).max() < 12
+
+
+def test_what_is_behind_a_transparent_image_is_white(page: Page, tmp_path: Path) -> None:
+    """The left half is transparent, the right one black."""
+    image = Image.new("P", (40, 20), 1)
+    image.putpalette([255, 0, 0, 0, 0, 0])
+    image.paste(0, (0, 0, 20, 20))
+    image.save(tmp_path / "half.gif", transparency=0)
+    page.upload(tmp_path / "half.gif")
+    page.cards("done", 1)
+    page.one(".show-request").click()
+    saved = page.saves("half.jpg", tmp_path / "saved", page.one("#request-save").click)
+    with Image.open(BytesIO(saved)) as made:
+        left, right = (np.asarray(made.convert("L").crop((x, 2, x + 10, 18))) for x in (4, 26))
+    assert left.min() > 250
+    assert right.max() < 5
+
+
+# Many images, and results to keep
+
+
+def test_many_images_are_a_list_in_which_those_that_failed_come_first(
+    page: Page, image_folder: Path, broken: Path
+) -> None:
+    files = [image_folder / PHOTOGRAPHS[number % 3] for number in range(21)]
+    page.upload(*files, broken)
+    page.cards("done", 21)
+    assert page.texts(".card h3") == ["broken.jpg", *(file.name for file in files)]
+    assert len(page.texts(".results li")) - page.texts(".results li").count("") == 21  # the best of each
+    assert page.one("#view").text == "As cards"
+    assert max(card.rect["height"] for card in page.all(".card")) < 80
+    page.one("#view").click()
+    assert page.texts(".card h3") == [*(file.name for file in files), "broken.jpg"]
+    page.one("#view").click()
+    assert page.texts(".card h3")[0] == "broken.jpg"
+    page.all(".remove")[0].click()
+    assert page.focused() == page.all(".remove")[0]
+
+
+def test_the_results_on_the_screen_are_kept_in_the_clients_csv(
+    page: Page, server: Running, image_folder: Path, broken: Path, tmp_path: Path
+) -> None:
+    odd = tmp_path / '=1+2,"a" b.jpg'
+    shutil.copy(image_folder / "rocket.jpg", odd)
+    page.upload(image_folder / "chelsea.png", broken, odd)
+    page.cards("failed", 1)
+    page.cards("done", 2)
+    page.set_slider(7)
+    lines = [CSV.header]
+    for file in (image_folder / "chelsea.png", broken, odd):
+        headers = {"Content-Type": "image/jpeg"}
+        answer = requests.post(f"{server.url}?top_k=7", file.read_bytes(), headers=headers, timeout=60).json()
+        entry = answer["results"]["prediction"][0] if answer["results"] else failed_prediction(answer["msg"])
+        lines.append(CSV.write(file.name, entry))
+    saved = page.saves("results.csv", tmp_path / "saved", page.one("#csv").click)
+    assert saved.decode() == "".join(f"{line}\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        {"class_ids": [3, 0, 1], "scores": [1.0, 1e-05, 0.0001], "label_names": ['a "b"\\, c\n', "猫", "-d"]},
+        {"class_ids": [3], "scores": [-1.5e16], "label_names": [""]},
+        {"class_ids": [1], "scores": [12.0], "label_names": ["x"], "value": 0.00002},
+        {"class_ids": [1], "scores": [0.5], "label_names": ["x"], "attributes": ["Male", "Hat: True"]},
+        {"class_ids": [], "scores": [], "label_names": [], "attributes": "Color: (red, prob: 0.5)"},
+        {
+            "class_ids": [1, 0],
+            "scores": [0.5, 0.75],
+            "label_names": ["x", "y"],
+            "groups": {
+                "=tone": {"label": "x", "class_id": 1, "score": 0.5},
+                "size": {"label": "y", "class_id": 0, "score": 0.75},
+            },
+        },
+    ],
+)
+def test_every_form_of_results_is_the_same_csv_as_the_clients(page: Page, prediction: Any) -> None:
+    wanted = csv_with(columns_of(prediction))
+    script = "const done = arguments[2]; import('./ui/assets/csv.js').then((csv) => "
+    script += "done(csv.csvOf([[arguments[0], JSON.parse(arguments[1])]])))"
+    found = page.driver.execute_async_script(script, "a.jpg", json.dumps(prediction))
+    assert found == f"{wanted.header}\n{wanted.write('a.jpg', prediction)}\n"
+
+
+# What the model sees
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_a_frame_shows_what_the_model_sees_and_a_click_shows_it_large(
+    page: Page, image_folder: Path, name: str
+) -> None:
+    with Image.open(image_folder / name) as image:
+        resized = ResizeShort(256)(np.empty((image.height, image.width, 1), np.uint8))
+    left, top, width, height = (
+        *((resized.shape[1] - 224) / 2 / resized.shape[1], (resized.shape[0] - 224) / 2 / resized.shape[0]),
+        *(224 / resized.shape[1], 224 / resized.shape[0]),
+    )
+
+    def framed(picture: str) -> list[float]:
+        image, seen = page.one(f"{picture} img").rect, page.one(f"{picture} .seen").rect
+        return [
+            *((seen["x"] - image["x"]) / image["width"], (seen["y"] - image["y"]) / image["height"]),
+            *(seen["width"] / image["width"], seen["height"] / image["height"]),
+        ]
+
+    page.upload(image_folder / name)
+    page.cards("done", 1)
+    eventually(page.one(".seen").is_displayed)
+    assert framed(".card .picture") == pytest.approx([left, top, width, height], abs=0.01)
+    small = page.one(".card img").rect["width"]
+    page.one(".enlarge").click()
+    eventually(page.one("#image-picture .seen").is_displayed)
+    assert framed("#image-picture") == pytest.approx([left, top, width, height], abs=0.01)
+    assert page.one("#image-large").rect["width"] > small * 1.1
+    assert page.one("#image-title").text == name
+    assert page.one("#image-legend").text == "In the frame: what the model sees, scaled to 224 × 224 pixels."
+    assert page.texts("#image-said .label") == page.texts(".card .label")
+
+
+def test_the_arrow_keys_lead_from_one_large_image_to_the_next(
+    page: Page, image_folder: Path, broken: Path
+) -> None:
+    names = ("chelsea.png", "coffee.png", "broken.jpg")
+
+    def is_framed(wanted: object) -> bool:
+        return page.one("#image-legend").is_displayed() == wanted
+
+    page.upload(*(image_folder / name for name in names[:2]), broken)
+    page.cards("failed", 1)
+    page.cards("done", 2)
+    page.all(".enlarge")[0].click()
+    for key, wanted in ((Keys.RIGHT, 1), (Keys.RIGHT, 2), (Keys.RIGHT, 2), (Keys.LEFT, 1)):
+        page.press(key)
+        assert page.one("#image-title").text == names[wanted]
+        eventually(partial(is_framed, names[wanted] != "broken.jpg"))
+    page.press(Keys.ESCAPE)
+    eventually(lambda: page.focused() == page.all(".enlarge")[1])  # the event of closing comes later
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"resize_short": 256, "crop_size": 224, "resize_size": [224, 224]},  # all of it is seen
+        {"resize_short": None, "crop_size": None, "resize_size": None, "transform_ops": []},
+        {"resize_short": 224, "crop_size": 224, "resize_size": []},  # of a square image
+    ],
+)
+def test_there_is_no_frame_where_all_is_seen_or_it_is_not_known(page: Page, settings: object) -> None:
+    script = """
+    const done = arguments[1];
+    const picture = document.getElementById("image-picture").cloneNode(true);
+    const image = picture.querySelector("img");
+    const canvas = new OffscreenCanvas(300, 300);
+    canvas.getContext("2d");
+    canvas.convertToBlob().then(async (blob) => {
+      image.src = URL.createObjectURL(blob);
+      await image.decode();
+      const { frame } = await import("./ui/assets/image_view.js");
+      done([image.naturalWidth, frame(picture, arguments[0]), picture.querySelector(".seen").hidden]);
+    });
+    """
+    assert page.driver.execute_async_script(script, settings) == [300, False, True]
+
+
 # Other ways in
 
 
-def test_images_can_be_dropped_with_their_folder(page: Page, image_folder: Path) -> None:
-    page.drag(image_folder, "dragEnter", "dragOver", "drop")
+def test_images_can_be_dropped_with_their_folder_but_for_those_that_systems_hide_there(
+    page: Page, image_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(image_folder, tmp_path / "all")
+    for hidden in ("._rocket.jpg", "@eaDir/rocket.jpg", "__MACOSX/rocket.jpg", ".thumbnails/rocket.jpg"):
+        (tmp_path / "all" / hidden).parent.mkdir(exist_ok=True)
+        shutil.copy(image_folder / "rocket.jpg", tmp_path / "all" / hidden)
+    page.drag(tmp_path / "all", "dragEnter", "dragOver", "drop")
     page.cards("done", 3)
     assert sorted(page.texts(".card h3")) == sorted(PHOTOGRAPHS)
+    saved = page.saves("results.csv", tmp_path / "saved", page.one("#csv").click).decode().splitlines()
+    assert sorted(line.split(",")[0] for line in saved[1:]) == sorted(f"all/{name}" for name in PHOTOGRAPHS)
 
 
 def test_a_file_can_be_dropped(page: Page, image_folder: Path, names: dict[int, str]) -> None:
@@ -280,6 +541,11 @@ def test_no_text_is_left_over_from_the_other_language(
     page.upload(image_folder / "coffee.png", broken)
     page.cards("failed", 1)
     page.cards("done", 1)
+    page.one("summary").click()
+    wanted = "无法解码图片：不是 JPEG, PNG, BMP, WEBP 格式的文件"
+    assert [text for text in page.texts(".detail") if text] == [wanted]
+    original = "the image can't be decoded: it is none of JPEG, PNG, BMP, WEBP"
+    assert page.all(".detail")[1].get_attribute("title") == original
     for selector in (
         "h1",
         "h2",
@@ -288,6 +554,9 @@ def test_no_text_is_left_over_from_the_other_language(
         ".state",
         ".summary",
         ".failure strong",
+        ".detail",
+        ".toolbar button",
+        "summary",
         "dt",
     ):
         for text in page.texts(selector):
@@ -314,12 +583,19 @@ def test_nothing_is_wider_than_the_window(
                 assert page.run("return innerWidth") == width
                 assert page.run(WIDER_THAN_THE_WINDOW) == []
                 assert page.run("return document.documentElement.scrollWidth <= innerWidth")
-        page.all(".show-request")[0].click()
+        page.one("#view").click()
         for width in (320, 375, 768, 1200):
             page.resize(width)
-            dialog = page.one("#request-dialog").rect
-            assert dialog["x"] >= 0
-            assert dialog["x"] + dialog["width"] <= width
+            assert page.run(WIDER_THAN_THE_WINDOW) == []
+        page.one("#view").click()
+        for opener, opened in ((".show-request", "#request-dialog"), (".enlarge", "#image-dialog")):
+            page.all(opener)[0].click()
+            for width in (320, 375, 768, 1200):
+                page.resize(width)
+                dialog = page.one(opened).rect
+                assert dialog["x"] >= 0
+                assert dialog["x"] + dialog["width"] <= width
+            page.press(Keys.ESCAPE)
     finally:
         page.resize(1200)
 
@@ -336,8 +612,13 @@ def test_all_text_stands_out_from_its_ground(
     found = page.run(LEAST_CONTRAST)
     assert len(found) > 40
     assert found[0][0] >= 4.5, found[0]
-    page.all(".show-request")[0].click()
-    assert page.run(LEAST_CONTRAST)[0][0] >= 4.5
+    for opener in ("#view", ".card:not(.unseen) .enlarge", "summary", ".show-request"):
+        if opener == ".show-request":
+            page.one("#view").click()  # a list has none
+        page.all(opener)[0].click()
+        found = page.run(LEAST_CONTRAST)
+        assert found[0][0] >= 4.5, found[0]
+        page.press(Keys.ESCAPE)
 
 
 def test_the_colours_follow_the_system_until_they_are_chosen(page: Page) -> None:
@@ -366,14 +647,14 @@ def test_the_keyboard_reaches_everything(page: Page, image_folder: Path) -> None
     page.upload(image_folder / "coffee.png")
     [card] = page.cards("done", 1)
     reached = []
-    for _ in range(9):
+    for _ in range(11):
         page.press(Keys.TAB)
         focused = page.focused()
         reached.append(focused.get_attribute("id") or str(focused.get_attribute("class")).split()[0])
         outline = page.run("return getComputedStyle(arguments[0]).outlineStyle", focused)
         assert outline == "solid", reached
-    wanted = ["quiet", "theme", "language", "choose", "camera", "top-k", "clear", "remove", "show-request"]
-    assert reached == wanted
+    tools = ["quiet", "theme", "language", "choose", "camera", "top-k", "csv", "clear"]
+    assert reached == [*tools, "enlarge", "remove", "show-request"]
     page.press(Keys.ENTER)
     assert page.one("#request-dialog").is_displayed()
     page.press(Keys.ESCAPE)
@@ -393,6 +674,8 @@ def test_every_control_has_a_name(page: Page, image_folder: Path, broken: Path) 
 
 
 def test_the_page_tells_what_runs_here(page: Page) -> None:
+    assert "Predictors" not in page.texts("dt")  # for operators: folded away
+    page.one("summary").click()
     eventually(lambda: "3 / 3" in page.texts("dd") or "1 / 1" in page.texts("dd"))
     facts = dict(zip(page.texts("dt"), page.texts("dd"), strict=True))
     assert facts["Model"] == "inference (pdmodel)"
@@ -445,7 +728,28 @@ def test_the_documentation_asks_the_server_under_its_own_policy(
     for selector in (".opblock-summary-control", ".try-out__btn", ".execute"):
         shown(f".opblock-get {selector}").click()
     assert shown(".live-responses-table .response .response-col_status").text.startswith("200")
+    page.one("nav a").click()
+    eventually(lambda: page.driver.current_url == f"{server.base}/ui")
     assert page.violations() == []
+
+
+def test_the_documentation_has_the_colours_that_are_chosen_for_the_page(page: Page) -> None:
+    def ground(theme: str) -> int:
+        page.run("localStorage.setItem('clas_system_theme', arguments[0])", theme)
+        page.driver.get(f"{page.base}/docs")
+        colour = "return getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]"
+        turned = page.run("return getComputedStyle(document.getElementById('ui')).filter !== 'none'")
+        brightness = int(page.run(colour))
+        assert turned == (brightness < 40)
+        return brightness
+
+    page.prefer("light")
+    assert ground("auto") == ground("light") > 220
+    assert ground("dark") < 40
+    page.prefer("dark")
+    assert ground("auto") < 40
+    assert ground("light") > 220
+    page.prefer("light")
 
 
 # Results that aren't classes
@@ -617,12 +921,22 @@ def test_few_requests_are_under_way_at_once_and_what_is_removed_is_not_waited_fo
         page.cards("done", 1)
 
 
-def test_a_server_that_is_gone_is_told_from_a_bad_file(
-    narrow: Callable[..., Any], drivers: dict[str, Chrome], image_folder: Path
+def test_a_server_that_is_gone_is_told_from_a_bad_file_until_it_is_back(
+    tiny_model: Path, tmp_path: Path, drivers: dict[str, Chrome], image_folder: Path
 ) -> None:
-    with narrow(100) as running:
+    config = tiny_config(tiny_model)
+    with clas_serving(tmp_path, config=config) as running:
         page = Page(drivers["en"], running.base).open()
-    page.upload(image_folder / "coffee.png")
-    page.cards("failed", 1)
-    assert page.one(".failure strong").text == "The server can't be reached"
-    assert page.one(".detail").text.startswith("Check the network")
+    page.upload(*(image_folder / name for name in PHOTOGRAPHS))
+    page.cards("failed", 3)
+    assert set(page.texts(".failure strong")) == {"The server can't be reached"}
+    assert page.texts(".detail")[0].startswith("Check the network")
+    eventually(lambda: page.one("#state").text == "Server unreachable")
+    file = tmp_path / "again.json"
+    file.write_text(json.dumps({**config, "port": running.port}))
+    command, log = [*COMMAND, "start", "-c", str(file)], tmp_path / "again.log"
+    with server_process(command, log, server_env(tmp_path), tmp_path, lambda: is_ready(running.base)):
+        eventually(lambda: page.one("#state").text == "Ready")
+        page.one("#retry").click()
+        page.cards("done", 3)
+    eventually(lambda: page.one("#state").text == "Server unreachable", 15)  # with nothing to send

@@ -13,16 +13,23 @@ from .web_ui import Assets, headers_under
 DOCS_PATH: Final = "/docs"
 DOCS_ASSETS_PATH: Final = "/docs/assets"
 
-_SCRIPT: Final = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#ui", validatorUrl: null})'
+# The colours are those chosen in /ui.
+_SCRIPT: Final = """
+document.documentElement.dataset.theme = localStorage.getItem("clas_system_theme") ?? "auto";
+SwaggerUIBundle({url: "openapi.json", dom_id: "#ui", validatorUrl: null});
+"""
 _PAGE: Final = f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>clas_system</title>
+<link rel="icon" href="ui/assets/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="docs/assets/swagger-ui.css">
+<link rel="stylesheet" href="ui/assets/docs.css">
 </head>
 <body>
+<nav><a href="ui">← Image classification · <span lang="zh-CN">图像分类</span></a></nav>
 <div id="ui"></div>
 <script src="docs/assets/swagger-ui-bundle.js"></script>
 <script>{_SCRIPT}</script>

@@ -4,6 +4,7 @@ const TOKEN_KEY = "clas_system_token";
 const PREDICT = "predict/clas_system";
 const RETRY_FOR_MS = 60_000;
 const LONGEST_PAUSE_S = 30;
+const DESCRIBE_MS = 10_000; // a server that doesn't describe itself in this time can't be reached
 
 /** The server's base URL: the folder of the page's own URL. */
 export const BASE = new URL(".", document.baseURI);
@@ -97,7 +98,8 @@ export class Service {
     for (;;) {
       const used = token();
       const headers = { ...request.headers, ...(used && { Authorization: `Bearer ${used}` }) };
-      const response = await fetch(url, { ...request, headers, cache: "no-store" }).catch((error) => {
+      const signal = request.signal ?? AbortSignal.timeout(DESCRIBE_MS);
+      const response = await fetch(url, { ...request, headers, signal, cache: "no-store" }).catch((error) => {
         throw request.signal?.aborted ? error : new ServiceError("unreachable");
       });
       if (response.status !== 401) {

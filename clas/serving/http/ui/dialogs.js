@@ -52,13 +52,29 @@ export function askToken(wasRefused) {
   });
 }
 
-/** Show the request for an image. */
-export function showRequest(file, topK) {
+/**
+ * Show the request for an image.
+ *
+ * @param file The file that is sent.
+ * @param wasConverted Whether the page has made it of the user's.
+ */
+export function showRequest(file, topK, wasConverted) {
   $("curl").textContent = curl(file, topK);
   $("python").textContent = python(file, topK);
+  $("request-converted").hidden = !wasConverted;
+  $("request-save").onclick = () => save(file);
   $("request-token").hidden = !token();
   translate($("request-dialog"));
   $("request-dialog").showModal();
+}
+
+/** Have the browser save a file. */
+export function save(file) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(file);
+  link.download = file.name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // browsers read it later
 }
 
 async function copy(button) {

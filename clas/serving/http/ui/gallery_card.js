@@ -1,35 +1,43 @@
 // A card of the gallery: shows one image in each of its states.
 
-import { formatBytes, formatNumber, formatScore, t, translate } from "./i18n.js";
+import { asJpeg, forServer } from "./conversion.js";
+import { currentLanguage, formatBytes, formatNumber, t, translate } from "./i18n.js";
+import { frame } from "./image_view.js";
+import { inChinese } from "./reasons.js";
+import { classRows, ownRows, span } from "./result_rows.js";
 
 const PHASES = ["prepare", "queue", "predict", "rest"];
+const LASTING = ["input", "large"]; // failures that sending the same file again doesn't mend
 
 /**
  * An image and its card in the gallery.
  *
  * state: "waiting", "sending", "retrying", "done" or "failed"
  * topK: the number of results requested, null for the server's default
+ * sent: the file as it is sent, once that is known
  */
 export class Card {
   state = "waiting";
   topK = null;
+  sent = null;
+  #preprocess = null;
   #answer = null;
   #error = null;
-  #url;
 
-  constructor(file, { onRemove, onAgain, onRequest }) {
+  constructor(file, { onRemove, onAgain, onEnlarge, onRequest }) {
     this.file = file;
+    this.name = file.name;
+    this.url = URL.createObjectURL(file);
     this.canceller = new AbortController();
     this.element = document.getElementById("card-template").content.firstElementChild.cloneNode(true);
-    this.#url = URL.createObjectURL(file);
+    this.element.addEventListener("animationend", () => this.element.classList.remove("new")); // not when it is moved
     const image = this.#find("img");
     image.addEventListener("error", () => this.element.classList.add("unseen"));
-    image.addEventListener("load", () => {
-      this.#find(".frame").style.setProperty("--ratio", image.naturalWidth / image.naturalHeight || 1);
-    });
-    image.src = this.#url;
-    this.#find("h3").textContent = file.name;
-    this.#find("h3").title = file.name;
+    image.addEventListener("load", () => this.#renderFrame());
+    image.src = this.url;
+    this.#find("h3").textContent = this.name;
+    this.#find("h3").title = file.relativePath ?? this.name;
+    this.#find(".enlarge").addEventListener("click", () => onEnlarge(this));
     this.#find(".remove").addEventListener("click", () => onRemove(this));
     this.#find(".again").addEventListener("click", () => onAgain(this));
     this.#find(".show-request").addEventListener("click", () => onRequest(this));
@@ -37,6 +45,30 @@ export class Card {
 
   #find(selector) {
     return this.element.querySelector(selector);
+  }
+
+  /** What `GET /` says of the model's preprocessing. */
+  get preprocess() {
+    return this.#preprocess;
+  }
+
+  set preprocess(preprocess) {
+    if (JSON.stringify(preprocess) !== JSON.stringify(this.#preprocess)) {
+      this.#preprocess = preprocess;
+      this.#renderFrame();
+    }
+  }
+
+  /** The file as the server takes it; converted once. */
+  async fileToSend() {
+    this.sent ??= await forServer(this.file);
+    return this.sent;
+  }
+
+  /** Have a JPEG sent in place of the file; returns whether the browser can make one. */
+  async convert() {
+    this.sent = (await asJpeg(this.file)) ?? this.file;
+    return this.sent !== this.file;
   }
 
   succeed(answer) {
@@ -57,24 +89,51 @@ export class Card {
     return this.topK !== null && count < this.topK ? Infinity : count;
   }
 
+  get isBusy() {
+    return this.state !== "done" && this.state !== "failed";
+  }
+
+  /** Whether the image failed, and may be classified when it is sent again. */
+  get canBeRetried() {
+    return this.state === "failed" && !LASTING.includes(this.#error.kind ?? "input");
+  }
+
+  /** The prediction with its best `shown` classes; one with an `error` if it failed. */
+  result(shown) {
+    if (this.state === "failed") {
+      return { error: (this.#error.detail ?? this.#error) || this.#find(".failure strong").textContent };
+    }
+    const best = ["class_ids", "scores", "label_names"].map((key) => [key, this.#answer.prediction[key]]);
+    const { groups } = this.#answer.prediction; // which has one class for each
+    const cut = Object.fromEntries(best.map(([key, list]) => [key, groups ? list : list.slice(0, shown)]));
+    return { ...this.#answer.prediction, ...cut };
+  }
+
+  /** Copies of what the card says of its image. */
+  said() {
+    const name = this.state === "failed" ? ".failure > :not(button)" : this.#answer ? ".results" : ".progress-text";
+    return [...this.element.querySelectorAll(name)].map((element) => element.cloneNode(true));
+  }
+
   /** Remove the card and cancel its request. */
   remove() {
     this.canceller.abort();
-    URL.revokeObjectURL(this.#url);
+    URL.revokeObjectURL(this.url);
     this.element.remove();
   }
 
   /** Show the state; of results, the best `shown` classes. */
   render(shown) {
-    const { element, file } = this;
-    const isBusy = this.state !== "done" && this.state !== "failed";
+    const { element, file, isBusy, name } = this;
     const state = isBusy && this.#answer ? "done" : this.state; // more results are coming: keep showing those there are
     translate(element);
     element.dataset.state = state;
     element.setAttribute("aria-busy", isBusy);
     this.#find(".size").textContent = formatBytes(file.size);
-    this.#find(".remove").setAttribute("aria-label", t("remove", { name: file.name }));
-    this.#find(".show-request").setAttribute("aria-label", t("requestLabel", { name: file.name }));
+    this.#find(".converted").hidden = this.sent === null || this.sent === file;
+    this.#find(".enlarge").setAttribute("aria-label", t("enlarge", { name }));
+    this.#find(".remove").setAttribute("aria-label", t("remove", { name }));
+    this.#find(".show-request").setAttribute("aria-label", t("requestLabel", { name }));
     if (state === "done") {
       this.#renderResults(shown);
       this.#renderTime();
@@ -85,12 +144,25 @@ export class Card {
     }
   }
 
+  #renderFrame() {
+    this.#find(".frame").style.setProperty("--ratio", this.#ratio());
+    frame(this.#find(".picture"), this.preprocess);
+  }
+
+  #ratio() {
+    const { naturalWidth, naturalHeight } = this.#find("img");
+    return naturalWidth / naturalHeight || 4 / 3;
+  }
+
   #renderFailure() {
     const { kind = "input", detail = this.#error } = this.#error;
     const local = { large: "error_largeDetail", unreachable: "error_unreachableDetail" }[kind];
-    const values = this.#error.values ?? {};
+    const text = detail || (local ? t(local, this.#error.values) : "");
     this.#find(".failure strong").textContent = t(`error_${kind}`);
-    this.#find(".detail").textContent = detail || (local ? t(local, values) : "");
+    this.#find(".detail").textContent = currentLanguage() === "zh" ? inChinese(text) : text;
+    this.#find(".detail").title = text;
+    this.#find(".hint").hidden = !text.includes("it is none of"); // those that the browser shows were converted
+    this.#find(".again").hidden = !this.canBeRetried;
   }
 
   #renderResults(shown) {
@@ -100,7 +172,7 @@ export class Card {
     const list = this.#find(".results");
     list.classList.toggle("unranked", own !== null);
     list.replaceChildren(...rows);
-    list.setAttribute("aria-label", t("resultsOf", { name: this.file.name }));
+    list.setAttribute("aria-label", t("resultsOf", { name: this.name }));
     this.#find(".no-results").hidden = rows.length > 0;
   }
 
@@ -115,61 +187,4 @@ export class Card {
       }),
     );
   }
-}
-
-/** A row for each class, the best `shown` ones. */
-function classRows({ class_ids: ids, scores, label_names: names }, shown) {
-  const isShare = scores.every((score) => score >= 0 && score <= 1);
-  const top = isShare ? 1 : Math.max(...scores.map(Math.abs));
-  return ids.slice(0, shown).map((id, rank) => {
-    const row = document.createElement("li");
-    row.append(
-      span("label", names[rank] || t("classNumber", { id })),
-      span("score", formatScore(scores[rank], isShare)),
-      bar(Math.max(scores[rank], 0) / top),
-    );
-    row.title = t("classNumber", { id });
-    return row;
-  });
-}
-
-/** A row for each attribute or group, or one for a number or for features; null for classes. */
-function ownRows({ attributes, groups, value, feature }) {
-  if (attributes !== undefined) {
-    return [attributes].flat().map((text) => textRow(text));
-  }
-  if (groups !== undefined) {
-    const answers = Object.entries(groups);
-    const isShare = answers.every(([, { score }]) => score >= 0 && score <= 1);
-    return answers.map(([name, { label, score }]) => textRow(`${name}: ${label}`, formatScore(score, isShare)));
-  }
-  if (value !== undefined) {
-    return [textRow(formatNumber(value, 15))];
-  }
-  if (feature === undefined) {
-    return null;
-  }
-  const kind = typeof feature === "string" ? "featureCharacters" : "featureNumbers";
-  return [textRow(t(kind, { n: formatNumber(feature.length) }))];
-}
-
-function textRow(text, score = "") {
-  const row = document.createElement("li");
-  row.append(span("label", text), span("score", score));
-  return row;
-}
-
-function span(className, text) {
-  const element = document.createElement("span");
-  element.className = className;
-  element.textContent = text;
-  return element;
-}
-
-/** Hidden from screen readers, which read the score beside it. */
-function bar(share) {
-  const element = span("bar", "");
-  element.setAttribute("aria-hidden", "true");
-  element.style.setProperty("--share", share);
-  return element;
 }

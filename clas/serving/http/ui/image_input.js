@@ -2,6 +2,9 @@
 
 import { t } from "./i18n.js";
 
+const IMAGE = /\.(avif|bmp|gif|heic|heif|jfif|jpe?g|jxl|png|svg|tiff?|webp)$/i; // some browsers know no type of HEIC
+const HIDDEN = /^\.|^(@eaDir|__MACOSX)$/; // thumbnails and notes that systems keep beside images
+
 const $ = (id) => document.getElementById(id);
 
 /** @param take Called with a list of files, which may be empty. */
@@ -51,7 +54,10 @@ function listenForDrops(take) {
   });
 }
 
-/** Return the dropped files, and those in dropped folders that have an image media type. */
+/**
+ * Return the dropped files, and those in dropped folders that are images by their media type or name.
+ * Those of folders have a `relativePath`, as two may have the same name.
+ */
 async function droppedFiles(transfer) {
   // Before the first await, after which the browser empties the list.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
@@ -65,7 +71,11 @@ async function droppedFiles(transfer) {
 async function filesOf(entry, isDropped) {
   if (entry.isFile) {
     const file = await new Promise((resolve) => entry.file(resolve, () => resolve(null)));
-    return file && (isDropped || file.type.startsWith("image/")) ? [file] : [];
+    if (!file || !(isDropped || file.type.startsWith("image/") || IMAGE.test(file.name))) {
+      return [];
+    }
+    file.relativePath = entry.fullPath.slice(1);
+    return [file];
   }
   const reader = entry.createReader();
   const found = [];
@@ -74,7 +84,8 @@ async function filesOf(entry, isDropped) {
     if (!some.length) {
       return found.flat();
     }
-    found.push(...(await Promise.all(some.map((inner) => filesOf(inner, false)))));
+    const inner = some.filter((each) => !HIDDEN.test(each.name));
+    found.push(...(await Promise.all(inner.map((each) => filesOf(each, false)))));
   }
 }
 

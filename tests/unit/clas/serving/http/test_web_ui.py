@@ -1,3 +1,4 @@
+import ast
 import configparser
 import re
 from collections.abc import Iterator
@@ -9,7 +10,13 @@ from clas.protocol import PREDICT_PATH
 from clas.serving.http.web_ui import ASSETS_PATH, UI_PATH
 from served import Served, assert_refused, encoded, served
 
-SCRIPTS = ("api.js", "app.js", "dialogs.js", "gallery_card.js", "i18n.js", "image_input.js", "snippets.js")
+SCRIPTS = (
+    *("api.js", "app.js", "conversion.js", "csv.js", "dialogs.js", "gallery.js", "gallery_card.js"),
+    *("i18n.js", "image_input.js", "image_view.js", "reasons.js", "result_rows.js", "service_panel.js"),
+    "snippets.js",
+)
+NOT_THE_SERVERS = ("files.py", "still.py", "tiff.py")
+"""Modules of clas/image that the server doesn't reach, or that only put messages together."""
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +118,46 @@ def test_every_text_is_used_and_every_text_that_is_used_is_there(ui: Path) -> No
     made |= {"waiting", "sending", "retrying"}
     used = set(re.findall(r'"(\w+)"', page + scripts)) | made
     assert keys <= used
+
+
+def reasons(image: Path) -> Iterator[str]:
+    """Why an image is refused, by the code that does it; each value that is filled in as 7."""
+    for file in sorted(image.glob("*.py")):
+        if file.name in NOT_THE_SERVERS:
+            continue
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for call in ast.walk(tree):
+            name = call.func.id if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) else ""
+            if name not in ("damaged", "unsupported", "ImageError"):
+                continue
+            text = filled(call.args[0])  # type: ignore[attr-defined]
+            if text is not None:
+                yield f"{text} isn't supported" if name == "unsupported" else text
+
+
+def filled(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(
+            "7" if isinstance(part, ast.FormattedValue) else filled(part) or "" for part in node.values
+        )
+    return None
+
+
+def test_every_reason_for_refusing_an_image_is_known_in_chinese(repository: Path, ui: Path) -> None:
+    script = (ui / "reasons.js").read_text(encoding="utf-8")
+    [pixels] = re.findall(r'^const PIXELS = "(.+)";$', script, re.MULTILINE)
+    entries = re.findall(r'^  \[(["`])(.+?)\1, "(.+)"\],$', script, re.MULTILINE)
+    assert len(entries) > 20
+    patterns = [text.replace("${PIXELS}", pixels).replace("\\\\", "\\") for _, text, _ in entries]
+    for pattern, (_, _, chinese) in zip(patterns, entries, strict=True):
+        places = {int(number) for number in re.findall(r"\{(\d)\}", chinese)}
+        assert places == set(range(1, re.compile(pattern).groups + 1)), chinese
+    found = list(reasons(repository / "clas" / "image"))
+    assert len(found) > 30
+    unknown = {text for text in found if not any(re.fullmatch(pattern, text) for pattern in patterns)}
+    assert unknown == {"Pillow can't resize 7 of shape 7"}  # of arrays that no file becomes
 
 
 def test_an_installed_package_carries_the_page(repository: Path, ui: Path) -> None:

@@ -1,0 +1,218 @@
+// The gallery: sends its images to the server through a short queue, and shows the answers.
+
+import { ServiceError } from "./api.js";
+import { csvOf } from "./csv.js";
+import { showRequest } from "./dialogs.js";
+import { Card } from "./gallery_card.js";
+import { formatBytes, t } from "./i18n.js";
+import { ImageView } from "./image_view.js";
+
+const CONCURRENCY = 4; // concurrent requests: enough to fill a batch, and few enough to leave room for others
+const MANY = 20; // more images are shown as a list, unless the user has chosen
+const ALL = Infinity;
+
+const $ = (id) => document.getElementById(id);
+
+export class Gallery {
+  #service;
+  #panel;
+  #topK = { asked: null, shown: ALL };
+  #preprocess = null;
+  #cards = [];
+  #waiting = [];
+  #running = 0;
+  #chosenView = null; // "cards" or "list"
+  #view = new ImageView(() => this.#ordered());
+
+  /** @param panel The ServicePanel, which is told when the server's state may have changed. */
+  constructor(service, panel) {
+    this.#service = service;
+    this.#panel = panel;
+  }
+
+  /** @param topK `asked`: how many results to request, null for the server's default; `shown`: how many to show. */
+  setTopK(topK) {
+    this.#topK = topK;
+    this.show();
+    for (const card of this.#cards) {
+      if (card.state === "done" && card.known < (topK.asked ?? 0)) {
+        this.#enqueue(card); // it was sent before the page knew how many there are
+      }
+    }
+  }
+
+  /** @param preprocess The model's preprocessing as in `GET /`, null if it isn't known. */
+  setPreprocess(preprocess) {
+    this.#preprocess = preprocess;
+    for (const card of this.#cards) {
+      card.preprocess = preprocess;
+    }
+  }
+
+  take(files) {
+    for (const file of files) {
+      const card = new Card(file, {
+        onRemove: () => this.#remove(card),
+        onAgain: () => this.#again([card]),
+        onEnlarge: () => this.#view.open(card),
+        onRequest: () => showRequest(card.sent ?? file, this.#wanted, card.sent !== null && card.sent !== file),
+      });
+      card.preprocess = this.#preprocess;
+      this.#cards.push(card);
+      $("gallery").append(card.element);
+      this.#enqueue(card);
+    }
+  }
+
+  get #wanted() {
+    return this.#topK.asked === null ? null : this.#topK.shown;
+  }
+
+  retryFailed() {
+    this.#again(this.#cards.filter((card) => card.canBeRetried));
+  }
+
+  #again(cards) {
+    this.#service.mayAskAgain();
+    cards.forEach((card) => this.#enqueue(card));
+  }
+
+  clear() {
+    this.#cards.splice(0).forEach((card) => card.remove());
+    this.#chosenView = null;
+    this.#renderToolbar();
+  }
+
+  switchView() {
+    this.#chosenView = this.#isList ? "cards" : "list";
+    this.#renderToolbar();
+  }
+
+  /** The finished images as CSV, in the order that they came in. */
+  csv() {
+    const finished = this.#cards.filter((card) => !card.isBusy);
+    return csvOf(finished.map((card) => [card.file.relativePath ?? card.name, card.result(this.#topK.shown)]));
+  }
+
+  #remove(card) {
+    const order = this.#ordered();
+    const place = order.indexOf(card);
+    const next = order[place + 1] ?? order[place - 1];
+    this.#cards.splice(this.#cards.indexOf(card), 1);
+    card.remove();
+    (next ? next.element.querySelector(".remove") : $("choose")).focus();
+    this.#renderToolbar();
+  }
+
+  #enqueue(card) {
+    card.state = "waiting";
+    this.#waiting.push(card);
+    this.show(card);
+    this.#work();
+  }
+
+  #work() {
+    while (this.#running < CONCURRENCY && this.#waiting.length) {
+      const card = this.#waiting.shift();
+      if (this.#cards.includes(card)) {
+        this.#running += 1;
+        this.#classify(card).finally(() => {
+          this.#running -= 1;
+          this.#work();
+        });
+      }
+    }
+  }
+
+  async #classify(card) {
+    const change = (state) => {
+      card.state = state;
+      this.show(card);
+    };
+    card.topK = this.#topK.asked;
+    change("sending");
+    try {
+      card.succeed(await this.#send(card, () => change("retrying")));
+    } catch (error) {
+      if (!card.canceller.signal.aborted) {
+        card.fail(error instanceof ServiceError ? error : new ServiceError("server", String(error)));
+      }
+    }
+    if (!card.canceller.signal.aborted) {
+      this.show(card);
+      if (card.canBeRetried === (this.#panel.state === "Ready")) {
+        this.#panel.connect(); // the head says something else than what has happened here
+      }
+    }
+  }
+
+  async #send(card, onPause) {
+    const file = await card.fileToSend();
+    this.#refuseTooLarge(file);
+    try {
+      return await this.#service.predict(file, card.topK, card.canceller.signal, onPause);
+    } catch (error) {
+      const isRare = error.detail?.endsWith("isn't supported"); // a rare kind of a format that the server reads
+      if (isRare && file === card.file && (await card.convert())) {
+        return this.#send(card, onPause);
+      }
+      throw error;
+    }
+  }
+
+  /** Fail without sending the file: the server would refuse it after reading up to its limit. */
+  #refuseTooLarge(file) {
+    const limit = this.#panel.info?.limits.max_request_bytes ?? Infinity;
+    if (file.size > limit) {
+      const error = new ServiceError("large");
+      error.values = { size: formatBytes(file.size), limit: formatBytes(limit) };
+      throw error;
+    }
+  }
+
+  /** Show some cards as they are now; without any, all. */
+  show(...some) {
+    for (const card of some.length ? some : this.#cards) {
+      card.render(this.#topK.shown);
+    }
+    this.#renderToolbar();
+  }
+
+  get #isList() {
+    const isMany = this.#cards.length > MANY;
+    return this.#cards.length > 1 && (this.#chosenView ? this.#chosenView === "list" : isMany);
+  }
+
+  /** The cards as they are shown: in a list, those that failed come first. */
+  #ordered() {
+    const comesFirst = (card) => this.#isList && card.state === "failed";
+    return [...this.#cards.filter(comesFirst), ...this.#cards.filter((card) => !comesFirst(card))];
+  }
+
+  #renderToolbar() {
+    const count = (test) => this.#cards.filter(test).length;
+    const all = this.#cards.length;
+    const [done, failed] = ["done", "failed"].map((state) => count((card) => card.state === state));
+    const parts = [t("summaryDone", { done, all }), ...(failed ? [t("summaryFailed", { failed })] : [])];
+    $("summary").textContent = parts.join(" · ");
+    $("toolbar").hidden = all === 0;
+    $("view").hidden = all < 2;
+    $("view").textContent = t(this.#isList ? "viewCards" : "viewList");
+    $("csv").hidden = done + failed === 0;
+    $("retry").hidden = count((card) => card.canBeRetried) < (this.#isList ? 1 : 2); // a card has a button of its own
+    document.body.classList.toggle("has-images", all > 0);
+    $("gallery").classList.toggle("alone", all === 1);
+    $("gallery").classList.toggle("list", this.#isList);
+    this.#arrange();
+  }
+
+  /** Move only what isn't in its place: a moved element loses the focus. */
+  #arrange() {
+    const { children } = $("gallery");
+    this.#ordered().forEach(({ element }, place) => {
+      if (children[place] !== element) {
+        $("gallery").insertBefore(element, children[place]);
+      }
+    });
+  }
+}
