@@ -14,10 +14,16 @@ from clas.allocator import keep_freed_memory
 from clas.commandline.terminal import show_any_text
 from clas.errors import SettingsError
 from clas.preprocess import Operation, create_transforms
-from clas_client.flags import add_flags, read_flags
-from clas_client.log import set_up_log
-from clas_client.run import run
-from clas_client.settings import ClientSettings
+
+try:
+    from clas_client.flags import add_flags, read_flags
+    from clas_client.log import set_up_log
+    from clas_client.run import run
+    from clas_client.settings import ClientSettings
+except ModuleNotFoundError as exc:  # a server's environment has all but these
+    if exc.name not in ("requests", "tqdm"):
+        raise
+    sys.exit(f"the client needs {exc.name}, which isn't installed here: pip install requests tqdm")
 
 _KEPT_BLOCK: Final = 32 * 2**20  # bytes: the body of 32 images in float32
 _KEPT: Final = 128 * 2**20

@@ -61,6 +61,11 @@ class Classifier:
         """The number of images that go through the model at once."""
         return self._engine.info.batch_limit
 
+    @property
+    def max_image_pixels(self) -> int:
+        """The most pixels, width x height, of an image that is decoded."""
+        return self._pipeline.model.settings.max_image_pixels
+
     def classify(
         self,
         batch: npt.NDArray[np.generic],

@@ -17,10 +17,11 @@ from .console_report import ConsoleReport
 from .evaluating import EvaluationSink, make_evaluation
 from .interrupt import interrupt_deferred
 from .log import LOGGER
-from .reply import in_one_line
+from .reply import WrongAddressError, in_one_line
 from .results_file import ResultsFile, key_of
 from .resume_check import check_settings, note_settings
 from .sender import Answer
+from .server_info import ServerInfo
 from .settings import ClientSettings
 from .sink import Outcome, Pending, Sink
 
@@ -37,7 +38,7 @@ class Collector:
     Args:
         settings: The client settings.
         console: Prints results and averages.
-        model_facts: The facts that identify the service's model, as far as it describes itself.
+        server: What the service says about itself.
 
     Raises (also later):
         OutputError: A file can't be written or resumed.
@@ -48,8 +49,9 @@ class Collector:
         self,
         settings: ClientSettings,
         console: ConsoleReport,
-        model_facts: Mapping[str, Any],
+        server: ServerInfo,
     ) -> None:
+        model_facts = server.model_facts()
         self.console = console
         self._root = settings.root
         self._evaluation = evaluation = make_evaluation(settings, model_facts)
@@ -58,7 +60,11 @@ class Collector:
             _open_results(settings, settings.output, model_facts, evaluation) if settings.output else None
         )
         title = settings.image_file.resolve().name
-        self._page = HtmlReport(settings.report, title, evaluation) if settings.report else None
+        self._page = (
+            HtmlReport(settings.report, title, evaluation, facts=server.head_facts(), locate=self._locate)
+            if settings.report
+            else None
+        )
         sinks: tuple[Sink | None, ...] = (self._results, counts, self._page)
         self._sinks = [sink for sink in sinks if sink is not None]
         if settings.resume and self._results and (self._page or evaluation):
@@ -80,7 +86,10 @@ class Collector:
 
         Raises:
             KeyboardInterrupt: After Ctrl-C, when all of the batch is written and printed.
+            WrongAddressError: It is the reason; nothing is collected.
         """
+        if isinstance(answer, WrongAddressError):
+            raise answer
         names = [image.name for image in images]
         with interrupt_deferred():
             if isinstance(answer, Answer):
@@ -91,11 +100,24 @@ class Collector:
                 self._pass_on([Outcome(image, entry) for image in images])
                 self.console.fail(names, answer)
 
-    def close(self) -> None:
-        """Print averages and the evaluation, and finish all files."""
-        summary = self.console.close(*_lines_of(self._evaluation))
+    def close(self, *, is_whole: bool = True) -> None:
+        """Print averages and the evaluation, and finish all files.
+
+        Args:
+            is_whole: Whether the run has come to its end.
+        """
+        summary = self.console.close(*_lines_of(self._evaluation), is_whole=is_whole)
         for sink in self._sinks:
             sink.close(summary)
+
+    def abandon(self) -> None:
+        """Finish all files of a run in which nothing was answered, and print nothing."""
+        self.console.end_bar(is_whole=False)
+        for sink in self._sinks:
+            sink.close(())
+
+    def _locate(self, name: str) -> Path:
+        return self._root / name
 
     def _pass_on(self, outcomes: Sequence[Outcome]) -> None:
         for sink in self._sinks:
@@ -110,7 +132,7 @@ class Collector:
 
     def _earlier(self, results: ResultsFile) -> Iterator[Outcome]:
         for name, prediction in results.earlier():
-            yield Outcome(self.prepare(from_file(self._root / name, name)), prediction)
+            yield Outcome(self.prepare(from_file(self._locate(name), name)), prediction)
 
 
 def _lines_of(evaluation: Evaluation | None) -> tuple[Sequence[str], Sequence[str]]:

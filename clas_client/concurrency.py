@@ -4,7 +4,7 @@ import math
 from itertools import islice
 from typing import Final
 
-from clas.image.files import find_images
+from clas.image.files import count_images
 
 from .settings import ClientSettings
 
@@ -31,6 +31,6 @@ def choose_concurrency(settings: ClientSettings, predictors: int | None) -> int:
     if predictors is None:
         return 1
     most = min(predictors + _ON_THE_WAY, MOST, max(2, _MOST_IMAGES // settings.batch_size))
-    found = find_images(settings.image_file, on_error=lambda _: None)
-    images = sum(1 for _ in islice(found, most * settings.batch_size))
+    found = islice(count_images(settings.image_file), most * settings.batch_size)
+    images = max(found, default=0)
     return max(1, min(most, math.ceil(images / settings.batch_size)))

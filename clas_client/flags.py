@@ -17,7 +17,7 @@ from .results_file import FORMATS
 from .settings import MAX_TIMEOUT_S, MIN_TIMEOUT_S, ClientSettings, check_flags
 
 _ALIASES: Final = {"image_file": "--image_path"}
-_SWITCHES: Final = ("resume", "labels_from_folders")
+_SWITCHES: Final = ("resume", "quiet", "labels_from_folders")
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

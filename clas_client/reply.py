@@ -21,6 +21,10 @@ class UnreachableError(ServiceError):
     """Raised when there is no connection to the service, so that nothing was sent."""
 
 
+class WrongAddressError(ServiceError):
+    """Raised when there is no service at the address, so that no batch can succeed."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Reply:
     """A reply over HTTP.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from clas.commandline.appended_file import OutputError
 from clas.commandline.evaluation.errors import EvaluationError
@@ -20,13 +20,16 @@ from .batches import in_batches, map_ahead
 from .collector import Collector
 from .concurrency import MOST, choose_concurrency
 from .console_report import ConsoleReport
+from .image_count import ImageCount
 from .log import LOGGER
-from .reply import ServiceError, UnreachableError
+from .reply import ServiceError, UnreachableError, WrongAddressError
 from .sender import Answer, Sender
 from .server_info import ask_server
 from .settings import ClientSettings
 from .sink import Pending
 from .wire import MakePreprocess, Wire, make_wire
+
+_PATIENCE_S: Final = 0.5  # to know how many images there are
 
 
 def run(settings: ClientSettings, make_preprocess: MakePreprocess) -> int:
@@ -40,13 +43,16 @@ def run(settings: ClientSettings, make_preprocess: MakePreprocess) -> int:
     sender = Sender(settings.server_url, settings.timeout, settings.retries, settings.token, connections)
     try:
         with closing(sender):
-            console = ConsoleReport(_count(settings.image_file) if sys.stderr.isatty() else None)
+            count = ImageCount(settings.image_file)
+            console = ConsoleReport(
+                count, shows_results=not settings.quiet, shows_failures=settings.shows_failures
+            )
             server = ask_server(sender, settings.server_url)
             wire = make_wire(settings, server, make_preprocess)
-            collector = Collector(settings, console, server.model_facts())
+            collector = Collector(settings, console, server)
             concurrency = choose_concurrency(settings, server.predictors)
             settings = dataclasses.replace(settings, concurrency=concurrency)
-            return _send_and_close(settings, wire, sender, collector)
+            return _send_and_close(settings, wire, sender, collector, count)
     except (ServiceError, SettingsError) as exc:  # at the start; later, they belong to a batch
         LOGGER.error("%s", exc)
         return 1
@@ -57,7 +63,9 @@ def run(settings: ClientSettings, make_preprocess: MakePreprocess) -> int:
         return INTERRUPTED
 
 
-def _send_and_close(settings: ClientSettings, wire: Wire, sender: Sender, collector: Collector) -> int:
+def _send_and_close(
+    settings: ClientSettings, wire: Wire, sender: Sender, collector: Collector, count: ImageCount
+) -> int:
     """Send all images, finish the files, and return the exit status."""
     cut_short = 0
     try:
@@ -65,12 +73,18 @@ def _send_and_close(settings: ClientSettings, wire: Wire, sender: Sender, collec
             _send_all(settings, wire, sender, collector)
         except KeyboardInterrupt:
             cut_short = INTERRUPTED
+        except WrongAddressError as exc:
+            LOGGER.error("%s", exc)
+            collector.abandon()
+            return _left(1, settings)
         except UnreachableError:  # its reason is that of its batch
             rest = "; --resume sends the remaining images" if settings.output else ""
             LOGGER.error("the run ends here, as the service can't be reached%s", rest)
             cut_short = 1
-        collector.close()
+        collector.close(is_whole=not cut_short)
         sys.stdout.flush()
+        if cut_short == INTERRUPTED:
+            LOGGER.warning("%s", _where_it_stopped(settings, collector.console.num_done, count))
     except (OutputError, EvaluationError) as exc:  # names the file
         LOGGER.error("%s", exc)
         cut_short = 1
@@ -79,9 +93,21 @@ def _send_and_close(settings: ClientSettings, wire: Wire, sender: Sender, collec
             LOGGER.error("the results can't be written: %s", exc.strerror)
         flush_stdout()
         cut_short = 1
+    return _left(cut_short, settings) or collector.console.status
+
+
+def _left(cut_short: int, settings: ClientSettings) -> int:
+    """Return the status of a run that was cut short, or leave with it."""
     if cut_short and settings.concurrency > 1:
         os._exit(cut_short)  # the interpreter would wait for the threads' requests
-    return cut_short or collector.console.status
+    return cut_short
+
+
+def _where_it_stopped(settings: ClientSettings, done: int, count: ImageCount) -> str:
+    count.wait(_PATIENCE_S)
+    images = max(count.found, done)
+    rest = "; go on with --resume" if settings.output else ""
+    return f"stopped at {done} of {'' if count.is_complete else 'at least '}{images}{rest}"
 
 
 def _send_all(settings: ClientSettings, wire: Wire, sender: Sender, collector: Collector) -> None:
@@ -91,6 +117,7 @@ def _send_all(settings: ClientSettings, wire: Wire, sender: Sender, collector: C
 
     Raises:
         UnreachableError: There is no connection to the service; its batch is collected, the rest isn't sent.
+        WrongAddressError: There is no service; nothing is collected.
         OutputError: The results can't be written.
     """
     ahead = settings.concurrency
@@ -123,9 +150,17 @@ def _send_all(settings: ClientSettings, wire: Wire, sender: Sender, collector: C
 
 def _sources(settings: ClientSettings, collector: Collector) -> Iterator[ImageSource]:
     """Find the images to send."""
-    root, console = settings.root, collector.console
-    for path in find_images(settings.image_file, lambda exc: console.fail([str(exc.filename)], exc.strerror)):
-        name = str(path.relative_to(root))
+    root = settings.root
+
+    def name_of(path: Path) -> str:
+        return str(path.relative_to(root)) if path != root else str(path)
+
+    def fail(error: OSError) -> None:
+        pending = Pending(name_of(Path(str(error.filename))))
+        collector.add([pending], ImageError(f"it can't be read: {error.strerror}"))
+
+    for path in find_images(settings.image_file, fail, collector.console.files.skip):
+        name = name_of(path)
         if not collector.is_done(name):
             yield from_file(path, name)
 
@@ -137,7 +172,3 @@ def _readable(images: Iterator[tuple[Pending, Any]], collector: Collector) -> It
             collector.add([pending], image)
         else:
             yield pending, image
-
-
-def _count(path: Path) -> int:
-    return sum(1 for _ in find_images(path, on_error=lambda _: None))

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from clas.output.base import Prediction
+from clas.protocol import PREDICT_PATH
 
-from .answer import read_results
-from .reply import Reply, ServiceError
+from .answer import Results, read_results
+from .reply import Reply, ServiceError, WrongAddressError
 from .transport import Transport
 
 _Item = TypeVar("_Item")
@@ -16,6 +17,8 @@ _Item = TypeVar("_Item")
 _MOST_BYTES_EACH: Final = 4 * 2**20  # 20,000 classes, each with id, score, and a name of 150 bytes
 _MOST_BYTES_BESIDES: Final = 2**20
 _MOST_BYTES: Final = 256 * 2**20
+_NOTHING_THERE: Final = (301, 302, 303, 307, 308, 404, 405)
+"""The statuses of an address where no predictions are: redirections, which aren't followed, and refusals."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Sender:
         self, url: str, timeout_s: float, retries: int, token: str | None = None, connections: int = 1
     ) -> None:
         self._url = url
+        self._has_answered = False
         self._transport = Transport(timeout_s, retries, token, connections)
 
     def close(self) -> None:
@@ -63,16 +67,30 @@ class Sender:
 
         Raises:
             UnreachableError: The service can't be reached.
+            WrongAddressError: There has been no answer yet, and the address isn't that of a service.
             ServiceError: There is no valid answer; one line that says why.
         """
         start = time.perf_counter()
         most_bytes = min(_MOST_BYTES_BESIDES + len(items) * _MOST_BYTES_EACH, _MOST_BYTES)
-        results = read_results(self._transport.ask(self._url, most_bytes, make_body(items)))
+        results = self._read(self._transport.ask(self._url, most_bytes, make_body(items)))
         latency_s = time.perf_counter() - start
         predictions = results["prediction"]
         if len(predictions) != len(items):
             raise ServiceError(f"the server returned {len(predictions)} results for {len(items)} images")
         return Answer(predictions, results["elapse"], latency_s)
+
+    def _read(self, reply: Reply) -> Results:
+        try:
+            results = read_results(reply)
+        except ServiceError as exc:
+            if reply.status in _NOTHING_THERE and not self._has_answered:
+                raise WrongAddressError(
+                    f"there is no service at {self._url}: {exc}; --server_url takes an address such as "
+                    f"http://127.0.0.1:8866{PREDICT_PATH}"
+                ) from exc
+            raise
+        self._has_answered = True
+        return results
 
     def get(self, url: str) -> Reply:
         """Send a GET request, with the same token.

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
+from clas.commandline.report.page_head import facts_of
 from clas.errors import SettingsError
 from clas.image.operations import read_operations
 from clas.protocol import PREDICT_PATH
@@ -62,6 +63,12 @@ class ServerInfo:
     def model_facts(self) -> dict[str, Any]:
         """Return the facts that identify the service's model; {} if the service doesn't describe it."""
         return {f"{MODEL_PREFIX}{name}": self.model[name] for name in _MODEL_FACTS if name in self.model}
+
+    def head_facts(self) -> dict[str, str]:
+        """Return what the head of a page says about it: its address, its model and what runs that."""
+        parts = urlsplit(self.root)
+        without_password = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+        return {"server": urlunsplit(without_password), **facts_of(self.model)}
 
     def preprocessing(self) -> Settings:
         """Return what the server does to images.

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit, urlunsplit
 
 from clas.commandline.evaluation.flags import (
     FOLDERS_HELP,
@@ -12,6 +13,7 @@ from clas.commandline.evaluation.flags import (
 )
 from clas.errors import SettingsError
 from clas.fields import check_fields, choice, number, plain
+from clas.protocol import PREDICT_PATH
 from clas.settings import PREPROCESS_NAMES, Settings
 
 MAX_TIMEOUT_S: Final = 1_000_000  # sockets count milliseconds in 32 bits
@@ -81,6 +83,10 @@ class ClientSettings:
         metadata={"help": "Also write the results to this .csv or .jsonl file, batch by batch"},
     )
     resume: bool = plain(False, "Resume the file of --output: send only images without a result in it")
+    quiet: bool = plain(
+        False,
+        "Print no lines of single images; failed ones have theirs, unless --output or --report says why",
+    )
     report: Path | None = dataclasses.field(
         default=None, metadata={"help": "Also write an .html page of all images and their classes"}
     )
@@ -95,6 +101,11 @@ class ClientSettings:
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+    @property
+    def shows_failures(self) -> bool:
+        """Whether an image without a result has a line in the log."""
+        return not self.quiet or not (self.output or self.report)
 
     @property
     def root(self) -> Path:
@@ -123,3 +134,21 @@ def check_flags(settings: ClientSettings) -> None:
     if settings.resume and not settings.output:
         raise SettingsError("--resume needs --output, the file to resume")
     check_evaluation_flags(settings.label_file, settings.metrics, from_folders=settings.labels_from_folders)
+    check_address(settings.server_url)
+
+
+def check_address(url: str) -> None:
+    """Refuse an address that can't be that of predictions: a server's root, or one with a slash behind it.
+
+    Raises:
+        SettingsError: Names the address that is meant.
+    """
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    if not path:
+        path, fault = PREDICT_PATH, "is a server, not its address for predictions"
+    elif path.endswith(PREDICT_PATH) and path != parts.path:
+        fault = "ends in a slash"
+    else:
+        return
+    raise SettingsError(f"--server_url {url} {fault}: use {urlunsplit(parts._replace(path=path))}")

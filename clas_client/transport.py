@@ -178,20 +178,20 @@ class Transport:
             has_begun: Whether the head of an answer had come.
         """
         cause = _innermost(exc)
+        through = f" through the proxy {proxy} that the environment names" if proxy else ""
         is_unreached = isinstance(cause, NewConnectionError) or (
             isinstance(exc, _UNREACHED) and not has_begun
         )
         if isinstance(cause, TimeoutError | ReadTimeoutError) or type(cause) is ConnectTimeoutError:
             error = UnreachableError if is_unreached else ServiceError
-            raise error(f"{url} didn't answer within {self._timeout_s:g} s") from exc
+            raise error(f"{url} didn't answer{through} within {self._timeout_s:g} s") from exc
         # without urllib3's connection in front
         reason = in_one_line(re.sub(r"^\w+\(.*?\): ", "", str(cause))) or type(cause).__name__
         is_http = isinstance(cause, ConnectionError) or not isinstance(
             cause, http.client.HTTPException | InvalidHeader
         )
         if has_begun or not is_http:
-            raise _BrokenError(f"{url} sent an incomplete or damaged answer: {reason}") from exc
-        through = f" through the proxy {proxy} that the environment names" if proxy else ""
+            raise _BrokenError(f"{url} sent an incomplete or damaged answer{through}: {reason}") from exc
         raise (UnreachableError if is_unreached else _BrokenError)(
             f"{url} can't be reached{through}: {reason}"
         ) from exc

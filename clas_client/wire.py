@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from clas.image.conversion import converted
 from clas.image.factory import Operation
 from clas.image.sources import ImageSource
 from clas.image.transforms import reduced_size
@@ -44,7 +45,7 @@ def make_wire(settings: ClientSettings, server: ServerInfo, make_preprocess: Mak
         SettingsError: The preprocessing needs Pillow, which isn't installed.
     """
     if settings.wire == "encoded":
-        return Wire(lambda source: source.load(), partial(files_body, top_k=settings.top_k))
+        return Wire(lambda source: converted(source.load()), partial(files_body, top_k=settings.top_k))
     if settings.preprocess == "server":
         described = server.preprocessing()
         settings = dataclasses.replace(

@@ -55,7 +55,7 @@ TABLES: Final[Mapping[str, tuple[str, str]]] = {
         "server_url image_file batch_size concurrency timeout retries token_file top_k",
     ),
     "images": ("client", "wire preprocess resize_short crop_size normalize to_chw reduced_decode"),
-    "files": ("client", "output resume report label_file labels_from_folders metrics"),
+    "files": ("client", "output resume quiet report label_file labels_from_folders metrics"),
     "offline": (
         "offline",
         "paths top_k use_gpu format report label_file labels_from_folders metrics verbose",

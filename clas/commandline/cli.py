@@ -14,15 +14,17 @@ from typing import Final
 from ..classifier import Classifier
 from ..errors import ClasError, SettingsError
 from ..image.files import find_images
-from ..image.sources import ImageSource, from_file
+from ..image.sources import ImageSource, from_own_file
 from ..result_settings import FEATURE_FORMS
 from ..settings import SETTING_NAMES, load_settings
 from .batches import BATCH_SIZE, classify_in_batches
+from .cells import shown_name
 from .csv_rows import columns_for
 from .evaluation.flags import add_evaluation_flags, check_evaluation_flags
 from .flags import Parser, add_setting_flags, existing, file_ending_in, given_settings, positive
 from .formats import FORMATS, Format, format_for
 from .kept_results import KeptResults
+from .report.page_head import facts_of
 from .tally import Tally
 from .terminal import INTERRUPTED, LOGGER, flush_stdout, show_any_text, show_log
 
@@ -129,7 +131,7 @@ def _classify(args: argparse.Namespace, tally: Tally) -> None:
     with closing(KeptResults(args)) as kept:
         classifier = Classifier(load_settings(given))
         model = classifier.describe()
-        kept.begin(model["classes"])
+        kept.begin(model["classes"], facts_of(model))
         tally.listeners.append(kept.add)
         form = kept.judged(args.format, format_for(args.format, columns_for(model)))
         if args.format == "csv" and model["main_indicator"] in FEATURE_FORMS:
@@ -148,7 +150,8 @@ def _print_results(
     """Classify files and folders; print each batch's results when they are known, and log what failed."""
     if form.header:
         sys.stdout.write(form.header + "\n")
-    for batch in classify_in_batches(classifier, _find(paths, tally), batch_size, top_k):
+    sources = _find(paths, tally, classifier.max_image_pixels)
+    for batch in classify_in_batches(classifier, sources, batch_size, top_k):
         for name, prediction in batch:
             for line in form.lines(name, prediction):
                 sys.stdout.write(line + "\n")
@@ -159,8 +162,15 @@ def _print_results(
             else:
                 tally.answered += 1
         sys.stdout.flush()
+    _say_totals(paths, tally)
+
+
+def _say_totals(paths: Sequence[Path], tally: Tally) -> None:
+    """Say on stderr what became of the files of folders, unless each has a result."""
     if not tally.answered and not tally.failed:
-        LOGGER.error("there is no image in %s", ", ".join(map(str, paths)))
+        LOGGER.error("there is no image in %s", ", ".join(shown_name(str(path)) for path in paths))
+    if tally.failed + tally.files.num_skipped and any(path.is_dir() for path in paths):
+        sys.stderr.write(f"{tally.files.line(tally.answered, tally.failed)}\n")
 
 
 def _run(work: Callable[[Tally], None]) -> Tally:
@@ -183,12 +193,15 @@ def _run(work: Callable[[Tally], None]) -> Tally:
     return tally
 
 
-def _find(paths: Sequence[Path], tally: Tally) -> Iterator[ImageSource]:
+def _find(paths: Sequence[Path], tally: Tally, max_pixels: int) -> Iterator[ImageSource]:
+    def fail(error: OSError) -> None:
+        _fail(tally, str(error.filename), error.strerror)
+
     for path in paths:
-        for file in find_images(path, lambda exc: _fail(tally, str(exc.filename), exc.strerror)):
-            yield from_file(file)
+        for file in find_images(path, fail, tally.files.skip):
+            yield from_own_file(file, max_pixels=max_pixels)
 
 
 def _fail(tally: Tally, name: str, reason: object) -> None:
     tally.failed += 1
-    LOGGER.error("%s: %s", name, reason)
+    LOGGER.error("%s: %s", shown_name(name), reason)

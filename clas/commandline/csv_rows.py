@@ -2,8 +2,8 @@ r"""Results as CSV, a line per image.
 
 It has columns for classes, and before the last one those of the form of results: the texts of attributes,
 the label of each group, or a number; features have none. In a text, a backslash is doubled, `\n` and `\r`
-stand for line ends, `\udcXX` for the byte XX of a name that isn't UTF-8 (which the encoding of lines makes),
-and a backslash precedes what a spreadsheet would take for a formula; lists are JSON.
+stand for line ends, `\uXXXX` for another control character, `\udcXX` for the byte XX of a name that isn't
+UTF-8, and a backslash precedes what a spreadsheet would take for a formula; lists are JSON.
 """
 
 import json

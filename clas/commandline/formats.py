@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from ..output.base import Prediction
+from .cells import shown_name
 from .csv_rows import CSV, csv_with
 from .rows import JSON_LINES, RowFormat
 
@@ -28,7 +29,7 @@ def text_lines(name: str, prediction: Prediction) -> Iterator[str]:
     """
     if "error" in prediction:
         return
-    yield f"{name}:"
+    yield f"{shown_name(name)}:"
     yield from (f"  {line}".rstrip() for line in own_lines(prediction) or _class_lines(prediction))
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, TextIO
 
 from ..image.sources import from_file
@@ -41,18 +42,19 @@ class KeptResults:
         self._page: HtmlReport | None = None
         self._has_begun = False
 
-    def begin(self, num_classes: int) -> None:
+    def begin(self, num_classes: int, facts: Mapping[str, str] = MappingProxyType({})) -> None:
         """Open the page.
 
         Args:
             num_classes: How many classes the model has.
+            facts: What the head of the page says; see `HtmlReport`.
         """
         self._has_begun = True
         if self._evaluation:
             self._evaluation.num_classes = num_classes
         if self._args.report:
             title = ", ".join(path.resolve().name for path in self._args.paths)
-            self._page = HtmlReport(self._args.report, title, self._evaluation)
+            self._page = HtmlReport(self._args.report, title, self._evaluation, facts=facts)
 
     def judged(self, name: str, form: Format) -> Format:
         """Return a format of results that says of each image what is true, where that is known.

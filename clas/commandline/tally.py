@@ -2,8 +2,10 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 from ..output.base import Prediction
+from .file_totals import FileTotals
 
 
 @dataclasses.dataclass
@@ -14,12 +16,14 @@ class Tally:
         answered: Images with a result, so far.
         failed: Images without one, and folders that can't be read.
         cut_short: The exit status of what ended the run early; 0 if nothing did.
+        files: Counts the files that aren't taken.
         listeners: Called with the name and the result of each image.
     """
 
     answered: int = 0
     failed: int = 0
     cut_short: int = 0
+    files: FileTotals = dataclasses.field(default_factory=partial(FileTotals, "not read"))
     listeners: list[Callable[[str, Prediction], None]] = dataclasses.field(default_factory=list)
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ImageError
-from . import bmp, exif, jpeg, png, tiff, webp
+from . import bmp, exif, jpeg, pillow_formats, png, tiff, webp
 from .still import CheckSize, Still, damaged
 
 Image = npt.NDArray[np.uint8]
@@ -58,16 +58,21 @@ class DecodeImage:
 
     Args:
         max_pixels: Limit of width x height, checked in the header before anything is decoded; JPEG, PNG, BMP
-            and WebP are decoded. None for no limit, and TIFF as well.
+            and WebP are decoded. None for no limit.
         reduce_to: Decode a JPEG at the smallest of 1/2, 1/4 and 1/8 of its size whose short side still has
             twice as many pixels as this. Faster, with slightly different pixels after resizing. None decodes
             every image at full size.
+        is_own: The files are of one's own: also decode TIFF and, where a reader is installed, AVIF and HEIC.
+            By default those are decoded without a limit.
     """
 
-    def __init__(self, max_pixels: int | None = None, reduce_to: int | None = None) -> None:
+    def __init__(
+        self, max_pixels: int | None = None, reduce_to: int | None = None, *, is_own: bool | None = None
+    ) -> None:
         self.max_pixels = max_pixels
         self.reduce_to = reduce_to
-        self._formats = (*_FORMATS, _TIFF) if max_pixels is None else _FORMATS
+        self._is_own = max_pixels is None if is_own is None else is_own
+        self._formats = (*_FORMATS, _TIFF) if self._is_own else _FORMATS
 
     def __call__(self, data: bytes) -> Image:
         """Decode one image file.
@@ -81,6 +86,8 @@ class DecodeImage:
         Raises:
             ImageError: The file isn't an image, is damaged, or has more than `max_pixels`.
         """
+        if self._is_own and (foreign := pillow_formats.format_of(data)):
+            return pillow_formats.decode(data, foreign, self._check_size)
         file_format = self._format_of(data)
         still = file_format.read(data, self._check_size)
         flags = cv2.IMREAD_COLOR_RGB
@@ -111,6 +118,11 @@ class DecodeImage:
             )
         if width * height > _MAX_PIXELS:
             raise damaged(f"it has {width} x {height} pixels, and OpenCV decodes {_MAX_PIXELS} at most")
+
+
+def is_for_servers(data: bytes) -> bool:
+    """Return whether a server takes a file: whether it isn't one of the formats that only its owner reads."""
+    return not data.startswith(_TIFF.starts) and pillow_formats.format_of(data) is None
 
 
 def _decode(data: bytes | bytearray, flags: int) -> Image:

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from .decode import DecodeImage, Image
+from .decode import DecodeImage, Image, is_for_servers
 from .files import read_file
 
 
@@ -24,6 +24,24 @@ class ImageSource(NamedTuple):
 def from_file(path: Path, name: str | None = None) -> ImageSource:
     """Return the source for a file, named after its path unless a name is given."""
     return ImageSource(str(path) if name is None else name, partial(read_file, path))
+
+
+def from_own_file(path: Path, name: str | None = None, max_pixels: int | None = None) -> ImageSource:
+    """Return the source for a file of any format that can be read here; see `from_file`.
+
+    What a server doesn't take (TIFF, AVIF, HEIC) is decoded at once.
+
+    Args:
+        path: The file.
+        name: The image's name in the results; None for its path.
+        max_pixels: Limit of width x height of what is decoded here; None for none.
+    """
+    return ImageSource(str(path) if name is None else name, partial(_load_own, path, max_pixels))
+
+
+def _load_own(path: Path, max_pixels: int | None) -> bytes | Image:
+    data = read_file(path)
+    return data if is_for_servers(data) else DecodeImage(max_pixels, is_own=True)(data)
 
 
 def load_image(source: ImageSource, reduce_to: int | None = None) -> Image:

@@ -60,7 +60,7 @@ def enter(driver: Chrome, field: str, value: str) -> None:
 def test_images_are_shown_sorted_and_filtered(driver: Chrome, page: Path) -> None:
     driver.get(page.as_uri())
     is_chinese = driver.execute_script("return navigator.language").startswith("zh")
-    assert names(driver) == ["broken.png", "green.png", "red.png", "soft red.png"]
+    assert names(driver) == ["green.png", "red.png", "soft red.png", "broken.png"]
     assert driver.find_element(By.ID, "count").text == ("4 / 4 张图片" if is_chinese else "4 of 4 images")
     assert driver.find_element(By.TAG_NAME, "h1").text == "<b>images"
     loaded = "return [...document.images].map((image) => image.naturalWidth)"
@@ -68,7 +68,7 @@ def test_images_are_shown_sorted_and_filtered(driver: Chrome, page: Path) -> Non
 
     sort = Select(driver.find_element(By.ID, "sort"))
     sort.select_by_value("low")
-    assert names(driver)[0] == "broken.png"  # no score is the least
+    assert names(driver)[-1] == "broken.png"  # in any order, failed images are the last
     sort.select_by_value("high")
     scores = driver.execute_script(
         "return [...document.querySelectorAll('#images > li')].map((item) => Number(item.dataset.score))"
@@ -76,6 +76,16 @@ def test_images_are_shown_sorted_and_filtered(driver: Chrome, page: Path) -> Non
     assert scores == sorted(scores, reverse=True)
     assert names(driver)[-1] == "broken.png"
     sort.select_by_value("given")
+
+    facts = [element.text for element in driver.find_elements(By.CSS_SELECTOR, "header dt")]
+    assert facts == (
+        ["日期", "服务", "模型", "引擎", "图片"]
+        if is_chinese
+        else ["Date", "Server", "Model", "Engine", "Images"]
+    )
+    assert "4: 3 answered, 1 failed" in driver.find_element(By.ID, "facts").text
+    link = driver.find_element(By.LINK_TEXT, "soft red.png").get_attribute("href")
+    assert link == (page.parent / "<b>images" / "soft red.png").as_uri()
 
     best = Select(driver.find_element(By.ID, "best"))
     shown = [option.text for option in best.options]
@@ -96,8 +106,21 @@ def test_images_are_shown_sorted_and_filtered(driver: Chrome, page: Path) -> Non
     assert names(driver) == ["broken.png"]
     assert "can't be decoded" in driver.find_element(By.CLASS_NAME, "error").text
     best.select_by_visible_text(shown[0])
-    enter(driver, "least", "0.99")
+    enter(driver, "least", "99")
     assert "broken.png" not in names(driver)
+    enter(driver, "least", " ")
+    view = Select(driver.find_element(By.ID, "view"))
+    assert [option.text for option in view.options] == (
+        ["卡片", "图库"] if is_chinese else ["Cards", "Gallery"]
+    )
+    view.select_by_value("gallery")
+    cards = driver.find_elements(By.CSS_SELECTOR, "#images > li")
+    assert len({card.location["y"] for card in cards}) == 1  # of four, all in one row
+    assert [len(card.find_elements(By.CSS_SELECTOR, "ol > li")) for card in cards] == [3, 3, 3, 0]
+    shown_rows = [
+        row for row in driver.find_elements(By.CSS_SELECTOR, "#images ol > li") if row.is_displayed()
+    ]
+    assert len(shown_rows) == 3  # each image's best class
     problems = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
     assert problems == []
 

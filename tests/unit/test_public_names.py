@@ -104,6 +104,7 @@ CLIENT_FLAGS = (
         "top_k",
         "output",
         "resume",
+        "quiet",
     ),
     *("report", "label_file", "labels_from_folders", "metrics", "token_file"),
 )

@@ -1,4 +1,7 @@
+import base64
+import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,8 +13,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 import test_hubserving
+from clas.image.pillow_formats import missing_reader
 from clas.protocol import decode
 from interruptible import INTERRUPTIBLE
 from scripted_service import (
@@ -77,7 +82,7 @@ def test_an_image_is_printed_with_the_averages(tmp_path: Path, capsys: pytest.Ca
     )
     assert out[1] == "The average time of prediction cost: 0.500 s/image"
     assert out[2].startswith("The average time cost: ")
-    assert out[3] == "The average top-1 score: 0.750"
+    assert out[3:] == ["The average top-1 score: 0.750", "1 file: 1 answered"]
 
 
 def test_image_path_is_an_alias(tmp_path: Path) -> None:
@@ -315,7 +320,8 @@ def test_an_interrupt_ends_with_the_averages(images: Path, repository: Path) -> 
         out, err = client.communicate(timeout=60)
     assert client.returncode == 130
     assert "The average time of prediction cost: 0.500 s/image" in out
-    assert err == ""
+    assert re.search(r"^[12] files? so far: [12] answered$", out, re.MULTILINE)
+    assert re.fullmatch(r"WARNING: stopped at [12] of 3\n", err)
 
 
 DESCRIBED: dict[str, object] = {
@@ -432,3 +438,141 @@ def test_sizes_do_not_go_with_the_servers_preprocessing(
     with pytest.raises(SystemExit):
         run("http://127.0.0.1:1/", images, "--preprocess", "server", "--crop_size", "32")
     assert "takes the sizes from the server: remove it, or --crop_size" in capsys.readouterr().err
+
+
+def test_nothing_of_a_folder_is_left_out_in_silence(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / "broken.jpg").write_text("no image")
+    for name in ("._a.png", "@eaDir/a.png", "one.gif", "two.GIF", "notes.txt", "LICENSE"):
+        (images / name).parent.mkdir(exist_ok=True)
+        (images / name).touch()
+    (images / "photo.jfif").write_bytes((images / "a.png").read_bytes())
+    output = tmp_path / "results.csv"
+    with scripted_service() as service:
+        assert run(service.url, images, "--output", str(output)) == 1
+        kinds = "2 .gif, 1 .txt, 2 hidden or thumbnails, 1 without a known ending"
+        assert capsys.readouterr().out.splitlines()[-1] == (
+            f"11 files: 4 answered, 1 failed, 6 not sent ({kinds})"
+        )
+        assert run(service.url, images, "--output", str(output), "--resume") == 1
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"11 files: 4 answered (4 in an earlier run), 1 failed, 6 not sent ({kinds})"
+    )
+
+
+def test_a_folder_that_can_not_be_read_has_a_row_under_its_name_like_an_image(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scandir = os.scandir
+
+    def scandir_as_a_user(path: Path) -> Any:  # root may read everything
+        if path.name == "sub":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scandir_as_a_user)
+    output = tmp_path / "results.csv"
+    with scripted_service() as service:
+        assert run(service.url, images, "--output", str(output)) == 1
+    assert caplog.messages == ["sub: it can't be read: Permission denied"]
+    [row] = [line for line in output.read_text().splitlines() if line.startswith("sub,")]
+    assert row.endswith(",it can't be read: Permission denied")
+
+
+def test_what_the_server_does_not_take_is_converted_in_every_form(images: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    (tmp_path / "a.tif").write_bytes(cv2.imencode(".tiff", pixels)[1].tobytes())
+    with scripted_service(lambda _: Reply(envelope(predictions(1)))) as service:
+        assert run(service.url, tmp_path / "a.tif", "--wire", "encoded") == 0
+        assert run(service.url, images / "a.png", "--wire", "encoded") == 0
+        files = [base64.b64decode(request["images"][0]) for request in service.requests]
+    assert files[0].startswith(b"\x89PNG")
+    np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(files[0], np.uint8), cv2.IMREAD_COLOR), pixels)
+    assert files[1] == (images / "a.png").read_bytes()
+    size = ("--resize_short", "20", "--crop_size", "20")
+    with scripted_service() as service:
+        assert run(service.url, tmp_path / "a.tif", "--wire", "uint8", *size) == 0
+        np.testing.assert_array_equal(service.tensors()[0][0], pixels[:, 5:25, ::-1])
+
+
+def test_quiet_prints_the_totals_only(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    (images / "broken.jpg").write_text("no image")
+    with scripted_service() as service:
+        assert run(service.url, images, "--quiet") == 1
+        out = capsys.readouterr().out
+        assert "File:" not in out
+        assert out.splitlines()[-1] == "4 files: 3 answered, 1 failed"
+        assert [message.partition(":")[0] for message in caplog.messages] == ["broken.jpg"]
+        caplog.clear()
+        assert run(service.url, images, "--quiet", "--output", str(tmp_path / "results.csv")) == 1
+    assert not caplog.records  # the file has the reason
+    assert "broken.jpg" in (tmp_path / "results.csv").read_text()
+
+
+@pytest.mark.parametrize("status", [404, 405, 307])
+def test_a_wrong_address_is_one_line_and_ends_the_run_at_once(
+    images: Path, repository: Path, tmp_path: Path, status: int
+) -> None:
+    output = ("--output", str(tmp_path / "results.csv"))
+    reply = Reply(envelope(status=str(status), msg="POST is not for /classify"), status)
+    with scripted_service(lambda _: reply) as service:
+        done = run_program(repository, service.url, images, *output)
+        assert len(service.requests) == 1
+        [line] = done.stderr.splitlines()
+        assert line.startswith(
+            f"ERROR: there is no service at {service.url}: the server refused (status {status}"
+        )
+        assert line.endswith(
+            "; --server_url takes an address such as http://127.0.0.1:8866/predict/clas_system"
+        )
+    assert (done.returncode, done.stdout) == (1, "")
+    with scripted_service() as service:  # nothing was written that stands in the way of the right address
+        assert run(service.url, images, *output) == 0
+
+
+def test_an_address_that_served_before_is_not_called_wrong(
+    images: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    replies = [Reply(envelope(predictions(1))), Reply(envelope(status="404", msg="away"), 404)]
+    with scripted_service(lambda _: replies.pop(0) if len(replies) > 1 else replies[0]) as service:
+        assert run(service.url, images) == 1
+        assert len(service.requests) == 3
+    assert caplog.messages[0] == "b.png: the server refused (status 404): away"
+
+
+@pytest.mark.parametrize("package", ["requests", "tqdm"])
+def test_a_package_that_is_missing_is_named_in_one_line(repository: Path, package: str) -> None:
+    block = f"import sys; sys.modules[{package!r}] = None; import test_hubserving"
+    done = subprocess.run(
+        [sys.executable, "-c", block], cwd=repository, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"the client needs {package}, which isn't installed here: pip install requests tqdm\n"
+    )
+
+
+def test_an_image_that_only_pillow_reads_is_sent_where_it_can_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "images").mkdir()
+    write_image(tmp_path / "images" / "a.png")
+    needed = missing_reader("HEIC")
+    if needed:
+        (tmp_path / "images" / "photo.heic").touch()
+    else:
+        file = io.BytesIO()
+        Image.new("RGB", (64, 48), (200, 30, 30)).save(file, "HEIF")
+        (tmp_path / "images" / "photo.heic").write_bytes(file.getvalue())
+    with scripted_service(lambda _: Reply(envelope(predictions(1)))) as service:
+        assert run(service.url, tmp_path / "images", "--wire", "encoded") == 0
+        files = [base64.b64decode(request["images"][0]) for request in service.requests]
+    last = capsys.readouterr().out.splitlines()[-1]
+    if needed:
+        assert last == "2 files: 1 answered, 1 not sent (1 .heic without pillow-heif)"
+    else:
+        assert last == "2 files: 2 answered"
+        assert files[1].startswith(b"\xff\xd8")

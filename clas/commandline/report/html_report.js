@@ -1,13 +1,13 @@
 "use strict";
 
 const CHINESE = {
-  find: "名称或类别", best: "最佳类别", from: "得分从", to: "到", sort: "顺序",
+  find: "名称或类别", best: "最佳类别", from: "得分从", to: "到", sort: "顺序", view: "显示", cards: "卡片", gallery: "图库",
   all: "全部", none: "无结果", given: "发送顺序", high: "得分从高到低", low: "得分从低到高", name: "文件名", class: "类别",
-  count: "%1 / %2 张图片",
+  count: "%1 / %2 张图片", failed: "无结果", date: "日期", server: "服务", model: "模型", engine: "引擎", images: "图片", accuracy: "准确率",
 };
 const ENGLISH = {
   all: "All", none: "No result", given: "As sent", high: "Highest score first", low: "Lowest score first",
-  name: "Name", class: "Class", count: "%1 of %2 images",
+  name: "Name", class: "Class", cards: "Cards", gallery: "Gallery", count: "%1 of %2 images",
 };
 const isChinese = navigator.language.toLowerCase().startsWith("zh");
 const words = isChinese ? CHINESE : ENGLISH;
@@ -57,16 +57,24 @@ addEventListener("DOMContentLoaded", () => {
       element.textContent = CHINESE[element.dataset.word];
     }
   }
+  $("facts").append(...($("totals")?.children ?? [])); // written last, and read first
   const list = $("images");
   const images = [...list.children].map(read);
   $("best").append(option("", words.all), ...classes(images).map(([best, count]) =>
     option(best, `${best === NO_RESULT ? words.none : best} (${count})`)));
+  $("view").append(option("", words.cards), option("gallery", words.gallery));
+  const isShare = images.every(({ failed, score }) => failed || (score >= 0 && score <= 1)); // shown in percent
+  const unit = isShare ? 100 : 1;
+  for (const id of isShare ? ["least", "most"] : []) {
+    $(id).step = 5;
+    $(id).previousElementSibling.append(" (%)");
+  }
   $("sort").append(...Object.keys(ORDERS).map((order) => option(order, words[order])));
 
   function isWanted(image) {
     const best = $("best").value;
-    const least = $("least").value === "" ? -Infinity : Number($("least").value);
-    const most = $("most").value === "" ? Infinity : Number($("most").value);
+    const least = $("least").value === "" ? -Infinity : Number($("least").value) / unit;
+    const most = $("most").value === "" ? Infinity : Number($("most").value) / unit;
     const isAll = least === -Infinity && most === Infinity; // failed images have no score
     return (best === "" || best === (image.failed ? NO_RESULT : image.best))
       && (isAll || (image.score >= least && image.score <= most))
@@ -75,7 +83,8 @@ addEventListener("DOMContentLoaded", () => {
   }
 
   function show() {
-    const wanted = images.filter(isWanted).sort(ORDERS[$("sort").value]);
+    const wanted = images.filter(isWanted).sort((a, b) => a.failed - b.failed || ORDERS[$("sort").value](a, b));
+    list.className = $("view").value;
     list.replaceChildren(...wanted.map(({ item }) => item));
     $("count").textContent = words.count.replace("%1", wanted.length).replace("%2", images.length);
   }

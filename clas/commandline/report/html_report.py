@@ -2,18 +2,23 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+import html
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from ...output.base import Prediction
 from ..appended_file import AppendedFile
 from ..csv_rows import JOINT
 from ..evaluation.evaluation import Evaluation
+from ..evaluation.table import accuracy_lines
 from ..formats import own_lines
 from .evaluation_page import evaluation_section, judged_item
+from .file_link import file_link
 from .html_text import shown
 from .outcome import Outcome
+from .page_head import end_facts, head_facts
 
 _MOST_CLASSES: Final = 10  # per image: nobody looks through more
 _HERE: Final = Path(__file__).parent
@@ -34,6 +39,7 @@ _HEAD: Final = """<!DOCTYPE html>
 """
 _CONTROLS: Final = """<header>
 <h1>{title}</h1>
+{facts}
 <form id="controls" hidden>
 <label><span data-word="find">Name or class</span> <input id="find" type="search"></label>
 <label><span data-word="best">Best class</span> <select id="best"></select></label>
@@ -42,6 +48,7 @@ _CONTROLS: Final = """<header>
 <label><span data-word="to">to</span> \
 <input id="most" type="number" step="0.05"></label>
 <label><span data-word="sort">Order</span> <select id="sort"></select></label>
+<label><span data-word="view">View</span> <select id="view"></select></label>
 <output id="count"></output>
 </form>
 </header>"""
@@ -57,12 +64,26 @@ class HtmlReport:
         title: The heading of the page.
         evaluation: Judges each image, and has the figures that the end of the page shows; None for a page
             without true classes.
+        facts: What the head says beside the date: `server`, `model` and `engine`, as far as known.
+        locate: From an image's name to its file, to which the name is a link.
 
     Raises (also later):
         OutputError: It can't be written.
     """
 
-    def __init__(self, path: Path, title: str, evaluation: Evaluation | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        title: str,
+        evaluation: Evaluation | None = None,
+        *,
+        facts: Mapping[str, str] = MappingProxyType({}),
+        locate: Callable[[str], Path] = Path,
+    ) -> None:
+        self._path = path
+        self._locate = locate
+        self._answered = 0
+        self._failed = 0
         self._file = AppendedFile(path, is_new=True)
         self._evaluation = evaluation
         parts = ("html_report", "evaluation_page") if evaluation else ("html_report",)
@@ -74,46 +95,54 @@ class HtmlReport:
             f"default-src 'none'; img-src data:; style-src {_source_of(style)}; "
             f"script-src {_source_of(script)}; base-uri 'none'; form-action 'none'"
         )
-        controls = _CONTROLS.format(title=shown(title))
+        controls = _CONTROLS.format(title=shown(title), facts=head_facts(facts))
         head = _HEAD.format(policy=policy, style=style, script=script, controls=controls)
         self._file.append(head.encode())
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
         """Add the images of one batch."""
+        failed = sum("error" in outcome.prediction for outcome in outcomes)
+        self._failed += failed
+        self._answered += len(outcomes) - failed
         self._file.append("".join(map(self._item, outcomes)).encode())
 
     def close(self, summary: Sequence[str]) -> None:
         """Write the end of the page."""
         lines = "".join(f"<p>{shown(line)}</p>\n" for line in summary)
+        accuracy = accuracy_lines(self._evaluation) if self._evaluation else ()
+        totals = end_facts(self._answered, self._failed, accuracy)
         section = evaluation_section(self._evaluation) if self._evaluation else ""
-        self._file.append(f"</ol>\n{section}<footer>\n{lines}</footer>\n</body>\n</html>\n".encode())
+        self._file.append(f"</ol>\n{totals}{section}<footer>\n{lines}</footer>\n</body>\n</html>\n".encode())
         self._file.close()
 
     def _item(self, outcome: Outcome) -> str:
-        item = _entry(outcome)
+        item = _entry(outcome, file_link(self._locate(outcome.image.name), self._path))
         return judged_item(item, self._evaluation, outcome) if self._evaluation else item
 
 
-def _entry(outcome: Outcome) -> str:
+def _entry(outcome: Outcome, link: str) -> str:
     """Return an image as an item of the list, with the data by which the script sorts and filters."""
     image, prediction = outcome
+    name = f'<a href="{html.escape(link)}">{shown(image.name)}</a>'
     thumbnail = ""
     if image.thumbnail:
         data = base64.b64encode(image.thumbnail).decode()
         thumbnail = f'<img src="data:image/jpeg;base64,{data}" alt="">'
     if "error" in prediction:
-        return _item("", "", thumbnail, image.name, f'<p class="error">{shown(prediction["error"])}</p>')
+        reason = f'<p class="error"><b data-word="failed">No result</b>: {shown(prediction["error"])}</p>'
+        return _item("", "", thumbnail, name, reason)
     lines = own_lines(prediction)
     if lines:
-        return _own_item(lines, prediction, thumbnail, image.name)
+        return _own_item(lines, prediction, thumbnail, name)
     classes = _classes(prediction)
+    form = ".1%" if all(0 <= score <= 1 for _, score in classes) else ".3f"
     bars = "".join(
-        f"<li><span>{shown(name)}</span><b>{score:.5f}</b>"
-        f'<meter max="1" value="{score:.5f}">{score:.5f}</meter></li>'
-        for name, score in classes[:_MOST_CLASSES]
+        f"<li><span>{shown(title)}</span><b>{score:{form}}</b>"
+        f'<meter max="1" value="{score:.5f}">{score:{form}}</meter></li>'
+        for title, score in classes[:_MOST_CLASSES]
     )
     best, best_score = classes[0] if classes else ("", "")
-    return _item(best, str(best_score), thumbnail, image.name, f"<ol>{bars}</ol>")
+    return _item(best, str(best_score), thumbnail, name, f"<ol>{bars}</ol>")
 
 
 def _own_item(lines: Sequence[str], prediction: Prediction, thumbnail: str, name: str) -> str:
@@ -125,8 +154,9 @@ def _own_item(lines: Sequence[str], prediction: Prediction, thumbnail: str, name
 
 
 def _item(best: str, score: str, thumbnail: str, name: str, rest: str) -> str:
+    """Return an item; thumbnail, name and rest are HTML."""
     data = f'data-best="{shown(best)}" data-score="{shown(score)}"'
-    return f"<li {data}><div>{thumbnail}</div><section><h2>{shown(name)}</h2>{rest}</section></li>\n"
+    return f"<li {data}><div>{thumbnail}</div><section><h2>{name}</h2>{rest}</section></li>\n"
 
 
 def _classes(prediction: Prediction) -> list[tuple[str, float]]:

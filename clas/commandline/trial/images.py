@@ -14,8 +14,9 @@ from ...engine.base import Batch, EngineInfo
 from ...image.decode import Image
 from ...image.files import find_images
 from ...image.layout import image_shape
-from ...image.sources import ImageSource, from_file
+from ...image.sources import ImageSource, from_own_file
 from ...pipeline import Pipeline
+from ..cells import shown_name
 from ..terminal import LOGGER
 
 WEAK_SIGN: Final = "agreement on generated images is a weak sign: name some of your own"
@@ -46,7 +47,7 @@ class TrialImages:
     def sources(self) -> Iterator[ImageSource]:
         """Yield the images."""
         if self.files:
-            yield from map(from_file, self.files)
+            yield from map(from_own_file, self.files)
         else:
             for number in range(self.count):
                 yield ImageSource(f"generated {number}", partial(generated_image, number))
@@ -86,16 +87,16 @@ def trial_images(paths: Sequence[Path], most: int, generated: int) -> TrialImage
         most: How many of the user's to take at most, evenly among all that are found.
         generated: How many to generate.
     """
-    found = [
-        file
-        for path in paths
-        for file in find_images(path, lambda exc: LOGGER.warning("%s: %s", exc.filename, exc.strerror))
-    ]
+    found = [file for path in paths for file in find_images(path, _warn)]
     if not found:
         return TrialImages((), generated)
     step = max(1.0, len(found) / most)
     files = [found[int(number * step)] for number in range(min(most, len(found)))]
     return TrialImages(files, len(files))
+
+
+def _warn(error: OSError) -> None:
+    LOGGER.warning("%s: %s", shown_name(str(error.filename)), error.strerror)
 
 
 def generated_image(number: int) -> Image:

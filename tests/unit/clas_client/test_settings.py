@@ -9,7 +9,7 @@ from clas.errors import SettingsError
 from clas_client.flags import add_flags, read_flags
 from clas_client.settings import ClientSettings
 
-REQUIRED = ["--server_url", "http://127.0.0.1:1/", "--image_file", "."]
+REQUIRED = ["--server_url", "http://127.0.0.1:1/predict/clas_system", "--image_file", "."]
 
 
 def parse(*flags: str) -> ClientSettings:
@@ -26,7 +26,7 @@ def test_a_number_beyond_its_range_is_refused() -> None:
 
 
 def test_flags_that_are_not_given_have_the_defaults_of_the_fields() -> None:
-    assert parse() == ClientSettings(server_url="http://127.0.0.1:1/", image_file=Path())
+    assert parse() == ClientSettings(server_url="http://127.0.0.1:1/predict/clas_system", image_file=Path())
 
 
 def test_each_flag_becomes_the_field_of_its_name() -> None:
@@ -95,3 +95,36 @@ def test_images_are_named_from_the_folder_on(tmp_path: Path) -> None:
     folder = ClientSettings(server_url="", image_file=tmp_path)
     file = dataclasses.replace(folder, image_file=tmp_path / "a.png")
     assert folder.root == file.root == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("address", "fault", "meant"),
+    [
+        ("http://h:8866", "is a server", "http://h:8866/predict/clas_system"),
+        ("http://h:8866/", "is a server", "http://h:8866/predict/clas_system"),
+        ("http://h/predict/clas_system/", "ends in a slash", "http://h/predict/clas_system"),
+        ("https://h/a/predict/clas_system//", "ends in a slash", "https://h/a/predict/clas_system"),
+    ],
+)
+def test_an_address_that_is_not_that_of_predictions_is_refused_with_the_right_one(
+    address: str, fault: str, meant: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse("--server_url", address)
+    assert str(caught.value).startswith(f"--server_url {address} {fault}")
+    assert str(caught.value).endswith(f": use {meant}")
+
+
+@pytest.mark.parametrize(
+    "address", ["http://h/predict/clas_system", "http://h/of/a/proxy/", "http://h/a?b=c"]
+)
+def test_any_other_address_may_be_that_of_a_proxy(address: str) -> None:
+    assert parse("--server_url", address).server_url == address
+
+
+def test_failures_are_shown_unless_a_file_has_their_reasons() -> None:
+    assert parse().shows_failures
+    assert parse("--quiet").shows_failures
+    assert parse("--output", "a.csv").shows_failures
+    assert not parse("--quiet", "--output", "a.csv").shows_failures
+    assert not parse("--quiet", "--report", "a.html").shows_failures

@@ -204,3 +204,11 @@ def test_a_proxy_that_answers_for_the_service_is_named(monkeypatch: pytest.Monke
         reply = made.ask("http://service.invalid/", MOST)
     with pytest.raises(ServiceError, match=f"^the server, or the proxy {address} before it, answered"):
         reply.json()
+
+
+def test_a_proxy_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, transport(timeout_s=0.2) as made:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("http_proxy", address)
+        with pytest.raises(ServiceError, match=f"didn't answer through the proxy {address}.* within 0.2 s"):
+            made.ask("http://service.invalid/", MOST)

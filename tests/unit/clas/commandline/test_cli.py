@@ -66,10 +66,10 @@ def test_a_broken_file_has_its_own_line_and_the_status_is_1(
         f"{folder / '0.png'}:",
         f"{folder / '2.png'}:",
     ]
-    assert (
-        shown.err
-        == f"ERROR: {folder / '1.png'}: the image can't be decoded: it is none of JPEG, PNG, BMP, WEBP\n"
-    )
+    assert shown.err.splitlines() == [
+        f"ERROR: {folder / '1.png'}: the image can't be decoded: it is none of JPEG, PNG, BMP, WEBP",
+        "3 files: 2 answered, 1 failed",
+    ]
 
 
 def test_a_folder_without_images_is_an_error(
@@ -79,7 +79,10 @@ def test_a_folder_without_images_is_an_error(
     assert main([str(tmp_path), *flags, "--format", "csv"]) == 1
     shown = capsys.readouterr()
     assert shown.out == "file,class_id,label_name,score,class_ids,label_names,scores,error\n"
-    assert shown.err == f"ERROR: there is no image in {tmp_path}\n"
+    assert shown.err.splitlines() == [
+        f"ERROR: there is no image in {tmp_path}",
+        "1 file: 0 answered, 1 not read (1 .txt)",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +140,7 @@ def test_the_log_of_the_start_is_shown_on_request(
 def test_a_folder_that_can_not_be_read_is_told_and_the_others_are_answered(
     folder: Path, flags: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def locked(path: Path, on_error: object) -> list[Path]:  # root may read everything
+    def locked(path: Path, on_error: object, _: object) -> list[Path]:  # root may read everything
         assert callable(on_error)
         on_error(PermissionError(13, "Permission denied", str(path / "locked")))
         return [path / "0.png"]
@@ -146,7 +149,10 @@ def test_a_folder_that_can_not_be_read_is_told_and_the_others_are_answered(
     assert main([str(folder), *flags, "--format", "json"]) == 1
     shown = capsys.readouterr()
     assert classes(shown.out) == [("0.png", 0)]
-    assert shown.err == f"ERROR: {folder / 'locked'}: Permission denied\n"
+    assert shown.err.splitlines() == [
+        f"ERROR: {folder / 'locked'}: Permission denied",
+        "2 files: 1 answered, 1 failed",
+    ]
 
 
 def test_a_log_that_is_set_up_already_stays_as_it_is(folder: Path, flags: list[str]) -> None:
@@ -202,3 +208,29 @@ def test_every_form_of_results_is_printed(
     shown = capsys.readouterr()
     assert "feature" not in shown.out
     assert "WARNING: CSV has no column for features: use --format json" in shown.err
+
+
+def test_what_a_server_does_not_take_is_read_here(
+    folder: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = cv2.imread(str(folder / "2.png"))
+    assert image is not None
+    (folder / "3.tiff").write_bytes(cv2.imencode(".tiff", image)[1].tobytes())
+    assert main([str(folder), *flags, "--format", "json"]) == 0
+    assert classes(capsys.readouterr().out)[-1] == ("3.tiff", 2)
+    assert main([str(folder), *flags, "--format", "json", "--max_image_pixels", "1000"]) == 1
+    assert f"{folder / '3.tiff'}: the image has 32 x 32 pixels; max_image_pixels" in capsys.readouterr().err
+
+
+def test_what_is_not_read_is_told_for_folders_and_names_are_escaped(
+    folder: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "._0.png").touch()
+    (folder / "a.gif").touch()
+    (folder / "2.png").rename(folder / "two\nlines\x1b[31m.png")
+    assert main([str(folder), *flags]) == 0
+    shown = capsys.readouterr()
+    assert f"{folder}/two\\nlines\\u001b[31m.png:\n" in shown.out
+    assert shown.err == "5 files: 3 answered, 2 not read (1 .gif, 1 hidden or thumbnails)\n"
+    assert main([str(folder / "0.png"), *flags]) == 0
+    assert capsys.readouterr().err == ""

@@ -42,7 +42,7 @@ def test_each_image_has_its_name_thumbnail_and_bars(tmp_path: Path) -> None:
     assert image["src"] == f"data:image/jpeg;base64,{base64.b64encode(b'jpeg').decode()}"
     bars = [attributes["value"] for tag, attributes in parsed.tags if tag == "meter"]
     assert bars == ["0.75000", "0.12500"]
-    for text in ("图 a.png", "7 seven", "0.75000", "The average top-1 score: 0.750"):
+    for text in ("图 a.png", "7 seven", "75.0%", "12.5%", "The average top-1 score: 0.750"):
         assert text in parsed.text
 
 
@@ -102,3 +102,40 @@ def test_what_is_said_besides_classes_has_its_lines(tmp_path: Path) -> None:
         ("-2.5", "-2.5"),
         ("", "0"),
     ]
+
+
+def test_failed_images_are_marked_and_counted(tmp_path: Path) -> None:
+    page = write(
+        tmp_path / "page.html",
+        Outcome(Pending("bad.png"), failed_prediction("damaged")),
+        Outcome(Pending("a.png"), ENTRY),
+        Outcome(Pending("b.png"), ENTRY),
+    )
+    items = re.findall(r"<li (data-best.*?)</section>", page)
+    assert ['data-score=""' in item for item in items] == [True, False, False]
+    assert "No result</b>: damaged" in items[0]
+    assert "<dd>3: 2 answered, 1 failed</dd>" in page
+
+
+def test_a_name_is_a_link_to_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    page = HtmlReport(file, "images", locate=lambda name: tmp_path / "images" / name)
+    page.add([Outcome(Pending("a b.png"), ENTRY), Outcome(Pending('"><b>'), failed_prediction("damaged"))])
+    page.close([])
+    parsed = Parsed(file.read_text(encoding="utf-8"))
+    links = [attributes["href"] for tag, attributes in parsed.tags if tag == "a"]
+    assert links == ["images/a%20b.png", "images/%22%3E%3Cb%3E"]
+
+
+def test_the_head_has_the_facts_that_are_known(tmp_path: Path) -> None:
+    HtmlReport(tmp_path / "page.html", "images", facts={"model": EVIL}).close([])
+    parsed = Parsed((tmp_path / "page.html").read_text(encoding="utf-8"))
+    words = [attributes.get("data-word") for tag, attributes in parsed.tags if tag == "dt"]
+    assert words == ["date", "model", "images"]
+    assert EVIL in parsed.text
+
+
+def test_scores_that_are_no_shares_are_shown_as_they_are(tmp_path: Path) -> None:
+    logits: Prediction = {"class_ids": [7, 8], "scores": [12.3456, -0.5], "label_names": []}
+    page = write(tmp_path / "page.html", Outcome(Pending("a.png"), logits))
+    assert re.findall("<b>(.*?)</b>", page) == ["12.346", "-0.500"]
