@@ -1,3 +1,4 @@
+# make help      this list
 # make           build .venv from constraints/dev.txt (nothing to do when it is up to date)
 # make model     export the default model to clas/inference/
 # make onnx      the same as inference.onnx, without Paddle
@@ -27,8 +28,12 @@ SERVING := .venv-serving/bin
 ONNX := clas/inference/inference.onnx
 EXPORT := $(addprefix tools/,export_efficientnet_lite.py efficientnet_lite.py torch_checkpoint.py)
 
-.PHONY: venv model onnx demo browser test cover serve smoke chaos overload soak bench fuzz kserve check docs versions clean
+.PHONY: help venv model onnx demo browser test cover serve smoke chaos overload soak bench fuzz kserve check docs versions clean
 venv: .venv/.complete
+
+# The targets, as described at the top of this file.
+help:
+	@sed -n '/^#/!q; s/^# //p' $(firstword $(MAKEFILE_LIST))
 
 .venv/.complete: constraints/dev.txt
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or 3.12 is needed: make PYTHON=/path/to/python3.11"; exit 1; }

@@ -6,11 +6,11 @@ Exit status: 0 if every image has a result, 1 if any has none, 2 for invalid fla
 or written, 130 after Ctrl-C.
 """
 
-import argparse
 import sys
 from typing import Final
 
 from clas.allocator import keep_freed_memory
+from clas.commandline.parser import Parser
 from clas.commandline.terminal import show_any_text
 from clas.errors import SettingsError
 from clas.preprocess import Operation, create_transforms
@@ -56,7 +56,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parse(argv: list[str] | None) -> ClientSettings:
-    parser = argparse.ArgumentParser(description="Send images to a clas_system service.")
+    parser = Parser(
+        description="Send images to a clas_system service.",
+        usage="%(prog)s --server_url URL --image_file PATH [FLAG ...]",
+    )
     add_flags(parser)
     args = parser.parse_args(argv)
     try:

@@ -67,10 +67,7 @@ def on_ray(replicas: int) -> Iterator[Running]:
         }
         (work / "serve.yaml").write_text(yaml.safe_dump(config), "utf-8")
         command = [str(Path(sys.executable).parent / "serve"), "run", "serve.yaml"]
-        predictors = (
-            replicas if replicas == _CORES else _CORES + 1
-        )  # with several cores: one each, a wide one
-        is_up = lambda: log.read_text("utf-8", "replace").count(_LOADED) == predictors  # noqa: E731
+        is_up = lambda: log.read_text("utf-8", "replace").count(_LOADED) == replicas  # noqa: E731  # each once
         with marked(command, log, env, work, is_up) as mark:
             yield Running(f"http://127.0.0.1:{port}{PREDICT_PATH}", mark, log)
 

@@ -1,5 +1,9 @@
-"""A model with its input and its output; knows no HTTP and no PaddleHub."""
+"""A model with its input and its output; knows no HTTP and no PaddleHub.
 
+From Python: `Classifier.open("/path/to/model").classify_files(["a.jpg", "b.png"])`; docs/en/offline.md.
+"""
+
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -9,12 +13,13 @@ import numpy.typing as npt
 
 from .engine.base import Engine, EngineClass
 from .engine.choice import choose
+from .image.given import sources_of
 from .image.model_input import Prepared
 from .model.exported import read_exported_model
 from .model.files import MODULE_DIR, ModelFiles
 from .output.base import Prediction
 from .pipeline import Description, Pipeline, log_engine
-from .settings import Settings
+from .settings import Settings, load_settings
 
 _Pieces = TypeVar("_Pieces", Sequence[object], npt.NDArray[np.generic])
 
@@ -46,6 +51,21 @@ class Classifier:
         model.fingerprint.check_untouched()
         log_engine(self._engine.info)
         self._pipeline = Pipeline(model, self._engine.info, choice.passed_over)
+
+    @classmethod
+    def open(cls, directory: "str | os.PathLike[str] | None" = None, /, **settings: object) -> "Classifier":
+        """Load the model in a folder.
+
+        Args:
+            directory: Folder of an exported model; None for that of params.py.
+            **settings: Any other key of params.py, which they override: `use_gpu=True`, `topk=3`.
+
+        Raises:
+            StartupError: As the class itself; also for a setting that is unknown or invalid.
+        """
+        if directory is not None:
+            settings["inference_model_dir"] = os.fspath(directory)
+        return cls(load_settings(settings))
 
     def ensure_open(self) -> None:
         """Reload the model if this process was forked since, so that no request is charged for it.
@@ -113,6 +133,27 @@ class Classifier:
         """
         k = self._pipeline.output.check(top_k)
         return self._classify(entries, k, self._pipeline.input.of_images)
+
+    def classify_files(
+        self, images: object, top_k: object = None, *, channels: str = "RGB"
+    ) -> list[Prediction]:
+        """Classify one image or many: files, and images in memory; one that can't be read fails alone.
+
+        Args:
+            images: The name of a JPEG, PNG, BMP or WebP file, the bytes of one, an array [H, W, 3] or [H, W]
+                of uint8, or an image of Pillow; or an iterable of these, which may be an array [N, H, W, 3].
+            top_k: Results per image; None for the setting.
+            channels: The order of the channels of arrays: "RGB", or "BGR" as cv2.imread returns them.
+
+        Returns:
+            One result per image, in order: a list of one for one image. A failed one has empty lists and an
+            `error`.
+
+        Raises:
+            RequestError: An argument is invalid, or the configured crop_size isn't the model's.
+            PredictionError: The model failed.
+        """
+        return self.classify_images([source.load for source in sources_of(images, channels)], top_k)
 
     def describe(self) -> Description:
         """Describe what is loaded, and how it runs."""

@@ -1,4 +1,4 @@
-"""Dataclass fields that carry their range and their help, and the check of their values."""
+"""Dataclass fields that carry their range, their help and its group, and the check of their values."""
 
 import dataclasses
 import difflib
@@ -15,15 +15,16 @@ _Parsed = TypeVar("_Parsed")
 _Value = TypeVar("_Value", bool, str, str | None)
 
 
-def plain(default: _Value, help_text: str) -> _Value:
+def plain(default: _Value, help_text: str, group: str = "") -> _Value:
     """A dataclass field of a string or a boolean."""
-    field: _Value = dataclasses.field(default=default, metadata={"help": help_text})
+    metadata = {"help": help_text, "group": group}
+    field: _Value = dataclasses.field(default=default, metadata=metadata)
     return field
 
 
-def number(default: _Number, minimum: float, maximum: float, help_text: str) -> _Number:
+def number(default: _Number, minimum: float, maximum: float, help_text: str, group: str = "") -> _Number:
     """A dataclass field of a number from `minimum` to `maximum`."""
-    metadata = {"range": (minimum, maximum), "help": help_text}
+    metadata = {"range": (minimum, maximum), "help": help_text, "group": group}
     field: _Number = dataclasses.field(default=default, metadata=metadata)
     return field
 
@@ -34,6 +35,7 @@ def numbers(
     maximum: float,
     help_text: str,
     *,
+    group: str = "",
     is_optional: bool = False,
 ) -> tuple[_Number, ...]:
     """A dataclass field of as many numbers as its default has; if optional, empty by default."""
@@ -42,13 +44,18 @@ def numbers(
         "range": (minimum, maximum),
         "kind": type(default[0]),
         "help": help_text,
+        "group": group,
     }
     field: tuple[_Number, ...] = dataclasses.field(default=() if is_optional else default, metadata=metadata)
     return field
 
 
 def parsed(
-    default: _Parsed, parse: Callable[[object], _Parsed], values: Mapping[str, str], help_text: str
+    default: _Parsed,
+    parse: Callable[[object], _Parsed],
+    values: Mapping[str, str],
+    help_text: str,
+    group: str = "",
 ) -> _Parsed:
     """A dataclass field of a value that `parse` makes of what a file or a flag has.
 
@@ -57,15 +64,17 @@ def parsed(
         parse: Takes its own results, too; raises SettingsError.
         values: Language -> what the manual says of the values.
         help_text: For the manual and the command lines.
+        group: Of its flag, in the help of the command lines.
     """
-    metadata = {"parse": parse, "values": values, "help": help_text}
+    metadata = {"parse": parse, "values": values, "help": help_text, "group": group}
     field: _Parsed = dataclasses.field(default=default, metadata=metadata)
     return field
 
 
-def choice(*values: str, help_text: str) -> str:
+def choice(*values: str, help_text: str, group: str = "") -> str:
     """A dataclass field of one of several words, the first by default."""
-    field: str = dataclasses.field(default=values[0], metadata={"choices": values, "help": help_text})
+    metadata = {"choices": values, "help": help_text, "group": group}
+    field: str = dataclasses.field(default=values[0], metadata=metadata)
     return field
 
 

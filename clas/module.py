@@ -101,8 +101,9 @@ class ClasSystem:
         """Classify images, as PaddleHub's image modules do.
 
         Args:
-            images: A list of arrays [H, W, 3] uint8, BGR, as cv2.imread returns them.
-            paths: A list of names of JPEG, PNG, BMP or WebP files.
+            images: A list of arrays [H, W, 3] uint8, BGR, as cv2.imread returns them, or [H, W], grey, or of
+                images of Pillow; or one of these.
+            paths: A list of names of JPEG, PNG, BMP or WebP files, or one name.
             batch_size: Images that are read at a time; the setting max_batch_size says how many of them go
                 through the model at once.
             top_k: Results per image; None for the setting.

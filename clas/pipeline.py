@@ -141,11 +141,13 @@ def _size_text(size: tuple[int | None, int | None]) -> str:
     return "any size" if size == (None, None) else f"{size[0] or 'any'} x {size[1] or 'any'} pixels"
 
 
-def log_engine(engine: EngineInfo) -> None:
+def log_engine(engine: EngineInfo, level: int = logging.INFO) -> None:
     """Log how a model runs, each time it was loaded."""
     named = f"engine: {engine.name} {engine.version}, device: {engine.device}"
     if engine.device == "GPU":
-        _LOGGER.info("%s, precision: %s", named, engine.precision)
+        _LOGGER.log(level, "%s, precision: %s", named, engine.precision)
         return
     mkldnn = f", MKL-DNN: {'on' if engine.mkldnn else 'off'}" if engine.name == "paddle" else ""
-    _LOGGER.info("%s%s, precision: %s, threads: %d", named, mkldnn, engine.precision, engine.num_threads)
+    _LOGGER.log(
+        level, "%s%s, precision: %s, threads: %d", named, mkldnn, engine.precision, engine.num_threads
+    )

@@ -51,10 +51,13 @@ class ResultSettings:
         help_text="Results: the best classes, one of two classes or of several, all classes above a "
         "threshold, the texts of an attribute model, an answer for each group of outputs, a number, or the "
         "features of an image",
+        group="results",
     )
-    topk: int = number(5, 1, 2**31 - 1, "Results per image, unless a request has another number; with Topk")
+    topk: int = number(
+        5, 1, 2**31 - 1, "Results per image, unless a request has another number; with Topk", group="results"
+    )
     min_score: float = number(
-        0, 0, 1, "Classes with a lower score are left out, with Topk; there may be none"
+        0, 0, 1, "Classes with a lower score are left out, with Topk; there may be none", group="results"
     )
     threshold: float | Thresholds | None = parsed(  # noqa: RUF009  # a field
         None,
@@ -65,30 +68,43 @@ class ResultSettings:
         },
         f"Score from which on a class counts, not with Topk; empty: {FACE_THRESHOLD} with FaceAttribute, "
         f"else {THRESHOLD}; several for MultiLabelThreshOutput only",
+        group="results",
     )
-    label_0: str = plain("0", "Name of class 0, with ThreshOutput and two classes")
-    label_1: str = plain("1", "Name of class 1, with ThreshOutput and two classes")
+    label_0: str = plain("0", "Name of class 0, with ThreshOutput and two classes", group="results")
+    label_1: str = plain("1", "Name of class 1, with ThreshOutput and two classes", group="results")
     default_label_index: int = number(
-        0, 0, 2**31 - 1, "Class if none is above the threshold, with ThreshOutput and more than two classes"
+        0,
+        0,
+        2**31 - 1,
+        "Class if none is above the threshold, with ThreshOutput and more than two classes",
+        group="results",
     )
-    glasses_threshold: float = number(0.3, 0, 1, "Threshold of glasses, with PersonAttribute")
-    hold_threshold: float = number(0.6, 0, 1, "Threshold of objects held in front, with PersonAttribute")
+    glasses_threshold: float = number(
+        0.3, 0, 1, "Threshold of glasses, with PersonAttribute", group="results"
+    )
+    hold_threshold: float = number(
+        0.6, 0, 1, "Threshold of objects held in front, with PersonAttribute", group="results"
+    )
     color_threshold: float = number(
-        0.5, 0, 1, "Threshold of the color, with VehicleAttribute and TableAttribute"
+        0.5, 0, 1, "Threshold of the color, with VehicleAttribute and TableAttribute", group="results"
     )
-    type_threshold: float = number(0.5, 0, 1, "Threshold of the type, with VehicleAttribute")
-    source_threshold: float = number(0.5, 0, 1, "Threshold of scanned, with TableAttribute")
+    type_threshold: float = number(0.5, 0, 1, "Threshold of the type, with VehicleAttribute", group="results")
+    source_threshold: float = number(0.5, 0, 1, "Threshold of scanned, with TableAttribute", group="results")
     number_threshold: float = number(
-        0.5, 0, 1, "Threshold of little text, with TableAttribute, whose last two texts it decides, too"
+        0.5,
+        0,
+        1,
+        "Threshold of little text, with TableAttribute, whose last two texts it decides, too",
+        group="results",
     )
-    clarity_threshold: float = number(0.5, 0, 1, "Threshold of clear, with TableAttribute")
+    clarity_threshold: float = number(0.5, 0, 1, "Threshold of clear, with TableAttribute", group="results")
     obstruction_threshold: float = number(
-        0.5, 0, 1, "Threshold of no obstacles, with TableAttribute, in `output` only"
+        0.5, 0, 1, "Threshold of no obstacles, with TableAttribute, in `output` only", group="results"
     )
     angle_threshold: float = number(
-        0.5, 0, 1, "Threshold of horizontal, with TableAttribute, in `output` only"
+        0.5, 0, 1, "Threshold of horizontal, with TableAttribute, in `output` only", group="results"
     )
-    convert_cn: bool = plain(False, "Names in Chinese, with FaceAttribute")
+    convert_cn: bool = plain(False, "Names in Chinese, with FaceAttribute", group="results")
     groups: tuple[Group, ...] = parsed(
         (),
         read_groups,
@@ -97,33 +113,42 @@ class ResultSettings:
             "zh": "对象的列表，各含 `name`、`outputs`、`labels`，可有 `threshold`；在命令行参数里写成 JSON",
         },
         "The questions that a model with several heads answers, with groups",
+        group="results",
     )
-    decimal_places: int = number(5, 0, _MOST_PLACES, "Decimals of the number, with ScoreOutput")
+    decimal_places: int = number(
+        5, 0, _MOST_PLACES, "Decimals of the number, with ScoreOutput", group="results"
+    )
     binarize_method: str = choice(
         "round",
         "sign",
         help_text="What makes a feature a bit, with Binarize: round(x), or whether it is above 0",
+        group="results",
     )
     feature_format: str = choice(
         "list",
         "base64",
         help_text="Features as a list of numbers, or as base64 of little-endian float32, with Binarize of "
         "bytes",
+        group="results",
     )
     output_name: str = plain(
-        "", "Output of the program that has the scores; empty: the only one that may have them"
+        "",
+        "Output of the program that has the scores; empty: the only one that may have them",
+        group="results",
     )
     output_names: tuple[str, ...] = parsed(
         (),
         read_names,
         {"en": "a list of names, with commas in a flag", "zh": "名字的列表，在命令行参数里用逗号隔开"},
         "Outputs of the program that are joined in this order, in place of output_name",
+        group="results",
     )
     softmax: str = choice(
         "auto",
         "true",
         "false",
         help_text="Apply softmax to the scores; auto: if they aren't from 0 to 1, and the classes are named",
+        group="results",
     )
 
     @property

@@ -60,9 +60,10 @@ class Settings(ResultSettings):
     inference_model_dir: str = plain(
         "../inference/",
         "Directory of the model; a relative path starts where the service is started",
+        group="model",
     )
     model_key_file: str = plain(
-        "", "File with the key of an encrypted model; empty: the model isn't encrypted"
+        "", "File with the key of an encrypted model; empty: the model isn't encrypted", group="model"
     )
     engine: str = choice(
         "auto",
@@ -71,16 +72,20 @@ class Settings(ResultSettings):
         "onnxruntime",
         help_text="What runs the model; auto: the first of OpenVINO, Paddle and ONNX Runtime that is "
         "installed and runs it, on a GPU Paddle or ONNX Runtime, in PaddleHub always Paddle",
+        group="model",
     )
-    use_gpu: bool = plain(False, "Predict on the first device of CUDA_VISIBLE_DEVICES")
-    gpu_mem: int = number(8000, 1, 2**31 - 1, "MB of memory reserved on the GPU at start")
-    enable_mkldnn: bool = plain(True, "Let Paddle use MKL-DNN (oneDNN) on the CPU; ignored with use_gpu")
+    use_gpu: bool = plain(False, "Predict on the first device of CUDA_VISIBLE_DEVICES", group="model")
+    gpu_mem: int = number(8000, 1, 2**31 - 1, "MB of memory reserved on the GPU at start", group="model")
+    enable_mkldnn: bool = plain(
+        True, "Let Paddle use MKL-DNN (oneDNN) on the CPU; ignored with use_gpu", group="model"
+    )
     cpu_num_threads: int = number(
         0,
         0,
         1024,
         "CPU threads of one prediction with Paddle, of all that are under way with other engines; 0: all "
         "cores that the process may use",
+        group="model",
     )
     precision: str = choice(
         "fp32",
@@ -88,17 +93,19 @@ class Settings(ResultSettings):
         "fp16",
         help_text="bf16: compute in bfloat16, on a CPU that has AVX512-BF16 or AMX; fp16: in half precision, "
         "on a GPU",
+        group="model",
     )
-    use_tensorrt: bool = plain(False, "Let TensorRT run what it can of the model, on a GPU")
-    ir_optim: bool = plain(True, "Let Paddle optimize the graph")
+    use_tensorrt: bool = plain(False, "Let TensorRT run what it can of the model, on a GPU", group="model")
+    ir_optim: bool = plain(True, "Let Paddle optimize the graph", group="model")
     max_batch_size: int = number(
         0,
         0,
         65536,
         f"Images that go through the model at once; 0: {CPU_BATCH_SIZE} on a CPU, {GPU_BATCH_SIZE} on a GPU",
+        group="model",
     )
-    resize_short: int = number(256, 1, MAX_SIDE, "Short side after resizing, in pixels")
-    crop_size: int = number(224, 1, MAX_SIDE, "Side of the square center crop, in pixels")
+    resize_short: int = number(256, 1, MAX_SIDE, "Short side after resizing, in pixels", group="image")
+    crop_size: int = number(224, 1, MAX_SIDE, "Side of the square center crop, in pixels", group="image")
     resize_size: tuple[int, ...] = numbers(
         (224, 224),
         1,
@@ -106,6 +113,7 @@ class Settings(ResultSettings):
         "Width and height to resize to, in pixels, ignoring the proportions, in place of resize_short and "
         "crop_size; empty: those two",
         is_optional=True,
+        group="image",
     )
     interpolation: str = choice(
         "bilinear",
@@ -115,26 +123,38 @@ class Settings(ResultSettings):
         *CV2_ONLY,
         *PIL_ONLY,
         help_text=f"Interpolation; {', '.join(CV2_ONLY)} with cv2 only, {', '.join(PIL_ONLY)} with pil only",
+        group="image",
     )
     resize_backend: str = choice(
         "cv2",
         "pil",
         help_text="Library that resizes: OpenCV, or Pillow, whose filters grow as images shrink",
+        group="image",
     )
     mean: tuple[float, ...] = numbers(
-        IMAGENET_MEAN, -LARGE, LARGE, "For R, G and B: the model takes (pixel * scale - mean) / std"
+        IMAGENET_MEAN,
+        -LARGE,
+        LARGE,
+        "For R, G and B: the model takes (pixel * scale - mean) / std",
+        group="image",
     )
-    std: tuple[float, ...] = numbers(IMAGENET_STD, TINY, LARGE, "See mean")
-    scale: float = number(1 / 255, TINY, LARGE, "See mean")
+    std: tuple[float, ...] = numbers(IMAGENET_STD, TINY, LARGE, "See mean", group="image")
+    scale: float = number(1 / 255, TINY, LARGE, "See mean", group="image")
     max_image_pixels: int = number(  # twice what Pillow warns at, from where on it refuses an image
-        MAX_IMAGE_PIXELS, 1, 2 * MAX_IMAGE_PIXELS, "Largest width x height of an encoded image"
+        MAX_IMAGE_PIXELS, 1, 2 * MAX_IMAGE_PIXELS, "Largest width x height of an encoded image", group="image"
     )
     reduced_decode: bool = plain(
-        False, "Decode a JPEG at 1/2, 1/4 or 1/8 of its size while that is at least twice resize_short"
+        False,
+        "Decode a JPEG at 1/2, 1/4 or 1/8 of its size while that is at least twice resize_short",
+        group="image",
     )
-    class_id_map_file: str | None = plain("imagenet1k_label_list.txt", "Label file; empty: no labels")
+    class_id_map_file: str | None = plain(
+        "imagenet1k_label_list.txt", "Label file; empty: no labels", group="results"
+    )
     allow_label_mismatch: bool = plain(
-        False, "Start with labels whose ids aren't those of the model's classes, instead of refusing them"
+        False,
+        "Start with labels whose ids aren't those of the model's classes, instead of refusing them",
+        group="results",
     )
     overridden: frozenset[str] = frozenset()
     """Names that came from init_args or a flag rather than from params.py."""

@@ -10,32 +10,46 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from clas.commandline.evaluation.metrics_file import FORMATS as METRICS_FORMATS
-from clas.commandline.flags import existing, file_ending_in, help_of, integer_from, type_of
+from clas.commandline.flags import existing, file_ending_in, help_of, integer_from, metavar_of, type_of
 from clas.errors import SettingsError
 
 from .results_file import FORMATS
 from .settings import MAX_TIMEOUT_S, MIN_TIMEOUT_S, ClientSettings, check_flags
 
-_ALIASES: Final = {"image_file": "--image_path"}
+_ALIASES: Final = {"image_file": "--image_path", "timeout": "--timeout_s", "top_k": "--topk"}
 _SWITCHES: Final = ("resume", "quiet", "labels_from_folders")
+_GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "what to send": ("server_url", "image_file", "token_file"),
+    "how to send it": (
+        *("batch_size", "concurrency", "timeout", "retries", "wire", "preprocess"),
+        *("resize_short", "crop_size", "normalize", "to_chw", "reduced_decode"),
+    ),
+    "results": (),  # and whatever isn't named here
+    "evaluation": ("label_file", "labels_from_folders", "metrics"),
+}
+"""Groups of flags in the help, in its order."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add a flag per setting."""
+    """Add a flag per setting, in groups."""
+    groups = {title: parser.add_argument_group(title) for title in _GROUPS}
     for field in dataclasses.fields(ClientSettings):
         if "help" not in field.metadata:
             continue
         names = [f"--{field.name}", *([_ALIASES[field.name]] if field.name in _ALIASES else [])]
+        title = next((title for title, members in _GROUPS.items() if field.name in members), "results")
+        add = groups[title].add_argument
         if field.name in _SWITCHES:
-            parser.add_argument(*names, action="store_true", help=help_of(field))
+            add(*names, action="store_true", help=help_of(field))
             continue
         is_required = field.default is dataclasses.MISSING
-        parser.add_argument(
+        add(
             *names,
             required=is_required,
             default=None if is_required else field.default,
             type=_TYPES.get(field.name) or _type_of(field),
             choices=field.metadata.get("choices"),
+            metavar=_METAVARS.get(field.name) or metavar_of(field),
             help=help_of(field),
         )
 
@@ -97,6 +111,11 @@ def _type_of(field: "dataclasses.Field[Any]") -> Any:  # noqa: ANN401  # any typ
     return type_of(field)
 
 
+_METAVARS: Final = {
+    "server_url": "URL",
+    "image_file": "PATH",
+    **dict.fromkeys(("output", "report", "label_file", "metrics", "token_file"), "FILE"),
+}
 _TYPES: Final[Mapping[str, Callable[[str], object]]] = {
     "server_url": url,
     "image_file": existing,

@@ -159,7 +159,7 @@ def _rows_of_flags(
             sentence(re.sub(_DEFAULT, "", action.help or "")),
         )
         for action in parser._actions
-        if action.dest not in without and action.dest != "help"
+        if action.dest not in without and action.dest not in ("help", "version")
     }
 
 

@@ -8,12 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import cv2
 import numpy as np
 
 from ..classifier import Classifier
 from ..errors import ImageError, RequestError
-from ..image.decode import Image
+from ..image.given import is_one, rgb_of
 from ..image.sources import ImageSource, from_file
 from ..output.base import Prediction
 
@@ -32,20 +31,27 @@ def given_images(images: object, paths: object) -> list[ImageSource]:
     """Return the sources for images passed in PaddleHub's way: the arrays, then the files.
 
     Args:
-        images: A list of arrays [H, W, 3] uint8, BGR, or one array [N, H, W, 3]; None for none. Any other
-            item becomes an image that fails.
-        paths: A list of file names; None for none. Likewise.
+        images: A list of arrays [H, W, 3] uint8, BGR, or [H, W], or of images of Pillow; one of these; or an
+            array [N, H, W, 3]. None for none. Any other item becomes an image that fails.
+        paths: A file name or a list of them; None for none. Likewise.
 
     Raises:
         RequestError: Neither is given, or one of them isn't a list.
     """
     if images is None and paths is None:
         raise RequestError("neither images nor paths is given; give one of them, or both")
-    if isinstance(images, np.ndarray) and images.ndim == 4:  # noqa: PLR2004  # N, H, W, 3
+    if is_one(images):
+        images = [images]
+    elif isinstance(images, np.ndarray):
         images = list(images)
+    if isinstance(paths, str | os.PathLike):
+        paths = [paths]
     arrays = _items("images", images, "arrays [H, W, 3]")
     return [
-        *(ImageSource(f"images[{number}]", partial(_to_rgb, image)) for number, image in enumerate(arrays)),
+        *(
+            ImageSource(f"images[{number}]", partial(rgb_of, image, "BGR"))
+            for number, image in enumerate(arrays)
+        ),
         *(_from_path(path) for path in _items("paths", paths, "file names")),
     ]
 
@@ -84,8 +90,7 @@ def _items(field: str, given: object, wanted: str) -> Sequence[object]:
         return given
     if given is None:
         return ()
-    shape = f" {list(given.shape)}" if isinstance(given, np.ndarray) else ""
-    raise RequestError(f"{field} is of type {type(given).__name__}{shape}; it takes a list of {wanted}")
+    raise RequestError(f"{field} is of type {type(given).__name__}; it takes a list of {wanted}")
 
 
 def _from_path(path: object) -> ImageSource:
@@ -96,14 +101,3 @@ def _from_path(path: object) -> ImageSource:
 
 def _refuse_path(path: object) -> bytes:
     raise ImageError(f"the path is of type {type(path).__name__}; it takes a file name")
-
-
-def _to_rgb(image: object) -> Image:
-    """Convert an image from OpenCV's and PaddleHub's order of channels."""
-    found = f"of type {type(image).__name__}"
-    if isinstance(image, np.ndarray):
-        found = f"{list(image.shape)} of {image.dtype}"
-        if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:  # noqa: PLR2004
-            rgb: Image = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2RGB)  # type: ignore[assignment]
-            return rgb
-    raise ImageError(f"the image is {found}; it takes an array [H, W, 3] of uint8, BGR")

@@ -16,7 +16,8 @@ from .checks.inputs import prepare_inputs
 from .checks.item import Item
 from .checks.machine import check_devices, check_engines
 from .checks.service import check_engine, check_forms, check_speed
-from .flags import Parser, add_setting_flags, existing, given_settings, seconds
+from .flags import add_gpu_flag, add_setting_flags, existing, given_settings, seconds
+from .parser import Parser
 from .terminal import run_to_status, show_log
 from .trial.agreement import RULE
 from .trial.images import WEAK_SIGN, TrialImages, trial_images
@@ -50,12 +51,12 @@ def parser() -> Parser:
     add = check.add_argument
     what = f"Image, or folder of images; up to {_MOST_IMAGES} are taken; without any, some are generated"
     add("paths", nargs="*", type=existing, metavar="PATH", help=what)
-    add("--use_gpu", action="store_true", default=None, help="Predict on the GPU")
     help_text = f"Seconds to measure images/s (default: {_SECONDS:g})"
     add("--seconds", type=seconds, default=_SECONDS, metavar="VALUE", help=help_text)
     add("--format", choices=("text", "json"), default="text", help="Format of the results (default: text)")
     add("--verbose", action="store_true", help="Log what the model prints")
     add_setting_flags(check, _SETTING_FLAGS)
+    add_gpu_flag(check, "Predict on the GPU")
     return check
 
 

@@ -21,9 +21,10 @@ from .batches import BATCH_SIZE, classify_in_batches
 from .cells import shown_name
 from .csv_rows import columns_for
 from .evaluation.flags import add_evaluation_flags, check_evaluation_flags
-from .flags import Parser, add_setting_flags, existing, file_ending_in, given_settings, positive
+from .flags import add_gpu_flag, add_setting_flags, existing, file_ending_in, given_settings, positive
 from .formats import FORMATS, Format, format_for
 from .kept_results import KeptResults
+from .parser import Parser
 from .report.page_head import facts_of
 from .tally import Tally
 from .terminal import INTERRUPTED, LOGGER, flush_stdout, show_any_text, show_log
@@ -37,6 +38,7 @@ COMMANDS: Final = {
 """Command -> what it does; each is a module of this folder. The folder of that name is ./tune."""
 
 _REPORT_HELP: Final = "Also write an .html page of all images and their classes"
+_TOP_K_HELP: Final = "Results per image (default: topk of params.py)"
 _OWN_FLAGS: Final = ("use_gpu", "topk")  # settings whose flags have a form of their own
 _SETTING_FLAGS: Final = tuple(name for name in SETTING_NAMES if name not in _OWN_FLAGS)
 
@@ -55,9 +57,10 @@ def main(argv: list[str] | None = None) -> int:
     return _run(partial(_classify, args)).status
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser(
         prog="python -m clas",
+        usage="%(prog)s PATH [PATH ...] [FLAG ...]",
         description="Classify images without a server.",
         epilog="\n".join(
             [
@@ -68,15 +71,15 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add = parser.add_argument
-    add("paths", nargs="+", type=existing, metavar="PATH", help="Image, or folder of images")
-    add("--top_k", "--topk", type=positive, help="Results per image (default: topk of params.py)")
-    add("--use_gpu", action="store_true", default=None, help="Predict on the GPU")
+    parser.add_argument("paths", nargs="+", type=existing, metavar="PATH", help="Image, or folder of images")
+    add = parser.group("output").add_argument
+    add("--top_k", "--topk", type=positive, metavar="VALUE", help=_TOP_K_HELP)
     add("--format", choices=tuple(FORMATS), default="text", help="Format of the results (default: text)")
     add("--report", type=file_ending_in(".html"), metavar="FILE", help=_REPORT_HELP)
     add("--verbose", action="store_true", help="Log what is loaded, and how it runs")
     add_evaluation_flags(parser)
     add_setting_flags(parser, _SETTING_FLAGS)
+    add_gpu_flag(parser, "Predict on the GPU")
     return parser
 
 
@@ -113,14 +116,15 @@ def hub_run(classifier: Classifier, argv: Sequence[str]) -> str:
     return f"images classified: {tally.answered}"
 
 
-def _hub_parser() -> argparse.ArgumentParser:
+def _hub_parser() -> Parser:
     parser = Parser(
         prog="hub run clas_system", description="Classify images without a server.", allow_abbrev=False
     )
     add, what = parser.add_argument, "Images, or folders of images"
     add("--input_path", nargs="+", required=True, type=existing, metavar="PATH", help=what)
-    add("--top_k", type=positive, help="Results per image (default: topk of params.py)")
-    add("--batch_size", type=positive, default=BATCH_SIZE, help=f"Images at a time (default: {BATCH_SIZE})")
+    add("--top_k", "--topk", type=positive, metavar="VALUE", help=_TOP_K_HELP)
+    help_text = f"Images at a time (default: {BATCH_SIZE})"
+    add("--batch_size", type=positive, default=BATCH_SIZE, metavar="VALUE", help=help_text)
     return parser
 
 

@@ -23,8 +23,9 @@ from ..model.files import MODULE_DIR, ModelFiles, find_label_file
 from ..model.inference_yml import ModelConfig
 from ..model.signature import read_signature
 from ..settings import Settings, load_settings
-from .flags import Parser, add_setting_flags, existing, given_settings
+from .flags import add_setting_flags, existing, given_settings
 from .onnx_export import export_onnx
+from .parser import Parser
 from .terminal import LOGGER, run_to_status, show_log
 from .trial.agreement import TOLERANCE, compare_scores
 from .trial.images import TrialImages, trial_images

@@ -15,7 +15,8 @@ from ..model.exported import ExportedModel, read_exported_model
 from ..model.files import MODULE_DIR
 from ..model.key_file import read_key, write_new_key
 from ..settings import load_settings
-from .flags import Parser, existing
+from .flags import existing
+from .parser import Parser
 from .terminal import run_to_status, show_log
 
 

@@ -5,38 +5,41 @@ import dataclasses
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from ..errors import SettingsError
 from ..settings import SETTING_FIELDS
+from .parser import Parser
 
 LONGEST_S: Final = 3600
 """The most seconds that `seconds` takes."""
+_ALIASES: Final = {"topk": ("--top_k",)}
+"""Setting -> the name that its flag has everywhere, before the setting's own."""
 _BOOLEANS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-class Parser(argparse.ArgumentParser):
-    """Reports an invalid argument in one line, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with status 2."""
-        self.exit(2, f"{self.prog}: error: {message}; see --help\n")
-
-
-def add_setting_flags(parser: argparse.ArgumentParser, names: Collection[str]) -> None:
-    """Add a flag per setting; its value is None where it isn't given.
+def add_setting_flags(parser: Parser, names: Collection[str]) -> None:
+    """Add a flag per setting, in the group of its field; its value is None where it isn't given.
 
     Args:
         parser: The parser.
         names: Those of settings.SETTING_NAMES to add.
     """
-    group = parser.add_argument_group("settings of the model", "any key of params.py, which they override")
     for field in SETTING_FIELDS:
         if field.name in names:
-            help_text = help_of(field, with_default=False)  # params.py has the defaults
-            group.add_argument(
-                f"--{field.name}", type=type_of(field), metavar=metavar_of(field), help=help_text
+            parser.group(field.metadata["group"]).add_argument(
+                *_ALIASES.get(field.name, ()),
+                f"--{field.name}",
+                dest=field.name,
+                type=type_of(field),
+                metavar=metavar_of(field),
+                help=help_of(field, with_default=False),  # params.py has the defaults
             )
+
+
+def add_gpu_flag(parser: Parser, help_text: str) -> None:
+    """Add --use_gpu, which takes no value; that of params.py holds where it isn't given."""
+    parser.group("model").add_argument("--use_gpu", action="store_true", default=None, help=help_text)
 
 
 def given_settings(args: argparse.Namespace, names: Collection[str]) -> dict[str, object]:
@@ -57,6 +60,7 @@ def help_of(field: "dataclasses.Field[Any]", *, with_default: bool = True) -> st
         return text.replace("%", "%%")
     default = list(field.default) if isinstance(field.default, tuple) else field.default
     shown = f"{default:.10g}" if isinstance(default, float) else str(default)
+    shown = shown.lower() if isinstance(default, bool) else shown
     return f"{text} (default: {shown})".replace("%", "%%")
 
 
@@ -74,7 +78,9 @@ def type_of(field: "dataclasses.Field[Any]") -> Any:  # noqa: ANN401  # any type
         return partial(number_list, field.metadata["kind"])
     if field.type is bool:
         return boolean
-    return field.type if field.type in (int, float) else str
+    if field.type is int:
+        return whole_number
+    return decimal_number if field.type is float else str
 
 
 def existing(text: str) -> Path:
@@ -98,6 +104,22 @@ def file_ending_in(*endings: str) -> Callable[[str], Path]:
         return Path(text)
 
     return file_name
+
+
+def whole_number(text: str) -> int:
+    """Parse an integer."""
+    try:
+        return int(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from exc
+
+
+def decimal_number(text: str) -> float:
+    """Parse a number."""
+    try:
+        return float(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from exc
 
 
 def positive(text: str) -> int:

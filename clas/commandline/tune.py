@@ -14,7 +14,8 @@ from ..engine.onnxruntime import OnnxRuntimeEngine
 from ..errors import ClasError, DeviceError
 from ..model.exported import ExportedModel, read_exported_model
 from ..settings import SETTING_NAMES, Settings, load_settings
-from .flags import Parser, add_setting_flags, existing, given_settings, seconds
+from .flags import add_gpu_flag, add_setting_flags, existing, given_settings, seconds
+from .parser import Parser
 from .terminal import LOGGER, run_to_status, show_log
 from .trial.agreement import RULE
 from .trial.images import TrialImages, trial_images
@@ -54,12 +55,12 @@ def parser() -> Parser:
     add = tune.add_argument
     what = f"Image, or folder of images; up to {_MOST_IMAGES} are taken; without any, some are generated"
     add("paths", nargs="*", type=existing, metavar="PATH", help=what)
-    add("--use_gpu", action="store_true", default=None, help="Measure on the GPU")
     help_text = f"Seconds to measure each engine (default: {_SECONDS:g})"
     add("--seconds", type=seconds, default=_SECONDS, metavar="VALUE", help=help_text)
     add("--format", choices=("text", "json"), default="text", help="Format of the results (default: text)")
     add("--verbose", action="store_true", help="Log what the engines print")
     add_setting_flags(tune, _SETTING_FLAGS)
+    add_gpu_flag(tune, "Measure on the GPU")
     return tune
 
 

@@ -15,6 +15,11 @@ NO_FORKED_GPU: Final = (
 )
 """The message wherever both are requested."""
 
+WITHOUT_GPU: Final = (
+    "on a machine without a GPU, start with -c deploy/cpu.json, leave out --use_gpu, or set use_gpu to false"
+)
+"""What to do where the GPU was asked for by the shipped config.json, or by mistake."""
+
 _OWN_CGROUP: Final = Path("/proc/self/cgroup")
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _UNKNOWN: Final = 2**63  # on Windows
@@ -34,8 +39,8 @@ def visible_devices(devices: str | None = None) -> list[str]:
         devices = os.environ.get("CUDA_VISIBLE_DEVICES")
     if devices is None:
         raise DeviceError(
-            "use_gpu needs CUDA_VISIBLE_DEVICES: export CUDA_VISIBLE_DEVICES=0, "
-            "or set use_gpu to false on a machine without a GPU"
+            "use_gpu needs CUDA_VISIBLE_DEVICES (export CUDA_VISIBLE_DEVICES=0) and a Paddle or an ONNX "
+            f"Runtime with CUDA (docs/en/install.md); {WITHOUT_GPU}"
         )
     if not re.fullmatch(r"\d+(,\d+)*", devices):
         raise DeviceError(f"use_gpu needs device numbers in {name}, such as 0 or 0,1; it is {devices!r}")

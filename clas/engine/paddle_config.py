@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import DeviceError, ModelLoadError
 from ..model.files import ModelFiles
 from ..settings import Settings
-from .devices import visible_devices
+from .devices import WITHOUT_GPU, visible_devices
 
 if TYPE_CHECKING:
     import paddle.inference
@@ -100,11 +100,12 @@ def check_gpu() -> None:
     if not paddle.is_compiled_with_cuda():
         raise DeviceError(
             "use_gpu needs a Paddle with CUDA: install paddlepaddle-gpu in place of paddlepaddle "
-            "(docs/en/install.md), or set use_gpu to false"
+            f"(docs/en/install.md); {WITHOUT_GPU}"
         )
     if paddle.device.cuda.device_count() == 0:
         raise DeviceError(
-            f"use_gpu found no GPU with CUDA_VISIBLE_DEVICES={devices}: nvidia-smi lists what is there"
+            f"use_gpu found no GPU with CUDA_VISIBLE_DEVICES={devices}: nvidia-smi lists what is there; "
+            f"{WITHOUT_GPU}"
         )
 
 

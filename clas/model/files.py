@@ -7,23 +7,15 @@ from typing import Final
 
 from ..errors import LabelFileError, ModelNotFoundError
 from ..settings import Settings
+from .absence import ONNX, PROGRAMS, REMEDY, WEIGHTS, remedy_for
 from .encryption import read_file
 from .fingerprint import Fingerprint
 
 MODULE_DIR: Final = Path(__file__).resolve().parent.parent
 """The folder of the hub module, which `hub install` copies whole."""
 
-_PADDLES: Final = ("inference.pdmodel", "inference.json")
-_ONNX: Final = "inference.onnx"
-_WEIGHTS_NAME: Final = "inference.pdiparams"
 _OTHER_STEMS: Final = ("inference_int8", "model")
 """What names may begin with in place of `inference`, where there is no model of that name."""
-_OLD: Final = ("__model__", "__params__")
-"""Program and weights as Paddle 1 names them."""
-_HELP: Final = (
-    f"put {_PADDLES[0]} (or {_PADDLES[1]}) and {_WEIGHTS_NAME} there, or {_ONNX}, "
-    "or set inference_model_dir in params.py or in init_args of config.json"
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +79,8 @@ def find_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Sequence[Mo
         if not named.is_absolute() and "inference_model_dir" not in settings.overridden:
             places.append(module_dir / "inference")
         for place in places:
+            if place.is_file():
+                raise ModelNotFoundError(f"{place} is a file: name its folder, {place.parent}")
             if place.exists():
                 found = _files_in(place.resolve())
                 return [dataclasses.replace(files, key_file=settings.model_key_file) for files in found]
@@ -94,41 +88,28 @@ def find_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Sequence[Mo
         raise ModelNotFoundError(f"inference_model_dir can't be looked up: {exc}") from exc
     tried = ", ".join(str(place) for place in places)
     raise ModelNotFoundError(
-        f"there is no model: inference_model_dir is {settings.inference_model_dir!r}, tried {tried}; {_HELP}"
+        f"there is no model: inference_model_dir is {settings.inference_model_dir!r}, tried {tried}; {REMEDY}"
     )
 
 
 def _files_in(directory: Path) -> Sequence[ModelFiles]:
     found = _named(directory, "inference")
-    if (directory / _ONNX).is_file():
-        found.append(ModelFiles(directory / _ONNX, directory / _ONNX))
-    programs = [name for name in _PADDLES if (directory / name).is_file()]
+    if (directory / ONNX).is_file():
+        found.append(ModelFiles(directory / ONNX, directory / ONNX))
+    programs = [name for name in PROGRAMS if (directory / name).is_file()]
     if not (found or programs):
         found = next(filter(None, (_named(directory, stem) for stem in _OTHER_STEMS)), [])
     if not found:
-        missing = _WEIGHTS_NAME if programs else " or ".join([*_PADDLES, _ONNX])
-        raise ModelNotFoundError(f"{directory} holds no file {missing}; {_remedy(directory)}")
+        missing = WEIGHTS if programs else " or ".join([*PROGRAMS, ONNX])
+        raise ModelNotFoundError(f"{directory} holds no file {missing}; {remedy_for(directory)}")
     return found
 
 
 def _named(directory: Path, stem: str) -> list[ModelFiles]:
     """Return the model of this name, in each of Paddle's formats that is there with its weights."""
     weights = directory / f"{stem}.pdiparams"
-    programs = [directory / name.replace("inference", stem) for name in _PADDLES]
+    programs = [directory / name.replace("inference", stem) for name in PROGRAMS]
     return [ModelFiles(program, weights) for program in programs if program.is_file() and weights.is_file()]
-
-
-def _remedy(directory: Path) -> str:
-    """Say what to do where there is no model, or one of Paddle 1."""
-    program, weights = _OLD
-    if not (directory / program).is_file():
-        return _HELP
-    if (directory / weights).is_file():
-        return f"rename {program} to {_PADDLES[0]} and {weights} to {_WEIGHTS_NAME}"
-    return (
-        f"it has {program} with its weights in several files: load it with Paddle's load_inference_model and "
-        f"save it with save_inference_model (both in paddle.static) as {_PADDLES[0]} and {_WEIGHTS_NAME}"
-    )
 
 
 def find_label_file(

@@ -1,17 +1,19 @@
-"""`clas-serving start` and `clas-serving stop`: the commands of `hub serving`, without PaddleHub."""
+"""`clas-serving start` and `stop`, the commands of `hub serving` without PaddleHub, and `status`."""
 
-import argparse
 import dataclasses
 import logging
 import sys
 from typing import Final
 
-from ..commandline.flags import add_setting_flags, help_of, metavar_of, type_of
+from ..commandline.flags import add_gpu_flag, add_setting_flags, help_of, metavar_of, type_of, whole_number
+from ..commandline.parser import Parser
 from ..errors import ClasError
+from ..protocol import MODULE_NAME
 from .launch import SETTING_FLAGS, plan_launch
 from .log import set_up_log
 from .options import ServerOptions
 from .process.control import Control
+from .process.pidfile import find
 from .process.stop import stop
 from .start import start
 
@@ -28,6 +30,8 @@ def main(argv: list[str] | None = None, control: Control | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     set_up_log(ServerOptions())  # until the options are known
+    if args.command == "status":
+        return _show_status()
     if args.command == "stop":
         is_gone, sentence = stop(args.port, args.host)
         print(sentence, file=sys.stdout if is_gone else sys.stderr)
@@ -39,31 +43,60 @@ def main(argv: list[str] | None = None, control: Control | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _show_status() -> int:
+    """Print where the servers of this user listen; returns 1 if there is none."""
+    running = [server for server in find() if server.is_running]
+    for server in running:
+        host = f"[{server.address}]" if ":" in server.address else server.address
+        print(f"{host}:{server.port}  process {server.pid}")
+    if not running:
+        print("no server of clas_system of this user is running", file=sys.stderr)
+    return 0 if running else 1
+
+
+def _parser() -> Parser:
+    parser = Parser(
         prog="clas-serving", description="The standalone server of clas_system.", allow_abbrev=False
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    starting = commands.add_parser("start", help="Start a server, in the foreground", allow_abbrev=False)
-    starting.add_argument(
-        "--config",
-        "-c",
-        help="The config.json of `hub serving start`; flags that PaddleHub has, too, are ignored then",
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_start_flags(
+        commands.add_parser(
+            "start",
+            help="Start a server, in the foreground",
+            description="Start a server, in the foreground.",
+            usage="%(prog)s [-m clas_system | -c FILE] [FLAG ...]",
+            allow_abbrev=False,
+        )
     )
-    starting.add_argument("--modules", "-m", nargs="+", help="clas_system, or clas_system==VERSION")
-    starting.add_argument("--use_gpu", action="store_true", default=None, help="Predict on the GPU")
-    for field in dataclasses.fields(ServerOptions):
-        names = [f"--{field.name}", *([_SHORT[field.name]] if field.name in _SHORT else [])]
-        if field.type is bool:
-            starting.add_argument(*names, action="store_true", default=None, help=help_of(field))
-        else:
-            starting.add_argument(*names, type=type_of(field), metavar=metavar_of(field), help=help_of(field))
-    add_setting_flags(starting, SETTING_FLAGS)
+    commands.add_parser("status", help="List the servers of this user that are running", allow_abbrev=False)
     stopping = commands.add_parser("stop", help="Stop the server at a port", allow_abbrev=False)
     stopping.add_argument(
-        "--port", "-p", type=int, default=ServerOptions.port, metavar="VALUE", help="Port (default: 8866)"
+        "--port",
+        "-p",
+        type=whole_number,
+        default=ServerOptions.port,
+        metavar="VALUE",
+        help="Port (default: 8866)",
     )
     stopping.add_argument(
         "--host", metavar="VALUE", help="Address, if servers listen at several (default: the only one)"
     )
     return parser
+
+
+def _add_start_flags(starting: Parser) -> None:
+    """Add the flags of `start` by group: what is served, then how."""
+    add = starting.group("model").add_argument
+    help_text = "The config.json of `hub serving start`; flags that PaddleHub has, too, are ignored then"
+    add("--config", "-c", metavar="FILE", help=help_text)
+    help_text = f"{MODULE_NAME}, or {MODULE_NAME}==VERSION (default: {MODULE_NAME})"
+    add("--modules", "-m", nargs="+", metavar="NAME", help=help_text)
+    add_setting_flags(starting, SETTING_FLAGS)
+    add_gpu_flag(starting, "Predict on the GPU")
+    for field in dataclasses.fields(ServerOptions):
+        names = [f"--{field.name}", *([_SHORT[field.name]] if field.name in _SHORT else [])]
+        add = starting.group(field.metadata["group"]).add_argument
+        if field.type is bool:
+            add(*names, action="store_true", default=None, help=help_of(field))
+        else:
+            add(*names, type=type_of(field), metavar=metavar_of(field), help=help_of(field))

@@ -63,7 +63,8 @@ def plan_launch(flags: Mapping[str, Any]) -> Launch:
     it lacks.
 
     Args:
-        flags: Names with values: `config` or `modules`, server options and settings.
+        flags: Names with values: `config` or `modules` (neither: the default model, as with `-m
+            clas_system`), server options and settings.
 
     Raises:
         StartupError: A name is unknown, a value is invalid, or two of them don't go together.
@@ -74,19 +75,20 @@ def plan_launch(flags: Mapping[str, Any]) -> Launch:
         for name in [name for name in flags if name in _HUB_FLAGS]:
             _LOGGER.warning("--%s is ignored: %s wins", name, flags["config"])
             del flags[name]
-    elif flags.get("modules"):
-        content = {"modules_info": {_module_of(flags["modules"]): {"init_args": {}, "predict_args": {}}}}
     else:
-        raise SettingsError("start takes -c config.json or -m clas_system")
+        name = _module_of(flags.get("modules") or [MODULE_NAME])
+        content = {"modules_info": {name: {"init_args": {}, "predict_args": {}}}}
     given = {**flags, **content}
     options = load_options({name: given[name] for name in NAMES if name in given})
     leaves = {name: flags[name] for name in SETTING_FLAGS if name in flags}
     settings = _read_settings(given, leaves, is_gpu_flag="gpu" in flags)
     devices = tuple(visible_devices(options.gpu or None)) if settings.use_gpu else ()
+    if flags.get("workers") and devices:
+        _LOGGER.warning("--workers is ignored: with use_gpu there is one for each GPU")
+    elif flags.get("workers"):  # in a file, PaddleHub's own is beside use_multiprocess: false
+        options = dataclasses.replace(options, use_multiprocess=True)
     num_workers = options.num_workers(len(devices))
     _check_processes(options, settings, num_workers)
-    if "workers" in flags and not options.use_multiprocess:
-        _LOGGER.warning("--workers is ignored: it takes --use_multiprocess")
     share = max(1, available_cores() // max(1, num_workers))
     is_single = not num_workers and not settings.use_gpu
     threads = share_cores(options, share, settings.cpu_num_threads, is_single=is_single)

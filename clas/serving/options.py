@@ -22,10 +22,22 @@ class ServerOptions:
         SettingsError: A value has the wrong type or is out of range, or two of them don't go together.
     """
 
-    host: str = plain("127.0.0.1", "Address to listen at; 0.0.0.0: all addresses, as PaddleHub does")
-    port: int = number(8866, 0, 65535, "TCP port to listen at; 0: one that is free, which the log names")
-    use_multiprocess: bool = plain(False, "Run several workers under a supervisor; not on Windows")
-    workers: int = number(0, 0, 1024, "Number of workers, with use_multiprocess; 0: 2 x cores + 1")
+    host: str = plain(
+        "127.0.0.1", "Address to listen at; 0.0.0.0: all addresses, as PaddleHub does", group="listening"
+    )
+    port: int = number(
+        8866, 0, 65535, "TCP port to listen at; 0: one that is free, which the log names", group="listening"
+    )
+    use_multiprocess: bool = plain(
+        False, "Run several workers under a supervisor; not on Windows", group="workers"
+    )
+    workers: int = number(
+        0,
+        0,
+        1024,
+        "Number of workers, with use_multiprocess, which the flag implies; 0: 2 x cores + 1",
+        group="workers",
+    )
     predictors: int = number(
         0,
         0,
@@ -35,37 +47,57 @@ class ServerOptions:
         "requests that are alone, at the price of another copy of the model; not on one core, nor with "
         "cpu_num_threads. 0: one per core, at most 4 and what fits into half of the memory, in a single "
         "process; else 1",
+        group="workers",
     )
-    gpu: str = plain("", "GPUs to use, such as 0 or 0,1; one worker per GPU; empty: CUDA_VISIBLE_DEVICES")
+    gpu: str = plain(
+        "", "GPUs to use, such as 0 or 0,1; one worker per GPU; empty: CUDA_VISIBLE_DEVICES", group="workers"
+    )
     timeout_s: float = number(
         30.0,
         0.1,
         _A_DAY_S,
         "Seconds that a request may take from its first byte, that its client may take to read the answer, "
         "and that a batch may take in the model",
+        group="limits",
     )
     graceful_timeout_s: float = number(
-        30.0, 0.1, _A_DAY_S, "Seconds that a stopping server waits for the requests in flight"
+        30.0, 0.1, _A_DAY_S, "Seconds that a stopping server waits for the requests in flight", group="limits"
     )
     batch_wait_ms: float = number(
-        0.0, 0, 10_000, "Milliseconds that a request may wait for others to join its batch"
+        0.0, 0, 10_000, "Milliseconds that a request may wait for others to join its batch", group="limits"
     )
     max_queue_images: int = number(
-        512, 1, 2**31 - 1, "Images in a worker at once; further requests are answered 503"
+        512, 1, 2**31 - 1, "Images in a worker at once; further requests are answered 503", group="limits"
     )
     max_queue_bytes: int = number(
-        512 * _MIB, 1, 2**40, "Bytes of request bodies in a worker at once; further requests are answered 503"
+        512 * _MIB,
+        1,
+        2**40,
+        "Bytes of request bodies in a worker at once; further requests are answered 503",
+        group="limits",
     )
-    max_request_bytes: int = number(128 * _MIB, 1, 2**40, "Bytes of one request body; larger ones get 413")
-    max_requests: int = number(0, 0, 2**31 - 1, "Requests after which a worker is replaced; 0: never")
-    token_file: str = plain("", "File with a bearer token per line; empty: no authentication")
-    tls_cert_file: str = plain("", "Certificate chain, PEM; empty: plain HTTP")
-    tls_key_file: str = plain("", "Private key of the certificate, PEM")
-    log_format: str = choice("text", "json", help_text="Format of the log")
+    max_request_bytes: int = number(
+        128 * _MIB, 1, 2**40, "Bytes of one request body; larger ones get 413", group="limits"
+    )
+    max_requests: int = number(
+        0, 0, 2**31 - 1, "Requests after which a worker is replaced; 0: never", group="workers"
+    )
+    token_file: str = plain(
+        "", "File with a bearer token per line; empty: no authentication", group="security"
+    )
+    tls_cert_file: str = plain("", "Certificate chain, PEM; empty: plain HTTP", group="security")
+    tls_key_file: str = plain("", "Private key of the certificate, PEM", group="security")
+    log_format: str = choice("text", "json", help_text="Format of the log", group="log")
     log_level: str = choice(
-        "info", "debug", "warning", "error", "critical", help_text="Least severe level that is logged"
+        "info",
+        "debug",
+        "warning",
+        "error",
+        "critical",
+        help_text="Least severe level that is logged",
+        group="log",
     )
-    log_file: str = plain("", "File to log to; empty: stderr")
+    log_file: str = plain("", "File to log to; empty: stderr", group="log")
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -7,6 +7,8 @@ import socket
 import ssl
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +24,7 @@ from .process.server import StopSignals, bind, serve_alone
 from .service import build_service
 
 _LOGGER: Final = logging.getLogger("clas_system")
+_LOOPBACKS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # what a browser here can open
 
 
 def start(launch: Launch, control: Control) -> int:
@@ -41,11 +44,9 @@ def start(launch: Launch, control: Control) -> int:
     handler = set_up_log(options)
     _check_files(options)
     listener = _listener(options, control)
-    scheme = "https" if options.tls_cert_file else "http"
     address, port, *_ = listener.getsockname()  # chosen by the system if options.port is 0
-    _LOGGER.info(
-        "listening at %s://%s:%d, workers: %d", scheme, options.host, port, max(1, launch.num_workers)
-    )
+    url = url_of(options, options.host, port)
+    _LOGGER.info("listening at %s, workers: %d", url, max(1, launch.num_workers))
     StopSignals.install()  # from now on there is something to remove
     with _scratch() as scratch:
         pid = control.parent or os.getpid()
@@ -67,6 +68,24 @@ def start(launch: Launch, control: Control) -> int:
                 forget(server)
         _LOGGER.info("stopped")
         return status
+
+
+def url_of(options: ServerOptions, host: str, port: int) -> str:
+    """Return the address of a server as clients write it.
+
+    Args:
+        options: Read for TLS.
+        host: Its address; one of IPv6 gets brackets.
+        port: Its port.
+    """
+    scheme = "https" if options.tls_cert_file else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _on_ready(options: ServerOptions, port: int) -> Callable[[], None]:
+    """Return what logs, at the end of a start, the addresses that people open."""
+    url = url_of(options, _LOOPBACKS.get(options.host, options.host), port)
+    return partial(_LOGGER.info, "ready: %s  page /ui  API /docs", url)
 
 
 def _listener(options: ServerOptions, control: Control) -> socket.socket:
@@ -112,6 +131,7 @@ def _facts(launch: Launch, server: RunningServer) -> Facts:
 def _serve(
     launch: Launch, handler: logging.Handler, listener: socket.socket, control: Control, scratch: Path
 ) -> int:
+    on_ready = _on_ready(launch.options, listener.getsockname()[1])
     if launch.num_workers and sys.platform != "win32":
         from .process.supervisor import supervise  # noqa: PLC0415  # not on Windows
         from .process.worker import Deployment  # noqa: PLC0415
@@ -124,13 +144,14 @@ def _serve(
             log_handlers=[handler],
             scratch=scratch,
             control=control,
+            on_ready=on_ready,
         )
         return supervise(deployment, listener.fileno())
     if launch.num_workers:
         _LOGGER.warning("there is one process only on Windows: use_multiprocess is ignored")
     if launch.devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = launch.devices[0]
-    return serve_alone(build_service(launch, Metrics(control.restarts)), listener, control)
+    return serve_alone(build_service(launch, Metrics(control.restarts)), listener, control, on_ready)
 
 
 def _check_files(options: ServerOptions) -> None:

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from clas import errors
+from clas.engine.devices import WITHOUT_GPU
 from faces import USES_HUB
 from hub_server import hub_serving, run_hub
 from known_answers import PHOTOGRAPHS, assert_right
@@ -75,9 +76,10 @@ def test_the_shipped_configuration_wants_a_gpu_and_says_how_to_name_it(
     done = run_hub(["serving", "start", "-c", "config.json"], installed, tmp_path)
     assert done.returncode != 0
     assert not is_listening(config["port"])
-    remedy = "export CUDA_VISIBLE_DEVICES=0, or set use_gpu to false on a machine without a GPU"
     last_line = done.stdout.splitlines()[-1]
-    assert last_line.endswith(f"DeviceError: use_gpu needs CUDA_VISIBLE_DEVICES: {remedy}")
+    assert "DeviceError: use_gpu needs CUDA_VISIBLE_DEVICES (export CUDA_VISIBLE_DEVICES=0) and" in last_line
+    assert last_line.endswith(f"; {WITHOUT_GPU}")
+    assert "deploy/cpu.json" in WITHOUT_GPU
 
 
 def test_a_paddle_without_cuda_ends_the_start(

@@ -45,6 +45,20 @@ def test_no_server_but_paddles_has_what_only_paddle_needs(repository: Path, set_
     assert pinned(repository, "serving-paddle").keys() >= ONLY_PADDLES
 
 
+def test_each_set_names_its_pythons_and_compiles_nothing_on_others(repository: Path) -> None:
+    """uv leaves both lines out; they follow its command."""
+    files = [file for file in (repository / "constraints").glob("*.txt") if "overrides" not in file.name]
+    assert len(files) > 10
+    for file in files:
+        _, command, pythons, option, *_ = file.read_text().splitlines()
+        assert command.startswith("#    uv pip compile"), file.name
+        assert pythons.startswith("# For Python 3."), file.name
+        named = pythons.removeprefix("# For ").removesuffix(".")
+        assert named in file.with_suffix(".in").read_text(), file.name
+        if "numpy" in pinned(repository, file.stem):
+            assert option == "--only-binary numpy", file.name
+
+
 @pytest.mark.parametrize("set_name", ["serving", "serving-paddle", "serving-gpu", "ray", "dev"])
 def test_no_set_brings_openvinos_telemetry(repository: Path, set_name: str) -> None:
     names = pinned(repository, set_name).keys()

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import paddlehub
@@ -174,6 +175,15 @@ def test_make_targets_exist(english: str, repository: Path) -> None:
     assert set(re.findall(r"`make (\w+)(?: \w+=\w+)?`", english)) <= targets
 
 
+def test_make_help_lists_every_target(repository: Path) -> None:
+    done = subprocess.run(["make", "help"], cwd=repository, capture_output=True, text=True, check=True)
+    listed = {
+        target for line in done.stdout.splitlines() for target in re.findall(r"^make ([a-z]+) +\S", line)
+    }
+    [phony] = re.findall(r"^\.PHONY: (.*)$", (repository / "Makefile").read_text(), re.MULTILINE)
+    assert listed == set(phony.split()) - {"venv", "browser"}  # parts of others
+
+
 def test_what_ci_runs_is_described(repository: Path) -> None:
     lines = (repository / ".ci" / "run").read_text().splitlines()
     used = [line for line in lines if line.startswith("make ")]
@@ -282,7 +292,7 @@ def test_commands_and_flags_of_the_standalone_server_exist(english: str) -> None
     used = [arguments for words in commands(english) if (arguments := server_arguments(words)) is not None]
     for arguments in used:
         refuse_unknown_flags(arguments)
-    assert {arguments[0] for arguments in used} == {"start", "stop"}
+    assert {arguments[0] for arguments in used} == {"start", "stop", "status"}
     assert {"-c", "-m"} <= set().union(*(flags(arguments) for arguments in used))
 
 

@@ -1,10 +1,10 @@
 """The flags of an evaluation, for both command lines."""
 
-import argparse
 from pathlib import Path
 
 from ...errors import SettingsError
 from ..flags import existing, file_ending_in
+from ..parser import Parser
 from .metrics_file import FORMATS
 
 LABEL_FILE_HELP = (
@@ -17,9 +17,9 @@ FOLDERS_HELP = (
 METRICS_HELP = "Write all figures of the evaluation to this .json or .csv file"
 
 
-def add_evaluation_flags(parser: argparse.ArgumentParser) -> None:
+def add_evaluation_flags(parser: Parser) -> None:
     """Add --label_file, --labels_from_folders and --metrics."""
-    group = parser.add_argument_group("evaluation", "where the true classes are known")
+    group = parser.group("evaluation", "where the true classes are known")
     group.add_argument("--label_file", type=existing, metavar="FILE", help=LABEL_FILE_HELP)
     group.add_argument("--labels_from_folders", action="store_true", help=FOLDERS_HELP)
     group.add_argument("--metrics", type=file_ending_in(*FORMATS), metavar="FILE", help=METRICS_HELP)

@@ -1,6 +1,7 @@
 """The predictors of one process, and the queue in front of them."""
 
 import dataclasses
+import itertools
 import logging
 import threading
 import time
@@ -60,6 +61,7 @@ class Pool:
         self._engine_class: EngineClass | None = None
         self._batcher = Batcher(batch_wait_s, on_batch)
         self._closing = threading.Event()
+        self._loads = itertools.count()
         self._members = [
             PoolMember(
                 self._batcher,
@@ -140,6 +142,8 @@ class Pool:
     def _open(self, num_threads: int) -> Runner:
         """Load the model; called by a member, by the first one before all others."""
         start = time.perf_counter()
+        is_another = 0 < next(self._loads) < len(self._members)
+        level = logging.DEBUG if is_another else logging.INFO  # it says what the first one has said
         model, fingerprint = self._exported()
         settings = model.settings
         if num_threads:
@@ -160,11 +164,12 @@ class Pool:
         runner = choice.opened
         try:
             fingerprint.check_untouched()
+            log_engine(runner.info, level)
             self._take_over(model, choice)
         except BaseException:
             runner.close()
             raise
-        _LOGGER.info("model loaded and warmed up in %.1f s", time.perf_counter() - start)
+        _LOGGER.log(level, "model loaded and warmed up in %.1f s", time.perf_counter() - start)
         return runner
 
     def _exported(self) -> tuple[ExportedModel, Fingerprint]:
@@ -187,7 +192,6 @@ class Pool:
 
     def _take_over(self, model: ExportedModel, choice: Choice[Runner]) -> None:
         runner = choice.opened
-        log_engine(runner.info)
         self._refusal = ""
         if self.pipeline is None:
             self.pipeline = Pipeline(model, runner.info, choice.passed_over)

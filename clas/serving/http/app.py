@@ -174,9 +174,12 @@ def _refuse_path(request: Request, exc: Exception) -> Response:
         raise exc
     path = request.url.path
     error: ClasError
+    is_of_open_inference = path.startswith(f"{OPEN_INFERENCE_PATH}/")
     if exc.status_code == MethodError.http_status:
-        error = MethodError(f"{request.method} is not allowed for {path[:80]}")
-    elif path.startswith(f"{OPEN_INFERENCE_PATH}/"):
+        is_astray = request.method == "POST" and not is_of_open_inference
+        hint = f"; predictions are at {PREDICT_PATH}" if is_astray else ""
+        error = MethodError(f"{request.method} is not allowed for {path[:80]}{hint}")
+    elif is_of_open_inference:
         error = nothing_at(path)
     else:
         error = NotFoundError(f"there is nothing at {path[:80]}; predictions are at {PREDICT_PATH}")

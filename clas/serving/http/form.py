@@ -88,7 +88,9 @@ class _Form:
 def _known_name(name: bytes | None) -> str:
     text = (name or b"").decode("utf-8", errors="backslashreplace")
     if text not in FIELDS:
-        raise RequestError(f"unknown field {reprlib.repr(text)}; a form has images and top_k")
+        raise RequestError(
+            f"unknown field {reprlib.repr(text)}; a form has images and top_k: -F images=@FILE"
+        )
     return text
 
 

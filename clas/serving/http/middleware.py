@@ -31,6 +31,7 @@ _OPEN: Final = (  # without a token
 )
 _OPEN_BELOW: Final = ("/docs/", f"{UI_PATH}/")
 _MODEL: Final = f"{MODELS_PATH}/{MODULE_NAME}"
+_WITH_SLASH: Final = f"{PREDICT_PATH}/"
 _PREDICTIONS: Final = frozenset((PREDICT_PATH, f"{_MODEL}/infer"))
 _COUNTED: Final = frozenset(
     (
@@ -66,6 +67,8 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["path"] == _WITH_SLASH:  # a redirection would lose the body of many clients
+            scope = {**scope, "path": PREDICT_PATH}
         start = time.perf_counter()
         sent_id = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         request_id = sent_id if _VALID_ID.fullmatch(sent_id) else os.urandom(16).hex()

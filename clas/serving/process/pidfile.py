@@ -96,9 +96,10 @@ def announce(server: RunningServer) -> None:
         _LOGGER.warning("%s: %s: %s", where, server.file, exc.strerror)
 
 
-def find(port: int) -> list[RunningServer]:
-    """Read the files of the servers at `port`, whether they still run or not."""
-    servers = (_read(file) for file in sorted(_directory().glob(f"serving_{port}_*.json")))
+def find(port: int | None = None) -> list[RunningServer]:
+    """Read the files of the servers at `port`, or at any, whether they still run or not."""
+    pattern = f"serving_{'*' if port is None else port}_*.json"
+    servers = (_read(file) for file in sorted(_directory().glob(pattern)))
     return [server for server in servers if server]
 
 

@@ -165,11 +165,15 @@ class _Report:
     Args:
         service: What it serves.
         control: To the parent.
+        on_ready: Called once, when the model serves.
     """
 
-    def __init__(self, service: Service, control: Control) -> None:
+    def __init__(
+        self, service: Service, control: Control, on_ready: Callable[[], None] = lambda: None
+    ) -> None:
         self._service = service
         self._control = control
+        self._on_ready = on_ready
         self._was_ready = False
 
     def __call__(self) -> bool:
@@ -178,6 +182,7 @@ class _Report:
         if not self._was_ready and not (pool.is_loading or pool.has_failed):
             self._was_ready = True
             self._control.ready()
+            self._on_ready()
         try:
             self._service.check_health()
         except UnavailableError:
@@ -187,13 +192,16 @@ class _Report:
         return self._control.is_orphaned
 
 
-def serve_alone(service: Service, listener: socket.socket, control: Control) -> int:
+def serve_alone(
+    service: Service, listener: socket.socket, control: Control, on_ready: Callable[[], None]
+) -> int:
     """Serve in this process until SIGTERM or SIGINT.
 
     Args:
         service: What to serve.
         listener: Listens.
         control: To the parent.
+        on_ready: Called once, when the model serves.
 
     Returns:
         The exit status: 1 if the model can't be loaded.
@@ -202,7 +210,7 @@ def serve_alone(service: Service, listener: socket.socket, control: Control) -> 
         _load(service.pool)
     config = uvicorn.Config(service.app, **uvicorn_options(service.options))
     if not service.pool.has_failed and not StopSignals.received:
-        report = _Report(service, control)
+        report = _Report(service, control, on_ready)
         Server(config, service.pool, report, control.stopping).run(sockets=[listener])
     status = int(service.pool.has_failed)
     exit_unless_idle(service, status)

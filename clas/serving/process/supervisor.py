@@ -13,7 +13,6 @@ from gunicorn.arbiter import Arbiter
 
 from ..metrics import forget_worker, share_metrics
 from ..service import Service
-from .control import Control
 from .server import StopSignals, uvicorn_options
 from .worker import Deployment, Worker
 
@@ -82,7 +81,7 @@ class _Application(BaseApplication):  # type: ignore[misc]
 
     def run(self) -> None:
         """Run the supervisor."""
-        _Supervisor(self, self._deployment.control).run()
+        _Supervisor(self, self._deployment).run()
 
 
 class _Supervisor(Arbiter):  # type: ignore[misc]
@@ -90,8 +89,10 @@ class _Supervisor(Arbiter):  # type: ignore[misc]
 
     SIGNALS: ClassVar = [one for one in Arbiter.SIGNALS if one not in (signal.SIGHUP, signal.SIGUSR2)]
 
-    def __init__(self, application: _Application, control: Control) -> None:
-        self._control = control
+    def __init__(self, application: _Application, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._control = deployment.control
+        self._was_complete = False
         super().__init__(application)
 
     def init_signals(self) -> None:
@@ -107,6 +108,9 @@ class _Supervisor(Arbiter):  # type: ignore[misc]
         if self._control.is_orphaned:
             raise StopIteration  # as gunicorn's SIGTERM does
         self._control.beat()
+        if not self._was_complete and self._deployment.is_complete:
+            self._was_complete = True
+            self._deployment.on_ready()
 
     def spawn_worker(self) -> Any:  # noqa: ANN401
         """Start a worker; with many of them, a round takes long."""

@@ -1,6 +1,7 @@
 """One worker process under the supervisor."""
 
 import asyncio
+import contextlib
 import ctypes
 import dataclasses
 import logging
@@ -9,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from .server import Server, StopSignals, exit_unless_idle
 _LOGGER: Final = logging.getLogger("clas_system")
 _LOAD_POLL_S: Final = 0.05
 _BACK_OFF_S: Final = 5.0
+_MOST_WORKERS: Final = 1024  # as in ServerOptions
 
 BuildService = Callable[[], Service]
 
@@ -34,11 +36,17 @@ class _State(ctypes.Structure):
     Attributes:
         was_ready: A worker has been ready.
         has_failed: The first workers can't start.
+        serving: For each slot, whether its worker has been ready.
     """
 
-    _fields_ = (("was_ready", ctypes.c_bool), ("has_failed", ctypes.c_bool))
+    _fields_ = (
+        ("was_ready", ctypes.c_bool),
+        ("has_failed", ctypes.c_bool),
+        ("serving", ctypes.c_bool * _MOST_WORKERS),
+    )
     was_ready: bool
     has_failed: bool
+    serving: "ctypes.Array[ctypes.c_bool]"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,6 +61,7 @@ class Deployment:
         log_handlers: The handlers of gunicorn's own log.
         scratch: A directory that the processes share.
         control: To the parent.
+        on_ready: Called in the supervisor, when all of the first workers are ready.
         state: Shared by all processes.
     """
 
@@ -63,9 +72,15 @@ class Deployment:
     log_handlers: Sequence[Any]
     scratch: Path
     control: Control
+    on_ready: Callable[[], None] = lambda: None
     state: _State = dataclasses.field(
         default_factory=lambda: _State.from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
     )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether each worker has been ready."""
+        return all(self.state.serving[slot] for slot in range(self.num_workers))
 
     @property
     def metrics_dir(self) -> Path:
@@ -112,12 +127,15 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
     async def _serve(self) -> None:
         service = self._service
         self.config.app = service.app
-        await self._load(service.pool)
+        is_first_start = not self.deployment.state.serving[self.slot]
+        with _quieter(is_quiet=is_first_start and self.slot > 0):
+            await self._load(service.pool)
         if StopSignals.received:
             return
         self.deployment.state.was_ready = True
         self.deployment.control.ready()
         _LOGGER.info("worker %d is ready", self.pid)
+        self.deployment.state.serving[self.slot] = True
         await Server(self.config, service.pool, self._beat).serve(sockets=self.sockets)
 
     def run(self) -> None:
@@ -163,3 +181,15 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
 
     async def callback_notify(self) -> None:
         """Send no heartbeat: this one of uvicorn's knows nothing of the pool."""
+
+
+@contextlib.contextmanager
+def _quieter(*, is_quiet: bool) -> Iterator[None]:
+    """Leave out what the first worker says of the model, which all of them load alike, but for failures."""
+    before = _LOGGER.level
+    if is_quiet and logging.DEBUG < before < logging.ERROR:
+        _LOGGER.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        _LOGGER.setLevel(before)

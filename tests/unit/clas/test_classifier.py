@@ -607,3 +607,31 @@ def test_a_model_that_changes_while_it_is_loaded_is_refused(
     monkeypatch.setattr("clas.classifier.choose", choose_slowly)
     with pytest.raises(ModelLoadError, match="the model's files were changed while they were loaded"):
         classifier_of(write_model(tmp_path))
+
+
+def test_a_model_is_opened_by_its_folder_and_settings(tiny_model: Path) -> None:
+    opened = Classifier.open(tiny_model, crop_size=32, resize_short=32, class_id_map_file="", topk=2)
+    assert opened.describe()["top_k"] == 2
+    with pytest.raises(SettingsError, match="unknown name 'top_k'; did you mean 'topk'"):
+        Classifier.open(tiny_model, top_k=2)
+
+
+def test_files_and_images_in_memory_get_the_same_answers(classifier: Classifier, tmp_path: Path) -> None:
+    text = image_text(2)
+    content = base64.b64decode(text)
+    (tmp_path / "blue.png").write_bytes(content)
+    image = DecodeImage()(content)
+    [expected] = classifier.classify_images([text])
+    given = [tmp_path / "blue.png", content, image, image[..., ::-1]]
+    by_file, by_bytes, by_array, by_reversed = classifier.classify_files(given)
+    assert by_file == by_bytes == by_array == expected
+    assert by_reversed["class_ids"][0] == 0  # red
+    assert classifier.classify_files(image[..., ::-1], channels="BGR") == [expected]
+    assert len(classifier.classify_files(tmp_path / "blue.png", top_k=1)[0]["class_ids"]) == 1
+
+
+def test_an_image_that_cannot_be_read_fails_alone(classifier: Classifier, tmp_path: Path) -> None:
+    bad, good = classifier.classify_files([tmp_path / "none.png", np.zeros((32, 32), np.uint8)])
+    assert bad["error"].startswith("the file can't be read: No such file")
+    assert bad["class_ids"] == []
+    assert len(good["class_ids"]) == 5

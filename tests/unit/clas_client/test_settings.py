@@ -49,6 +49,18 @@ def test_each_flag_has_a_help_without_its_default_and_the_command_line_adds_that
     assert "Images per request (default: 1)" in shown
 
 
+def test_the_help_has_groups_of_flags() -> None:
+    parser = argparse.ArgumentParser()
+    add_flags(parser)
+    groups = {
+        group.title: [action.dest for action in group._group_actions] for group in parser._action_groups
+    }
+    assert list(groups)[2:] == ["what to send", "how to send it", "results", "evaluation"]
+    assert groups["what to send"] == ["server_url", "image_file", "token_file"]
+    assert {"top_k", "output", "resume", "report"} <= set(groups["results"])
+    assert "wire" in groups["how to send it"]
+
+
 def test_a_token_is_the_first_line_of_its_file_and_is_not_shown(tmp_path: Path) -> None:
     first_line = "secret-0123456789"
     (tmp_path / "token").write_text(f" {first_line} \nmore\n")

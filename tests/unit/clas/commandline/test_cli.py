@@ -110,7 +110,10 @@ def test_what_ends_the_run_is_told_in_one_line(
         ([], "the following arguments are required: PATH"),
         (["/nowhere"], "there is no file or folder '/nowhere'"),
         (["x" * 300], "File name too long"),
-        ([".", "--inference_model", "x"], "unrecognized arguments: --inference_model x"),
+        (
+            [".", "--inference_model", "x"],
+            "there is no flag --inference_model; did you mean --inference_model_dir?",
+        ),
         ([".", "--format", "xml"], "invalid choice: 'xml'"),
         ([".", "--top_k", "many"], "'many' is not a whole number of at least 1"),
         ([".", "--enable_mkldnn", "maybe"], "'maybe' is neither true nor false"),

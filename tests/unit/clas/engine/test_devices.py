@@ -17,7 +17,7 @@ from tiny_models import needs_paddle
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        (None, "use_gpu needs CUDA_VISIBLE_DEVICES: export CUDA_VISIBLE_DEVICES=0"),
+        (None, r"use_gpu needs CUDA_VISIBLE_DEVICES \(export CUDA_VISIBLE_DEVICES=0\) and a Paddle or"),
         ("", "needs device numbers in CUDA_VISIBLE_DEVICES, such as 0 or 0,1; it is ''"),
         ("all", "it is 'all'"),
         ("0, 1", "it is '0, 1'"),

@@ -126,6 +126,52 @@ def test_a_model_of_paddle_1_is_refused_with_what_to_do(
         find_model(load_settings({"inference_model_dir": "m"}))
 
 
+@pytest.mark.parametrize(
+    ("names", "remedy"),
+    [
+        (
+            ["resnet.pdmodel", "resnet.pdiparams"],
+            "rename resnet.pdmodel to inference.pdmodel and resnet.pdip",
+        ),
+        (["resnet.json", "resnet.pdiparams"], "rename resnet.json to inference.json and resnet.pdiparams to"),
+        (["inference.pdmodel", "w.pdiparams"], "rename w.pdiparams to inference.pdiparams"),
+        (["model.onnx", "labels.txt"], "rename model.onnx to inference.onnx"),
+        (["best_model.pdparams", "best_model.pdopt"], "best_model.pdparams is a checkpoint of the training"),
+        (["a.onnx", "b.onnx"], "it has a.onnx, b.onnx; put "),
+        (
+            [f"{number}.jpg" for number in range(7)],
+            "it has 0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg and 2 more; put ",
+        ),
+    ],
+)
+def test_what_is_there_in_place_of_a_model_is_told_with_what_to_do(
+    start_dir: Path, names: list[str], remedy: str
+) -> None:
+    put_model(start_dir / "m", *names)
+    with pytest.raises(ModelNotFoundError, match=f"holds no file .*; {remedy}"):
+        find_model(load_settings({"inference_model_dir": "m"}))
+
+
+def test_an_empty_folder_and_one_around_the_model_are_told(start_dir: Path) -> None:
+    (start_dir / "m").mkdir()
+    with pytest.raises(
+        ModelNotFoundError, match=r"it is empty; put .* --inference_model_dir, or .* make onnx"
+    ):
+        find_model(load_settings({"inference_model_dir": "m"}))
+    inner = put_model(start_dir / "m" / "exported")
+    with pytest.raises(
+        ModelNotFoundError, match=f"the model is in exported: .* --inference_model_dir {inner}$"
+    ):
+        find_model(load_settings({"inference_model_dir": "m"}))
+
+
+def test_a_file_in_place_of_its_folder_is_refused_with_the_folder(start_dir: Path) -> None:
+    model = put_model(start_dir / "m")
+    message = f"{model}/inference.pdmodel is a file: name its folder, {model}$"
+    with pytest.raises(ModelNotFoundError, match=message):
+        find_model(load_settings({"inference_model_dir": "m/inference.pdmodel"}))
+
+
 def test_the_label_file_is_looked_for_at_the_start_then_in_the_module(
     start_dir: Path, module_dir: Path
 ) -> None:

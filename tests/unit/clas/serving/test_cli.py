@@ -1,6 +1,8 @@
+import dataclasses
 import errno
 import json
 import logging
+import os
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ import pytest
 
 from clas.serving import cli, log
 from clas.serving.options import NAMES
+from clas.serving.process.pidfile import RunningServer, announce, start_of
 from clas.settings import SETTING_NAMES
 
 
@@ -34,7 +37,7 @@ def test_every_option_and_every_setting_has_a_flag_with_a_help_text(
 ) -> None:
     [commands] = [action for action in cli._parser()._actions if isinstance(action.choices, dict)]
     helps = {action.dest: action.help for action in commands.choices["start"]._actions}  # type: ignore[index]
-    assert set(helps) == {*NAMES, *SETTING_NAMES, "config", "modules", "help"}
+    assert set(helps) == {*NAMES, *SETTING_NAMES, "config", "modules", "help", "version"}
     assert all(helps.values())
     with pytest.raises(SystemExit, match="0"):
         cli.main(["start", "--help"])
@@ -51,7 +54,6 @@ def test_wrong_arguments_end_with_2(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["start"], "start takes -c config.json or -m clas_system"),
         (["start", "-m", "other"], "-m names other; this server has clas_system only"),
         (["start", "-m", "clas_system", "--host", "192.0.2.1"], "192.0.2.1:8866 can't be listened at"),
         (["start", "-m", "clas_system", "--token_file", "none"], "token_file none can't be read"),
@@ -84,6 +86,28 @@ def test_without_a_directory_for_temporary_files_it_says_how_to_name_one(
 def test_stop_knows_no_server_that_was_never_started(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["stop", "-p", "12345"]) == 1
     assert capsys.readouterr().err == "no server of clas_system was started at port 12345 by this user\n"
+
+
+@pytest.mark.parametrize(("address", "shown"), [("127.0.0.1", "127.0.0.1:8866"), ("::1", "[::1]:8866")])
+def test_status_lists_the_servers_that_are_running(
+    capsys: pytest.CaptureFixture[str], address: str, shown: str
+) -> None:
+    assert cli.main(["status"]) == 1
+    assert capsys.readouterr().err == "no server of clas_system of this user is running\n"
+    pid = os.getpid()
+    server = RunningServer(
+        pid=pid,
+        started=start_of(pid),
+        host=address,
+        address=address,
+        port=8866,
+        graceful_timeout_s=1.0,
+        scratch="",
+    )
+    announce(server)
+    announce(dataclasses.replace(server, port=8867, started="in another boot"))  # killed since
+    assert cli.main(["status"]) == 0
+    assert capsys.readouterr().out == f"{shown}  process {pid}\n"
 
 
 def test_lists_of_numbers_are_given_with_commas() -> None:

@@ -43,8 +43,11 @@ def launch_of_file(
     return launch_of(config=written(directory, content), **(flags or {}))
 
 
-def test_the_modules_name_alone_starts_one_process_with_the_defaults() -> None:
-    launch = launch_of()
+@pytest.mark.parametrize("flags", [{"modules": ["clas_system"]}, {}])
+def test_without_flags_or_with_the_modules_name_one_process_starts_with_the_defaults(
+    flags: dict[str, object],
+) -> None:
+    launch = plan_launch(flags)
     assert launch.options.port == 8866
     assert launch.settings == load_settings({})
     assert (launch.devices, launch.num_workers) == ((), 0)
@@ -116,11 +119,9 @@ def test_another_version_is_refused(tmp_path: Path, number: object) -> None:
         (["clas_system==2.0.0"], "version is '2.0.0'; clas_system here has '1.0.0'"),
         (["resnet50"], "-m names resnet50; this server has clas_system only"),
         (["clas_system", "resnet50"], "-m names clas_system resnet50; this server has clas_system only"),
-        (None, "start takes -c config.json or -m clas_system"),
-        ([], "start takes -c config.json or -m clas_system"),
     ],
 )
-def test_other_modules_are_refused(modules: list[str] | None, message: str) -> None:
+def test_other_modules_are_refused(modules: list[str], message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)):
         launch_of(modules=modules)
 
@@ -243,6 +244,20 @@ def test_a_gpu_that_is_not_named_or_no_number_is_refused(monkeypatch: pytest.Mon
         launch_of(use_gpu=True)
     with pytest.raises(DeviceError, match=r"use_gpu needs device numbers in gpu, .* it is 'all'"):
         launch_of(gpu="all")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_as_a_flag_are_started(workers: int) -> None:
+    launch = launch_of(workers=workers)
+    assert (launch.options.use_multiprocess, launch.num_workers) == (True, workers)
+    assert launch_of(workers=0).num_workers == 0
+
+
+def test_workers_are_not_started_with_a_gpu(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "clas_system"):
+        launch = launch_of(workers=3, gpu="0")
+    assert (launch.num_workers, launch.devices) == (0, ("0",))
+    assert "--workers is ignored: with use_gpu there is one for each GPU" in caplog.text
 
 
 @pytest.mark.parametrize("workers", [1, 2, 999])

@@ -58,7 +58,7 @@ def test_a_gpu_without_a_device_number_has_failed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     item = list(check_devices(GPU))[1]
     assert item.state == "FAILED"
-    assert item.text.startswith("use_gpu needs CUDA_VISIBLE_DEVICES: ")
+    assert item.text.startswith("use_gpu needs CUDA_VISIBLE_DEVICES (")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert list(check_devices(GPU))[1] == (
         "warning",

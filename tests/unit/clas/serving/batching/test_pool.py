@@ -126,6 +126,26 @@ def test_the_model_is_loaded_after_the_start_and_answers(
     assert best(submit(pool, 2, 0)) == [2, 0]
 
 
+def test_only_the_first_of_several_predictors_says_what_is_loaded(
+    pool_of: Callable[..., Pool], tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = pool_of(tiny_model, threads=(1, 1))
+    with caplog.at_level(logging.DEBUG, "clas_system"):
+        pool.start()
+        wait_until(lambda: pool.predictors == (2, 2))
+    for start in ("engine: ", "model loaded and warmed up in "):
+        levels = [record.levelno for record in caplog.records if record.getMessage().startswith(start)]
+        assert sorted(levels) == [logging.DEBUG, logging.INFO]
+
+
+def test_a_model_that_was_lost_says_again_how_it_is_loaded(
+    pool: Pool, opener: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "clas_system"):
+        lose(pool, opener)
+    assert "model loaded and warmed up in " in caplog.text
+
+
 def test_batches_are_as_large_as_the_model_takes(
     pool_of: Callable[..., Pool], opener: Opener, tiny_model: Path
 ) -> None:

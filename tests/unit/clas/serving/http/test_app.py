@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from starlette.requests import Request
 
@@ -315,7 +317,22 @@ def test_a_method_that_is_not_for_its_path_is_refused_with_those_that_are(
 ) -> None:
     response = service.client.request(method, path)
     assert_refused(response, 405, f"{method} is not allowed for {path}")
+    hint = "; predictions are at /predict/clas_system"
+    assert response.json()["msg"].endswith(hint) is (method == "POST")
     assert set(response.headers["Allow"].split(", ")) == allowed
+
+
+def test_the_address_of_predictions_may_end_in_a_slash(service: Served) -> None:
+    """And no redirection is needed, which curl and browsers don't follow, or follow without the body."""
+    body = cv2.imencode(".png", np.zeros((32, 32, 3), np.uint8))[1].tobytes()
+    headers = {"Content-Type": "image/png"}
+    answers = [
+        service.client.post(path, content=body, headers=headers, follow_redirects=False)
+        for path in (PREDICT_PATH, f"{PREDICT_PATH}/")
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    first, second = (answer.json()["results"]["prediction"] for answer in answers)
+    assert first == second
 
 
 def test_what_is_no_refusal_of_a_path_is_left_to_others() -> None:

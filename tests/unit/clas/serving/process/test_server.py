@@ -106,7 +106,8 @@ def test_the_parent_is_told_once_that_the_model_serves_and_hears_while_all_is_we
             raise UnavailableError("the model has been at one batch for 99 s")
 
     told: Any = Told()
-    report = _Report(SimpleNamespace(pool=pool, check_health=check_health), told)  # type: ignore[arg-type]
+    service: Any = SimpleNamespace(pool=pool, check_health=check_health)
+    report = _Report(service, told, lambda: told.events.append("logged"))
     report()
     pool.is_loading = False
     assert report() is False
@@ -114,7 +115,7 @@ def test_the_parent_is_told_once_that_the_model_serves_and_hears_while_all_is_we
     report()
     told.is_orphaned = True
     assert report() is True
-    assert told.events == ["beat", "ready", "beat"]
+    assert told.events == ["beat", "ready", "logged", "beat"]
 
 
 def test_a_model_that_cannot_be_loaded_is_never_ready() -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -50,6 +51,19 @@ def test_each_worker_sees_one_gpu(
     supervisor._set_up_worker(arbiter_with(), worker_of(tmp_path, slot, "3", "5"))
     assert os.environ["CUDA_VISIBLE_DEVICES"] == device
     assert shared == [(tmp_path / "metrics", slot)]
+
+
+def test_readiness_is_told_once_and_when_all_workers_serve(tmp_path: Path) -> None:
+    told: list[None] = []
+    deployment = dataclasses.replace(worker_of(tmp_path, 0).deployment, on_ready=lambda: told.append(None))
+    arbiter: Any = SimpleNamespace(_control=Control(), _deployment=deployment, _was_complete=False)
+    counts = []
+    for slot in (1, 0, 0):
+        supervisor._Supervisor.maybe_promote_master(arbiter)
+        deployment.state.serving[slot] = True
+        supervisor._Supervisor.maybe_promote_master(arbiter)
+        counts.append(len(told))
+    assert counts == [0, 1, 1]
 
 
 @pytest.mark.parametrize("has_failed", [False, True])

@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -79,6 +80,35 @@ def test_a_worker_whose_supervisor_was_killed_stops(tmp_path: Path, monkeypatch:
     service = service_of(5)
     worker = worker_of(tmp_path, _service=service, _beats=5, ppid=1000)
     assert Worker._beat(worker)
+
+
+@pytest.mark.parametrize(
+    ("level", "is_quiet", "shown"),
+    [
+        (logging.INFO, True, ["failed", "after"]),
+        (logging.INFO, False, ["loaded", "assumed", "failed", "after"]),
+        (logging.DEBUG, True, ["loaded", "assumed", "failed", "after"]),
+        (logging.CRITICAL, True, []),
+    ],
+)
+def test_all_but_the_first_worker_say_of_the_model_only_what_failed(
+    caplog: pytest.LogCaptureFixture, level: int, is_quiet: bool, shown: list[str]
+) -> None:
+    with caplog.at_level(level, "clas_system"):
+        with module._quieter(is_quiet=is_quiet):
+            module._LOGGER.info("loaded")
+            module._LOGGER.warning("assumed")
+            module._LOGGER.error("failed")
+        module._LOGGER.info("after")
+    assert caplog.messages == shown
+
+
+def test_the_server_is_complete_when_each_worker_has_been_ready(tmp_path: Path) -> None:
+    deployment = worker_of(tmp_path).deployment
+    for slot in range(deployment.num_workers):
+        assert not deployment.is_complete
+        deployment.state.serving[slot] = True
+    assert deployment.is_complete
 
 
 def test_what_the_processes_tell_each_other_is_false_at_the_start(tmp_path: Path) -> None:
