@@ -18,7 +18,8 @@ from .sender import Answer
 class ConsoleReport:
     """Prints results as they come, and the averages; its size doesn't grow with the number of images.
 
-    Results go to stdout; failures and the progress bar, which is shown on a terminal only, to stderr.
+    Results and averages go to stdout, which ends with these as the original client's does; failures, what
+    became of all files, and the progress bar, which is shown on a terminal only, to stderr.
 
     Args:
         count: How many images there will be, as far as that is known, for the progress bar.
@@ -100,6 +101,8 @@ class ConsoleReport:
     ) -> list[str]:
         """Print the averages over the images that were answered, and what became of all files.
 
+        The latter is left out if each file has its result, unless it is all that is printed of the files.
+
         Args:
             more: Further lines to print after the averages.
             table: Lines to print after these.
@@ -113,8 +116,11 @@ class ConsoleReport:
         totals = self.files.line(self.num_answered, self.num_failed, self.num_skipped, is_whole=is_whole)
         if not self.num_answered + self.num_skipped:
             LOGGER.error("no image was answered")
-        for line in (*averages, *table, totals):
+        for line in (*averages, *table):
             self._print(line)
+        is_all = is_whole and not self.num_failed and not self.files.num_skipped
+        if not is_all or not self._shows_results:
+            tqdm.write(totals, file=sys.stderr)
         return [*averages, totals]
 
     def _averages(self) -> list[str]:

@@ -438,8 +438,8 @@ def test_accuracy_comes_after_the_averages_and_covers_earlier_runs(
     assert "The top-1 accuracy: 0.500 (10 of 20 images)" in lines
     assert "The top-5 accuracy: 0.750 (15 of 20 images)" in lines
     assert "The worst of 20 classes, by F1:" in lines
-    assert lines[-12] == "The confusions, true class -> answer:"
-    assert lines[-11] == "       1  13 grey 13 -> 10 grey 10"
+    assert lines[-11] == "The confusions, true class -> answer:"
+    assert lines[-10] == "       1  13 grey 13 -> 10 grey 10"
 
 
 def judged(file: Path) -> list[tuple[str, object, object]]:

@@ -126,6 +126,7 @@ def test_the_model_is_loaded_after_the_start_and_answers(
     assert best(submit(pool, 2, 0)) == [2, 0]
 
 
+@needs_paddle
 def test_only_the_first_of_several_predictors_says_what_is_loaded(
     pool_of: Callable[..., Pool], tiny_model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,7 +15,10 @@ SCRIPTS = (
     *("i18n.js", "image_input.js", "image_view.js", "reasons.js", "result_rows.js", "service_panel.js"),
     "snippets.js",
 )
-NOT_THE_SERVERS = ("files.py", "still.py", "tiff.py")
+NOT_THE_SERVERS = (
+    *("files.py", "still.py", "tiff.py"),
+    *("given.py", "conversion.py", "pillow_formats.py"),
+)
 """Modules of clas/image that the server doesn't reach, or that only put messages together."""
 
 
