@@ -734,21 +734,28 @@ def test_the_documentation_asks_the_server_under_its_own_policy(
 
 
 def test_the_documentation_has_the_colours_that_are_chosen_for_the_page(page: Page) -> None:
-    def ground(theme: str) -> int:
+    look = (
+        "const ground = getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0];"
+        "return [getComputedStyle(document.getElementById('ui')).filter !== 'none', Number(ground)]"
+    )
+
+    def becomes(theme: str, *, is_dark: bool) -> bool:
         page.run("localStorage.setItem('clas_system_theme', arguments[0])", theme)
         page.driver.get(f"{page.base}/docs")
-        colour = "return getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]"
-        turned = page.run("return getComputedStyle(document.getElementById('ui')).filter !== 'none'")
-        brightness = int(page.run(colour))
-        assert turned == (brightness < 40)
-        return brightness
+
+        def has_come() -> bool:
+            turned, brightness = page.run(look)
+            return bool(turned == is_dark and (brightness < 40 if is_dark else brightness > 220))
+
+        return bool(eventually(has_come, 20))
 
     page.prefer("light")
-    assert ground("auto") == ground("light") > 220
-    assert ground("dark") < 40
+    assert becomes("auto", is_dark=False)
+    assert becomes("light", is_dark=False)
+    assert becomes("dark", is_dark=True)
     page.prefer("dark")
-    assert ground("auto") < 40
-    assert ground("light") > 220
+    assert becomes("auto", is_dark=True)
+    assert becomes("light", is_dark=False)
     page.prefer("light")
 
 

@@ -16,7 +16,7 @@ from clas.commandline.report.html_report import HtmlReport
 from clas.output.base import Prediction, failed_prediction
 from clas_client.sink import Outcome, Pending
 from evaluations import entry, evaluate
-from serving_process import clas_serving, tiny_config
+from serving_process import clas_serving, eventually, tiny_config
 
 pytestmark = pytest.mark.xdist_group("report page")
 COLOURS = {"red": (0, 0, 255), "green": (0, 255, 0), "soft red": (40, 40, 255)}  # blue, green, red
@@ -157,6 +157,7 @@ def test_thousands_of_images_stay_quick(driver: Chrome, tmp_path: Path) -> None:
     page.close([])
     driver.set_page_load_timeout(60)
     driver.get((tmp_path / "page.html").as_uri())
+    eventually(lambda: driver.execute_script("return document.readyState") == "complete")
     assert len(driver.find_elements(By.CSS_SELECTOR, "#images > li")) == 4000
     took_ms = driver.execute_script(
         "const start = performance.now(); const sort = document.getElementById('sort'); sort.value = 'high';"
