@@ -16,7 +16,7 @@ from clas.protocol import OPERATIONS, files_body, tensor_body
 Form = Literal["float32", "uint8", "encoded", "file"]
 """The client's three, and one image file as the body."""
 
-MARGIN: Final = 0.2
+_MARGIN: Final = 0.2
 """The best class of an image is this far ahead of the next one, so that bfloat16 can't exchange them."""
 _JSON: Final = "application/json"
 
@@ -44,20 +44,19 @@ class Body:
     class_ids: Sequence[int]
 
 
-def clear_images(classifier: Classifier, count: int, margin: float = MARGIN) -> list[LabeledImage]:
+def clear_images(classifier: Classifier, count: int) -> list[LabeledImage]:
     """Return images whose class is beyond doubt.
 
     Args:
         classifier: Determines the class, in fp32.
         count: How many.
-        margin: How far the best class must be ahead.
     """
     found: list[LabeledImage] = []
     for image in sample_images.varied(20 * count, seed=1):
         file = sample_images.jpeg(image)
         prediction = classifier.classify_images([file], top_k=2)[0]
         best, second = prediction["scores"]
-        if best - second > margin:
+        if best - second > _MARGIN:
             found.append(LabeledImage(file, prediction["class_ids"][0]))
         if len(found) == count:
             return found

@@ -15,20 +15,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import onnx
-from onnx import TensorProto, helper
 from repository import ROOT
 
 # isort: split
 import measure
-import numpy as np
 from bodies import Body, Form, LabeledImage, make_bodies, write_bodies
+from cheap_model import BEST, write_model
 from sample_images import jpeg, varied
 from servers import standalone
 
 _CLIENTS: Final = 8
-_BEST: Final = 7
-_CLASSES: Final = 1000
 
 
 class Shortcut(NamedTuple):
@@ -92,7 +88,7 @@ def main() -> None:
     print("| shortcut | form | CPU ms a request with it | without | it buys |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
-        model = _write_model(work / "model")
+        model = write_model(work / "model")
         bodies = {form: _write_bodies(work / form, form) for form in ("uint8", "float32", "encoded")}
         for number, name in enumerate(args.only):
             shortcut = SHORTCUTS[name]
@@ -127,36 +123,8 @@ def _copy_without(shortcut: Shortcut, root: Path) -> Path:
     return root
 
 
-def _write_model(directory: Path) -> Path:
-    """A model whose best class is _BEST, whatever the image; it looks at one pixel."""
-    weights = np.eye(3, _CLASSES, _BEST, np.float32) * 0
-    bias = np.eye(1, _CLASSES, _BEST, np.float32) * 20
-    nodes = [
-        helper.make_node("Slice", ["image", "zeros", "ones", "axes"], ["pixel"]),
-        helper.make_node("Flatten", ["pixel"], ["values"]),
-        helper.make_node("Gemm", ["values", "weights", "bias"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["scores"], axis=1),
-    ]
-    constants = [
-        *(helper.make_tensor(name, TensorProto.INT64, [2], [value] * 2) for name, value in _SLICE.items()),
-        helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3]),
-        helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.ravel()),
-        helper.make_tensor("bias", TensorProto.FLOAT, [_CLASSES], bias.ravel()),
-    ]
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [None, 3, 224, 224])
-    scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, [None, _CLASSES])
-    graph = helper.make_graph(nodes, "nothing", [image], [scores], constants)
-    directory.mkdir()
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    onnx.save(model, directory / "inference.onnx")
-    return directory
-
-
-_SLICE: Final = {"zeros": 0, "ones": 1}
-
-
 def _write_bodies(directory: Path, form: Form) -> list[Body]:
-    images = [LabeledImage(jpeg(image), _BEST) for image in varied(4 * _CLIENTS, seed=1)]
+    images = [LabeledImage(jpeg(image), BEST) for image in varied(4 * _CLIENTS, seed=1)]
     bodies = make_bodies(form, images, 1)
     write_bodies(directory, bodies)
     return bodies

@@ -18,11 +18,10 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
-import onnx
 import repository  # noqa: F401  # lets Python find the rest
-from onnx import TensorProto, helper
 
 # isort: split
+from cheap_model import INPUT, write_model
 from servers import standalone
 from usage import Meter
 
@@ -30,7 +29,6 @@ from clas.protocol import MODELS_PATH, MODULE_NAME, OPERATIONS, PREDICT_PATH, fi
 from demo import photograph
 
 _SIDE: Final = 224
-_INPUT: Final = "inputs"
 _INFER: Final = f"{MODELS_PATH}/{MODULE_NAME}/infer"
 _JSON: Final = {"Content-Type": "application/json"}
 
@@ -90,14 +88,14 @@ def make_requests() -> list[Request]:
 def binary_request(name: str, datatype: str, shape: tuple[int, ...], data: bytes) -> Request:
     """A request of the Open Inference Protocol with binary data, which asks for five classes."""
     parameters = {"binary_data_size": len(data)}
-    image = {"name": _INPUT, "shape": shape, "datatype": datatype, "parameters": parameters}
+    image = {"name": INPUT, "shape": shape, "datatype": datatype, "parameters": parameters}
     head = json.dumps({"inputs": [image], **_wanted()}).encode()
     return Request(name, _INFER, head + data, {"Inference-Header-Content-Length": str(len(head))})
 
 
 def numbers_request(tensor: np.ndarray[Any, Any]) -> Request:
     """The same with the numbers in JSON."""
-    image = {"name": _INPUT, "shape": tensor.shape, "datatype": "FP32", "data": tensor.ravel().tolist()}
+    image = {"name": INPUT, "shape": tensor.shape, "datatype": "FP32", "data": tensor.ravel().tolist()}
     return Request(
         "`/v2`, FP32, numbers in JSON", _INFER, json.dumps({"inputs": [image], **_wanted()}).encode(), _JSON
     )
@@ -123,24 +121,6 @@ def ask(connection: http.client.HTTPConnection, request: Request) -> None:
     body = response.read()
     if response.status != http.client.OK:
         raise ValueError(f"{request.name} was answered {response.status}: {body[:200]!r}")
-
-
-def write_model(directory: Path) -> None:
-    """Write a model of 1000 classes that takes next to no time."""
-    rest = np.zeros((3, 1000), np.float32)
-    rest[range(3), range(3)] = 10
-    nodes = [
-        helper.make_node("GlobalAveragePool", [_INPUT], ["pooled"]),
-        helper.make_node("Flatten", ["pooled"], ["means"]),
-        helper.make_node("MatMul", ["means", "spread"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["scores"], axis=1),
-    ]
-    image = helper.make_tensor_value_info(_INPUT, TensorProto.FLOAT, [None, 3, _SIDE, _SIDE])
-    scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, [None, 1000])
-    spread = helper.make_tensor("spread", TensorProto.FLOAT, rest.shape, rest.ravel())
-    graph = helper.make_graph(nodes, "average", [image], [scores], [spread])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    onnx.save(model, directory / "inference.onnx")
 
 
 if __name__ == "__main__":

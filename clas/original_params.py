@@ -47,6 +47,8 @@ def read_original(params: Mapping[str, Any]) -> dict[str, object]:
         _LOGGER.info("params.py: %s have no meaning here, and are passed over", ", ".join(passed_over))
     outputs = _section(params, "PostProcess")
     indicator = outputs.get("main_indicator", "Topk")
+    if not isinstance(indicator, str):
+        raise SettingsError(f"params.py has main_indicator {indicator!r:.80}; it takes a name")
     options = _section(outputs, indicator)
     if options.get("class_id_map_file") == _DEFAULT_LABELS:
         del options["class_id_map_file"]

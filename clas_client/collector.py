@@ -1,6 +1,7 @@
 """Passes answers on to the console, and to --output, --report and --label_file."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -107,14 +108,19 @@ class Collector:
             is_whole: Whether the run has come to its end.
         """
         summary = self.console.close(*_lines_of(self._evaluation), is_whole=is_whole)
-        for sink in self._sinks:
-            sink.close(summary)
+        with ExitStack() as stack:  # each is finished, whatever becomes of the others
+            for sink in reversed(self._sinks):
+                stack.callback(sink.close, summary)
 
     def abandon(self) -> None:
-        """Finish all files of a run in which nothing was answered, and print nothing."""
+        """Finish all files of a run in which nothing was answered, and print nothing.
+
+        That of --metrics isn't written: one of an earlier run stays.
+        """
         self.console.end_bar(is_whole=False)
         for sink in self._sinks:
-            sink.close(())
+            if not isinstance(sink, EvaluationSink):
+                sink.close(())
 
     def _locate(self, name: str) -> Path:
         return self._root / name

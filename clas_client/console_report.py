@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from clas.commandline.cells import shown_name
+from clas.commandline.cells import shown_name, visible
 from clas.commandline.file_totals import FileTotals
 from clas.commandline.formats import own_lines
 from clas.output.base import Prediction
@@ -158,4 +158,4 @@ def _own(entry: Prediction) -> str:
     if "feature" in entry:
         return f", feature: {', '.join(own_lines(entry))}"
     fields = ("attributes", "output", "groups", "value")
-    return "".join(f", {name}: {value}" for name, value in entry.items() if name in fields)
+    return "".join(f", {name}: {visible(str(value))}" for name, value in entry.items() if name in fields)

@@ -51,7 +51,7 @@ def make_evaluation(settings: ClientSettings, model_facts: Mapping[str, Any]) ->
 
     Args:
         settings: Read for image_file, label_file and labels_from_folders.
-        model_facts: See `fetch_model_facts`.
+        model_facts: See `ServerInfo.model_facts`.
 
     Raises:
         EvaluationError: The true classes can't be read.

@@ -43,7 +43,7 @@ def run(settings: ClientSettings, make_preprocess: MakePreprocess) -> int:
     sender = Sender(settings.server_url, settings.timeout, settings.retries, settings.token, connections)
     try:
         with closing(sender):
-            count = ImageCount(settings.image_file)
+            count = ImageCount(settings.image_file, is_shown=sys.stderr.isatty())
             console = ConsoleReport(
                 count, shows_results=not settings.quiet, shows_failures=settings.shows_failures
             )
@@ -99,6 +99,7 @@ def _send_and_close(
 def _left(cut_short: int, settings: ClientSettings) -> int:
     """Return the status of a run that was cut short, or leave with it."""
     if cut_short and settings.concurrency > 1:
+        flush_stdout()  # which os._exit doesn't
         os._exit(cut_short)  # the interpreter would wait for the threads' requests
     return cut_short
 

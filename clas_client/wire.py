@@ -46,18 +46,20 @@ def make_wire(settings: ClientSettings, server: ServerInfo, make_preprocess: Mak
     """
     if settings.wire == "encoded":
         return Wire(lambda source: converted(source.load()), partial(files_body, top_k=settings.top_k))
+    given = settings
     if settings.preprocess == "server":
         described = server.preprocessing()
         settings = dataclasses.replace(
             settings, resize_short=described.resize_short, crop_size=described.crop_size, settings=described
         )
-    else:
-        warn_of_differences(settings, make_preprocess(settings), server)
     operations: list[str] = []
     if settings.wire == "uint8":
         operations = [name for name in OPERATIONS if getattr(settings, name)]
         settings = dataclasses.replace(settings, normalize=False, to_chw=False)
     preprocess = make_preprocess(settings)
+    if given.preprocess != "server":
+        whole = make_preprocess(given) if given.wire == "uint8" else preprocess
+        warn_of_differences(given, whole, server)
     size = reduced_size(settings.resize_short, settings.settings)
     reduce_to = size if settings.reduced_decode else None
     return Wire(

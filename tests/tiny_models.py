@@ -161,3 +161,20 @@ def solid_batch(*channels: int, side: int = 32) -> np.ndarray[Any, np.dtype[np.f
     for image, channel in zip(batch, channels, strict=True):
         image[channel] = 1
     return batch
+
+
+def config_naming(label_file: str) -> str:
+    """An inference.yml for the images of `write_model`, which names a file of labels."""
+    return f"""
+PreProcess:
+  transform_ops:
+  - ResizeImage:
+      resize_short: 32
+  - CropImage:
+      size: 32
+  - ToCHWImage:
+PostProcess:
+  Topk:
+    topk: 2
+    class_id_map_file: {label_file}
+"""

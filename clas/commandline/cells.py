@@ -21,6 +21,11 @@ _TO_ESCAPE: Final = re.compile("[\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e
 _FORMULA_STARTS: Final = ("=", "+", "-", "@")
 
 
+def visible(text: str) -> str:
+    """Return a foreign text without line ends and control characters, which become escapes."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def escape_cell(text: str) -> str:
     """Return a text as its cell has it."""
     escaped = _escaped(text)

@@ -33,9 +33,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the command and return its exit status: 1 if any item failed."""
     args = parser().parse_args(argv)
     show_log(logging.DEBUG if args.verbose else logging.CRITICAL, "%(levelname)s: %(message)s")
-    given = given_settings(args, _SETTING_FLAGS)
-    if args.use_gpu:
-        given["use_gpu"] = True
+    given = given_settings(args, (*_SETTING_FLAGS, "use_gpu"))
     return run_to_status(partial(_show, _check(given, args), args.format))
 
 

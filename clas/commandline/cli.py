@@ -129,9 +129,7 @@ def _hub_parser() -> Parser:
 
 
 def _classify(args: argparse.Namespace, tally: Tally) -> None:
-    given = given_settings(args, _SETTING_FLAGS)
-    if args.use_gpu:
-        given["use_gpu"] = True
+    given = given_settings(args, (*_SETTING_FLAGS, "use_gpu"))
     with closing(KeptResults(args)) as kept:
         classifier = Classifier(load_settings(given))
         model = classifier.describe()

@@ -13,6 +13,7 @@ from ..errors import EncryptedModelError
 from ..model.encryption import MAGIC, MOST_BYTES, Encryptor, read_file
 from ..model.exported import ExportedModel, read_exported_model
 from ..model.files import MODULE_DIR
+from ..model.inspection import check_weights
 from ..model.key_file import read_key, write_new_key
 from ..settings import load_settings
 from .flags import existing
@@ -49,10 +50,13 @@ def parser() -> Parser:
 def _run(args: argparse.Namespace) -> int:
     directory, output = args.directory.resolve(), args.output.absolute()
     settings = load_settings({"inference_model_dir": str(directory), "model_key_file": ""})
-    files = _files_of(read_exported_model(settings))
-    if output.exists() or output.is_relative_to(directory):
+    model = read_exported_model(settings)
+    for program in model.programs:
+        check_weights(program)  # what is encrypted isn't checked again
+    files = _files_of(model)
+    if output.exists() or output.resolve().is_relative_to(directory):
         raise EncryptedModelError(f"there is {output}, or it is inside {directory}: name a new folder")
-    if args.key_file.absolute().is_relative_to(directory):
+    if args.key_file.resolve().is_relative_to(directory):
         raise EncryptedModelError(f"the key file {args.key_file} is in the folder of the model: move it away")
     if args.generate_key:
         write_new_key(args.key_file)
@@ -71,7 +75,11 @@ def _files_of(model: ExportedModel) -> dict[str, Path]:
     is_named = model.config is not None and "class_id_map_file" in model.config.values
     label_file = model.label_file if is_named else None
     if label_file and label_file not in paths and not label_file.is_relative_to(MODULE_DIR):
-        files.setdefault(label_file.name, label_file)
+        other = files.setdefault(label_file.name, label_file)
+        if other != label_file:
+            raise EncryptedModelError(
+                f"{label_file} and {other} have the same name: rename one, in inference.yml too"
+            )
     return files
 
 

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -10,12 +11,13 @@ from typing import Final, TextIO
 
 from ..image.sources import from_file
 from ..output.base import Prediction
+from .cells import visible
 from .evaluation.columns import add_to_csv, add_to_json, csv_header
 from .evaluation.evaluation import Evaluation, Verdict
 from .evaluation.ground_truth import FolderTruth, GroundTruth, ListedTruth, locate_below
 from .evaluation.metrics_file import check_writable, write_metrics
 from .evaluation.notes import notes_of
-from .evaluation.table import accuracy_lines, table_lines, visible
+from .evaluation.table import accuracy_lines, table_lines
 from .formats import Format
 from .report.html_report import HtmlReport
 from .report.outcome import Outcome, Pending
@@ -73,7 +75,8 @@ class KeptResults:
         if self._evaluation:
             self._evaluation.add(name, prediction)
         if self._page:
-            thumbnail = make_thumbnail(from_file(Path(name)))
+            # What was refused, for its size perhaps, isn't decoded once more.
+            thumbnail = b"" if "error" in prediction else make_thumbnail(from_file(Path(name)))
             self._page.add([Outcome(Pending(name, thumbnail), prediction)])
 
     def close(self) -> None:
@@ -83,12 +86,13 @@ class KeptResults:
         """
         if not self._has_begun:
             return
-        if self._evaluation:
-            _print_figures(self._evaluation, sys.stdout if self._args.format == "text" else sys.stderr)
-            if self._args.metrics:
-                write_metrics(self._args.metrics, self._evaluation)
-        if self._page:
-            self._page.close([])
+        with ExitStack() as stack:  # each is finished, whatever becomes of the others
+            if self._page:
+                stack.callback(self._page.close, [])
+            if self._evaluation and self._args.metrics:
+                stack.callback(write_metrics, self._args.metrics, self._evaluation)
+            if self._evaluation:
+                _print_figures(self._evaluation, sys.stdout if self._args.format == "text" else sys.stderr)
 
 
 def _make_evaluation(args: argparse.Namespace) -> Evaluation | None:

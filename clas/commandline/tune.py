@@ -35,9 +35,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the command and return its exit status: 1 if there is no best engine."""
     args = parser().parse_args(argv)
     show_log(logging.DEBUG if args.verbose else logging.WARNING, "%(levelname)s: %(message)s")
-    given = given_settings(args, _SETTING_FLAGS)
-    if args.use_gpu:
-        given["use_gpu"] = True
+    given = given_settings(args, (*_SETTING_FLAGS, "use_gpu"))
     images = trial_images(args.paths, _MOST_IMAGES, _GENERATED)
     return run_to_status(partial(_tune, given, images, args.seconds, args.format))
 

@@ -22,7 +22,7 @@ from ..model.score_range import ScoreRange
 from ..model.signature import read_signature
 from ..settings import Settings
 from .base import Batch, EngineInfo, Scores
-from .batches import check_scores, joined, padded, warm_up, warm_up_shape
+from .batches import check_scores, joined, padded, same_bytes, warm_up, warm_up_shape
 from .devices import NO_FORKED_GPU, available_cores
 from .fork_safety import carry_over_forks, note_this_thread
 from .loading import logged_while_loading
@@ -95,8 +95,10 @@ class PaddleEngine:
         self._input_shape = self._signature.image.shape
         self._batch_size = self._input_shape[0]  # None: any
         check_weights(files)
+        if not files.fingerprint:
+            fingerprint = take_fingerprint((files.program, files.weights))
+            files = dataclasses.replace(files, fingerprint=fingerprint)
         self._files = files
-        self._fingerprint = files.fingerprint or take_fingerprint((files.program, files.weights))
         self._settings = settings
         self._modes = modes_of(settings)  # the first one is in use; the others follow if it fails
         self._num_threads = settings.cpu_num_threads or available_cores()
@@ -231,10 +233,8 @@ class PaddleEngine:
                 self._settings.cpu_num_threads,
             )
         self._num_threads = 1
-        fingerprint = self._fingerprint.retake()
-        with logged_while_loading(self.name):
+        with same_bytes(self._files), logged_while_loading(self.name):
             self.info = self._start()
-        fingerprint.check_untouched()
         self._pid = os.getpid()
         _LOGGER.info("model loaded in forked worker %d, threads: %d", self._pid, self._num_threads)
 

@@ -19,9 +19,11 @@ from .layout import CHANNELS
 from .normalize import NormalizeToCHW
 from .operation_settings import operations_of
 from .operations import Size, output_size
-from .transforms import create_transforms, reduced_size
+from .resize import Array
+from .transforms import Compose, create_transforms, reduced_size
 
 _AXES: Final = 4  # of a batch of images
+_COPIES: Final = 2  # of an image: its own, and that in the batch
 _MOST_VALUES: Final = 2**24
 """Of one image that isn't cropped: 64 MB, or 2048 x 2731 pixels of RGB."""
 
@@ -87,12 +89,16 @@ class ModelInput:
         self._decode = DecodeImage(settings.max_image_pixels, reduce_to)
         self._normalize_to_chw = NormalizeToCHW(made.normalize)
         self._num_channels = made.normalize.num_channels
-        self._transforms = create_transforms(
+        transforms = create_transforms(
             settings.resize_short,
             settings.crop_size,
             to_chw=not self._shape.is_channels_last,
             settings=settings,
         )
+        if None in self._size:  # before normalization, which takes four times as much memory
+            at = len(made.before)
+            transforms = Compose([*transforms.operations[:at], _check_values, *transforms.operations[at:]])
+        self._transforms = transforms
         self.warning = self._shape.refusal_of_images(
             self._size, self._num_channels, _size_setting(settings, self._size)
         )
@@ -149,7 +155,12 @@ class ModelInput:
             )
         return Prepared([tensor], [None] * len(tensor))
 
-    def of_images(self, entries: Sequence[object], is_wanted: Callable[[], bool] = lambda: True) -> Prepared:
+    def of_images(
+        self,
+        entries: Sequence[object],
+        is_wanted: Callable[[], bool] = lambda: True,
+        take_room: Callable[[int], None] = lambda _: None,
+    ) -> Prepared:
         """Decode and preprocess whole image files; one that can't be decoded fails alone.
 
         Args:
@@ -157,6 +168,8 @@ class ModelInput:
                 [H, W, 3] uint8, RGB; or functions that return either of these when called, or raise
                 ImageError.
             is_wanted: Called before each image; tells whether anybody still waits for the result.
+            take_room: Called with the bytes that each image takes, where that depends on the image; raises if
+                there is no room for it.
 
         Raises:
             RequestError: The configured crop_size isn't the model's.
@@ -170,6 +183,8 @@ class ModelInput:
             try:
                 tensors.append(self._prepare(entry))
                 failures.append(None)
+                if None in self._size:
+                    take_room(_COPIES * tensors[-1].nbytes)
             except ImageError as exc:
                 failures.append(str(exc))
         places: dict[tuple[int, ...], list[int]] = {}
@@ -189,11 +204,8 @@ class ModelInput:
         if not isinstance(entry, np.ndarray):
             entry = self._decode(entry if isinstance(entry, bytes) else decode_entry(entry))
         image: Batch = self._transforms(entry)  # type: ignore[assignment]
-        if None in self._size and image.size > _MOST_VALUES:
-            height, width = image.shape[:2] if self._shape.is_channels_last else image.shape[1:]
-            raise ImageError(
-                f"the image has {width} x {height} pixels after resizing: too many without a crop"
-            )
+        if None in self._size and self._after:
+            _check_values(image if self._shape.is_channels_last else image.transpose(1, 2, 0))
         return image
 
     def _finish(self, batch: npt.NDArray[Any], operations: Sequence[str]) -> Batch:
@@ -210,6 +222,14 @@ class ModelInput:
         for image, place in zip(batch, tensor, strict=True):
             self._normalize_to_chw(image, place)
         return tensor
+
+
+def _check_values(image: Array) -> Array:
+    """Refuse an image [H, W, C] that has too many pixels after resizing; returns it."""
+    if image.size > _MOST_VALUES:
+        height, width = image.shape[:2]
+        raise ImageError(f"the image has {width} x {height} pixels after resizing: too many without a crop")
+    return image
 
 
 def _size_setting(settings: Settings, size: Size) -> str:

@@ -26,17 +26,16 @@ def from_file(path: Path, name: str | None = None) -> ImageSource:
     return ImageSource(str(path) if name is None else name, partial(read_file, path))
 
 
-def from_own_file(path: Path, name: str | None = None, max_pixels: int | None = None) -> ImageSource:
+def from_own_file(path: Path, max_pixels: int | None = None) -> ImageSource:
     """Return the source for a file of any format that can be read here; see `from_file`.
 
     What a server doesn't take (TIFF, AVIF, HEIC) is decoded at once.
 
     Args:
         path: The file.
-        name: The image's name in the results; None for its path.
         max_pixels: Limit of width x height of what is decoded here; None for none.
     """
-    return ImageSource(str(path) if name is None else name, partial(_load_own, path, max_pixels))
+    return ImageSource(str(path), partial(_load_own, path, max_pixels))
 
 
 def _load_own(path: Path, max_pixels: int | None) -> bytes | Image:

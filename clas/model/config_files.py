@@ -68,8 +68,14 @@ def find_config(directory: Path, key_file: str = "") -> ConfigFile | None:
 
 
 def config_paths(directory: Path) -> tuple[Path, ...]:
-    """Return the places where a model may have such a file, whether it has one or not."""
-    return (*(directory / name for name in (FILE_NAME, *_SAME)), *_deployment_files(directory))
+    """Return the places where a model may have such a file, whether it has one or not.
+
+    Those that aren't looked at, since there is an inference.yml, aren't among them.
+    """
+    first = directory / FILE_NAME
+    if first.is_file():
+        return (first,)
+    return (first, *(directory / name for name in _SAME), *_deployment_files(directory))
 
 
 def _deployment_files(directory: Path) -> Iterator[Path]:

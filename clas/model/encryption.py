@@ -9,11 +9,12 @@ exchanged for another one, of this model or another, or left out.
 
 import hashlib
 import json
+import os
 import secrets
 import struct
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from ..errors import EncryptedModelError
 from .key_file import read_key
@@ -67,9 +68,9 @@ def read_file(path: Path, directory: Path, key_file: str) -> bytes:
         OSError: It can't be read.
     """
     data = path.read_bytes()
-    if not key_file or not path.is_relative_to(directory):
-        if data.startswith(MAGIC):
-            raise EncryptedModelError(f"{path} is encrypted: set model_key_file to the file with its key")
+    place = Path(os.path.normpath(path))  # a label file may be named with ..
+    if not key_file or not place.is_relative_to(directory):
+        _refuse_encrypted(path, data)
         return data
     start, facts = _parse_start(path, data)
     key = read_key(Path(key_file))
@@ -79,7 +80,7 @@ def read_file(path: Path, directory: Path, key_file: str) -> bytes:
     from cryptography.exceptions import InvalidTag  # noqa: PLC0415  # its package may be missing
 
     rest = memoryview(data)[len(start) :]  # which copies nothing
-    name = path.relative_to(directory).as_posix()
+    name = place.relative_to(directory).as_posix()
     try:
         content: bytes = cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], _associated(start, name))
     except (InvalidTag, ValueError) as exc:  # a nonce that is cut off
@@ -101,8 +102,7 @@ def check_folder(paths: Sequence[Path], directory: Path, key_file: str) -> None:
     heads = {path: _read_start(path) for path in paths}
     if not key_file:
         for path, data in heads.items():
-            if data.startswith(MAGIC):
-                raise EncryptedModelError(f"{path} is encrypted: set model_key_file to the file with its key")
+            _refuse_encrypted(path, data)
         return
     start, facts = _parse_start(paths[0], heads[paths[0]])
     for path in (*paths, *(directory / name for name in facts["files"])):
@@ -112,20 +112,22 @@ def check_folder(paths: Sequence[Path], directory: Path, key_file: str) -> None:
             raise EncryptedModelError(f"{path} belongs to another encrypted model than {paths[0].name}")
 
 
+def _refuse_encrypted(path: Path, data: bytes) -> None:
+    """Refuse the content, or the start, of a file that is encrypted, where there is no key for it."""
+    if data.startswith(MAGIC):
+        raise EncryptedModelError(f"{path} is encrypted: set model_key_file to the file with its key")
+
+
 def _read_start(path: Path) -> bytes:
     """Return the first bytes of a file, its head among them."""
     try:
         with path.open("rb") as file:
-            return _read_start_of(file)
+            prefix = file.read(_PREFIX.size)
+            if len(prefix) < _PREFIX.size or not prefix.startswith(MAGIC):
+                return prefix
+            return prefix + file.read(min(_PREFIX.unpack(prefix)[2], _MOST_HEAD_BYTES))
     except OSError as exc:
         raise EncryptedModelError(f"{path} can't be read: {exc.strerror}") from exc
-
-
-def _read_start_of(file: BinaryIO) -> bytes:
-    prefix = file.read(_PREFIX.size)
-    if len(prefix) < _PREFIX.size or not prefix.startswith(MAGIC):
-        return prefix
-    return prefix + file.read(min(_PREFIX.unpack(prefix)[2], _MOST_HEAD_BYTES))
 
 
 def _parse_start(path: Path, data: bytes) -> tuple[bytes, dict[str, Any]]:

@@ -91,7 +91,8 @@ def read_exported_model(settings: Settings, module_dir: Path = MODULE_DIR) -> Ex
     directory = programs[0].program.parent
     paths = [path for files in programs for path in (files.program, files.weights)]
     fingerprint = take_fingerprint(tuple(dict.fromkeys((*paths, *config_paths(directory)))))
-    check_folder(list(dict.fromkeys(paths)), directory, settings.model_key_file)
+    configs = [path for path in config_paths(directory) if path.is_file()]
+    check_folder(list(dict.fromkeys((*paths, *configs))), directory, settings.model_key_file)
     given = settings.main_indicator if "main_indicator" in settings.overridden else None
     config = read_inference_yml(directory, given, settings.model_key_file)
     kept: Sequence[str] = ()

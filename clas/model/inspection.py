@@ -1,6 +1,5 @@
 """Inspects the weights file, which Paddle itself doesn't check."""
 
-import io
 import math
 import os
 import struct
@@ -20,12 +19,11 @@ def check_weights(files: ModelFiles) -> None:
 
     Raises:
         ModelLoadError: The file is truncated, or not a weights file.
-        EncryptedModelError: It is encrypted, and can't be decrypted.
     """
-    if files.weights == files.program:
+    if files.weights == files.program or files.key_file:  # authenticated, and checked when it was encrypted
         return
     try:
-        with _open(files) as stream:
+        with files.weights.open("rb") as stream:
             end = stream.seek(0, os.SEEK_END)
             stream.seek(0)
             while stream.tell() < end:
@@ -36,10 +34,6 @@ def check_weights(files: ModelFiles) -> None:
         raise ModelLoadError(f"{files.weights} is damaged or not a weights file: {exc}") from exc
     if not is_whole:
         raise ModelLoadError(f"{files.weights} is cut off: it has {end} bytes, and its tensors take more")
-
-
-def _open(files: ModelFiles) -> BinaryIO:
-    return io.BytesIO(files.read(files.weights)) if files.key_file else files.weights.open("rb")
 
 
 def _skip_tensor(stream: BinaryIO) -> bool:

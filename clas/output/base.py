@@ -55,7 +55,7 @@ def no_classes() -> Prediction:
 
 def failed_prediction(reason: str) -> Prediction:
     """Return the entry of an image that failed alone."""
-    return {"class_ids": [], "scores": [], "label_names": [], "error": reason}
+    return {**no_classes(), "error": reason}
 
 
 def rounded(score: float) -> float:
@@ -120,7 +120,7 @@ class Postprocessor(abc.ABC):
         """Return the result for one image."""
         return {
             "class_ids": class_ids,
-            "scores": [round(score, _SCORE_DECIMALS) for score in scores],
+            "scores": [rounded(score) for score in scores],
             "label_names": [self.labels.get(i, "") for i in class_ids] if self.labels else [],
         }
 

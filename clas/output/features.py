@@ -41,6 +41,10 @@ class FeatureOutput(Postprocessor):
 class NormalizeFeatures(FeatureOutput):
     """Answers the features divided by their Euclidean length; zeros stay zeros."""
 
+    def class_scores(self, scores: Features) -> Features:
+        """Return features [N, num_outputs] as they are answered, for protocols that have scores only."""
+        return self.convert(scores)
+
     def convert(self, features: Features) -> Features:
         """Return features [N, num_outputs] of length 1."""
         lengths = np.sqrt(np.square(features).sum(axis=1, keepdims=True))

@@ -93,7 +93,7 @@ class MultiLabelThreshOutput(Postprocessor):
         """Turn scores [N, num_classes] into N results of at most `k` classes."""
         results: list[Prediction] = []
         for row in scores:
-            order = np.argsort(-row, kind="stable")[:k]
-            kept = order[row[order] >= self._thresholds[order]]
+            order = np.argsort(-row, kind="stable")
+            kept = order[row[order] >= self._thresholds[order]][:k]
             results.append(self._entry(kept.tolist(), row[kept].tolist()))
         return results

@@ -13,7 +13,7 @@ from .launch import SETTING_FLAGS, plan_launch
 from .log import set_up_log
 from .options import ServerOptions
 from .process.control import Control
-from .process.pidfile import find
+from .process.pidfile import find, host_and_port
 from .process.stop import stop
 from .start import start
 
@@ -47,8 +47,7 @@ def _show_status() -> int:
     """Print where the servers of this user listen; returns 1 if there is none."""
     running = [server for server in find() if server.is_running]
     for server in running:
-        host = f"[{server.address}]" if ":" in server.address else server.address
-        print(f"{host}:{server.port}  process {server.pid}")
+        print(f"{host_and_port(server.address, server.port)}  process {server.pid}")
     if not running:
         print("no server of clas_system of this user is running", file=sys.stderr)
     return 0 if running else 1

@@ -114,7 +114,7 @@ def plan_in_process(values: Mapping[str, Any], where: str) -> Launch:
         StartupError: As plan_launch.
     """
     refuse_unknown(values, [name for name in (*SETTING_NAMES, *NAMES) if name not in _OWN_PROCESS], where)
-    launch = plan_launch({"modules": [MODULE_NAME], **values})
+    launch = plan_launch(values)
     return dataclasses.replace(launch, num_workers=0)  # one process, whatever GPUs there are
 
 

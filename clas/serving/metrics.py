@@ -73,6 +73,10 @@ class Metrics:
         self.requests = Counter(
             "clas_requests", "Answered requests", ["path", "status"], registry=self.registry
         )
+        # Before the latencies, in which they are contained: the difference is never negative.
+        self.failed_time = self._summary(
+            "clas_failed_request_seconds", "From the head of a prediction request that failed to its answer"
+        )
         self.latency = self._histogram(
             "clas_request_latency_seconds", "From a prediction request's head to its answer", _SECONDS
         )
@@ -84,9 +88,6 @@ class Metrics:
         )
         self.compute_time = self._summary(
             "clas_compute_seconds", "Time that a request's images were in the model"
-        )
-        self.failed_time = self._summary(
-            "clas_failed_request_seconds", "From the head of a prediction request that failed to its answer"
         )
         self.last_prediction = Gauge(
             "clas_last_prediction_timestamp_seconds",

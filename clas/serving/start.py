@@ -19,7 +19,7 @@ from .log import set_up_log
 from .metrics import Metrics
 from .options import ServerOptions
 from .process.control import Control, Facts
-from .process.pidfile import SCRATCH_PREFIX, RunningServer, announce, forget, start_of
+from .process.pidfile import SCRATCH_PREFIX, RunningServer, announce, forget, host_and_port, start_of
 from .process.server import StopSignals, bind, serve_alone
 from .service import build_service
 
@@ -79,7 +79,7 @@ def url_of(options: ServerOptions, host: str, port: int) -> str:
         port: Its port.
     """
     scheme = "https" if options.tls_cert_file else "http"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return f"{scheme}://{host_and_port(host, port)}"
 
 
 def _on_ready(options: ServerOptions, port: int) -> Callable[[], None]:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ...errors import ImageError, RequestError
+from ...image.conversion import converted
 from ...image.decode import DecodeImage
 from ...image.layout import is_channels_last
 from ...image.model_input import ModelInput
@@ -77,7 +77,7 @@ def prepare_inputs(images: TrialImages, settings: Settings, model: Mapping[str, 
     failures: list[str] = []
     for source in images.sources():
         try:
-            file = _file_of(source.load())
+            file = converted(source.load())
             image = transforms(decode(file))
         except ImageError as exc:
             failures.append(f"{source.name}: {exc}")
@@ -92,10 +92,3 @@ def prepare_inputs(images: TrialImages, settings: Settings, model: Mapping[str, 
     operations = OPERATIONS[:1] if is_channels_last(shape) else OPERATIONS
     [tensor] = model_input.of_images(files).tensors
     return Inputs(tensor, np.stack(pixels).astype(np.uint8, copy=False), files, operations, failures)
-
-
-def _file_of(image: bytes | npt.NDArray[np.uint8]) -> bytes:
-    """A whole image file, without loss."""
-    if isinstance(image, bytes):
-        return image
-    return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from ..cells import visible
 from .evaluation import Evaluation
 from .figures import Figures, macro_mean, ratio, weighted_mean
 from .multi_label import MultiLabel
@@ -44,11 +45,6 @@ def worst_first(evaluation: Evaluation) -> list[tuple[int | str, Figures]]:
     classes = enumerate(multi.labels()) if multi else evaluation.single.classes().items()
     found: list[tuple[int | str, Figures]] = [each for each in classes if each[1].images]
     return sorted(found, key=lambda each: (each[1].f1, -each[1].images))
-
-
-def visible(text: str) -> str:
-    """Return a foreign text without line ends and control characters, which become escapes."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _label_lines(multi: MultiLabel) -> Iterator[str]:

@@ -4,11 +4,12 @@ import html
 import json
 from collections.abc import Sequence
 
+from ..cells import visible
+
 
 def shown(text: str) -> str:
     """Return a foreign text for HTML; characters that are invisible, or not in UTF-8, become escapes."""
-    visible = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-    return html.escape("".join(visible))
+    return html.escape(visible(text))
 
 
 def json_attribute(value: object) -> str:

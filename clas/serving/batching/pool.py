@@ -58,10 +58,10 @@ class Pool:
         self._model: ExportedModel | None = None
         self._refusal = ""
         self._open_runner = open_runner
-        self._engine_class: EngineClass | None = None
         self._batcher = Batcher(batch_wait_s, on_batch)
         self._closing = threading.Event()
         self._loads = itertools.count()
+        self._first_loads = len(threads)
         self._members = [
             PoolMember(
                 self._batcher,
@@ -142,17 +142,17 @@ class Pool:
     def _open(self, num_threads: int) -> Runner:
         """Load the model; called by a member, by the first one before all others."""
         start = time.perf_counter()
-        is_another = 0 < next(self._loads) < len(self._members)
+        is_another = 0 < next(self._loads) < self._first_loads
         level = logging.DEBUG if is_another else logging.INFO  # it says what the first one has said
         model, fingerprint = self._exported()
         settings = model.settings
         if num_threads:
             settings = dataclasses.replace(settings, cpu_num_threads=num_threads)
-        if self._engine_class and self.pipeline:  # nothing is tried again that the first one couldn't do
+        if self.pipeline:  # nothing is tried again that the first one couldn't do
             first = self.pipeline.engine
             settings = dataclasses.replace(
                 settings,
-                engine=self._engine_class.name,
+                engine=first.name,
                 precision=first.precision,
                 enable_mkldnn=first.mkldnn,
             )
@@ -195,7 +195,6 @@ class Pool:
         self._refusal = ""
         if self.pipeline is None:
             self.pipeline = Pipeline(model, runner.info, choice.passed_over)
-            self._engine_class = choice.engine_class
             if isinstance(runner, InProcessRunner) and choice.engine_class.in_process:
                 self._share(runner)
             for member in self._members[1:]:
@@ -207,6 +206,7 @@ class Pool:
         None of them is wide: such an engine itself gives all cores to an image that is alone.
         """
         self._members[0].is_wide = False
+        self._first_loads = 1
         self._members[1:] = [
             PoolMember(self._batcher, runner.another, self._is_retried)
             for _ in range(1, runner.info.concurrency)

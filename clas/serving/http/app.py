@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 
 from ...allocator import keep_freed_memory
 from ...errors import ClasError, MethodError, NotFoundError, UnavailableError
-from ...protocol import MODULE_NAME, OPEN_INFERENCE_PATH, PREDICT_PATH, VERSION
+from ...protocol import MODULE_NAME, PREDICT_PATH, VERSION
 from ..batching.admission import Admission
 from ..batching.pool import Pool
 from ..metrics import Metrics
@@ -32,7 +32,7 @@ from .open_inference.endpoints import OpenInference, nothing_at
 from .openapi import describe_api
 from .outbox import Outbox
 from .predict import Predict
-from .responses import JsonResponse, failure
+from .responses import JsonResponse, failure, is_open_inference
 from .web_ui import ASSETS_PATH, UI_PATH, assets, page
 
 _LOGGER: Final = logging.getLogger("clas_system")
@@ -174,7 +174,7 @@ def _refuse_path(request: Request, exc: Exception) -> Response:
         raise exc
     path = request.url.path
     error: ClasError
-    is_of_open_inference = path.startswith(f"{OPEN_INFERENCE_PATH}/")
+    is_of_open_inference = is_open_inference(path)
     if exc.status_code == MethodError.http_status:
         is_astray = request.method == "POST" and not is_of_open_inference
         hint = f"; predictions are at {PREDICT_PATH}" if is_astray else ""

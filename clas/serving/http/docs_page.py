@@ -13,10 +13,10 @@ from .web_ui import Assets, headers_under
 DOCS_PATH: Final = "/docs"
 DOCS_ASSETS_PATH: Final = "/docs/assets"
 
-# The colours are those chosen in /ui.
+# The colours are those chosen in /ui; last, since a browser that keeps nothing stops here.
 _SCRIPT: Final = """
-document.documentElement.dataset.theme = localStorage.getItem("clas_system_theme") ?? "auto";
 SwaggerUIBundle({url: "openapi.json", dom_id: "#ui", validatorUrl: null});
+document.documentElement.dataset.theme = localStorage.getItem("clas_system_theme") ?? "auto";
 """
 _PAGE: Final = f"""<!DOCTYPE html>
 <html lang="en">

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,9 +21,6 @@ from ..options import ServerOptions
 from .deadline import BEGAN, Deadline
 from .decoders import Decoders
 from .request_body import Inputs
-
-_FEW_IMAGES: Final = 8
-"""The most images whose best classes are found in the event loop: 0.1 ms, with 1000 classes."""
 
 
 class Result(NamedTuple):
@@ -56,6 +53,9 @@ class Wire(Protocol):
         Raises:
             RequestError: It is invalid.
         """
+
+    def is_quick_answer(self, result: Result) -> bool:
+        """Whether the answer is built in the event loop; called after `read`."""
 
     def answer(self, result: Result, pipeline: Pipeline) -> Response:
         """Build the answer; called after `read`."""
@@ -127,8 +127,7 @@ class Inference:
                 preparing = self._prepare(pipeline, read, ticket, deadline, is_quick=wire.is_quick(len(body)))
                 result = await self._run(preparing, deadline)
                 answer = partial(wire.answer, result, pipeline)
-                is_few = len(result.failures) <= _FEW_IMAGES
-                return answer() if is_few else await self._decoders.run(answer)
+                return answer() if wire.is_quick_answer(result) else await self._decoders.run(answer)
 
     def _check_length(self, length: int) -> None:
         if length > self.options.max_request_bytes:
@@ -209,7 +208,9 @@ def _prepare(pipeline: Pipeline, inputs: Inputs, ticket: Ticket) -> _PreparedReq
         prepared = pipeline.input.of_batch(batch, inputs.operations)
         return _PreparedRequest(prepared, top_k)
     ticket.set_images(len(inputs.images))
-    prepared = pipeline.input.of_images(inputs.images, lambda: not ticket.is_over)
+    prepared = pipeline.input.of_images(
+        inputs.images, lambda: not ticket.is_over, lambda size: ticket.grow(num_bytes=size)
+    )
     if inputs.is_atomic:
         _refuse_failures(prepared.failures)
     return _PreparedRequest(prepared, top_k)

@@ -36,7 +36,7 @@ _PREDICTIONS: Final = frozenset((PREDICT_PATH, f"{_MODEL}/infer"))
 _COUNTED: Final = frozenset(
     (
         *(*_PREDICTIONS, *_OPEN, "/", "/metrics", OPEN_INFERENCE_PATH),
-        *(_MODEL, f"{_MODEL}/config", f"{_MODEL}/ready", f"{_MODEL}/stats"),
+        *(f"{MODELS_PATH}/stats", _MODEL, f"{_MODEL}/config", f"{_MODEL}/ready", f"{_MODEL}/stats"),
     )
 )
 _OK: Final = 200

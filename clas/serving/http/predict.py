@@ -10,6 +10,8 @@ from .inference import Inference, Result
 from .request_body import JSON, Inputs, check_media_type, read_inputs, read_query
 from .responses import success
 
+_FEW_IMAGES: Final = 8
+"""The most images whose best classes are found in the event loop: 0.1 ms, with 1000 classes."""
 _SMALL_BYTES: Final = 2**20
 """Largest JSON that is read in the event loop: about 1 ms for a float32 image of 224 pixels."""
 
@@ -56,6 +58,10 @@ class _Exchange:
     def read(self, body: bytes, _: Pipeline) -> Inputs:
         """See `Wire`."""
         return read_inputs(self._content_type, body, self._top_k, self._max_images)
+
+    def is_quick_answer(self, result: Result) -> bool:
+        """See `Wire`."""
+        return len(result.failures) <= _FEW_IMAGES
 
     def answer(self, result: Result, pipeline: Pipeline) -> Response:
         """See `Wire`."""

@@ -11,8 +11,8 @@ from ...errors import RequestError
 NULL: Final = msgspec.Raw(b"null")
 
 _MAX_SMALL_BYTES: Final = 10_000
-_NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError)
-"""What msgspec raises; the second one for names and texts that aren't UTF-8."""
+_NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises: the second one for names and texts that aren't UTF-8, the third for deep nesting."""
 _SAMPLES: Final[dict[int, object]] = {
     ord("["): [],
     ord("{"): {},
@@ -54,7 +54,7 @@ def read_object(
         if found:
             raise RequestError(f"{where} has no {found[2]}; it takes {wanted}") from exc
         raise RequestError(f"{where} is JSON, but not an object; it takes {wanted}") from exc
-    except (*_NOT_JSON, RecursionError) as exc:
+    except _NOT_JSON as exc:
         raise RequestError(f"{where} is not JSON: {exc}") from exc
 
 

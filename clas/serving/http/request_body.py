@@ -50,11 +50,28 @@ def check_media_type(content_type: str, content_encoding: str) -> None:
     Raises:
         MediaTypeError: The body can't be read.
     """
-    kind = _kind(content_type)
+    kind = media_type_of(content_type)
     if kind not in (JSON, MULTIPART, *RAW) and not kind.startswith("image/"):
         raise MediaTypeError(f"Content-Type is {content_type[:80] or 'missing'}; {_WANTED}")
+    check_encoding(content_encoding)
+
+
+def check_encoding(content_encoding: str) -> None:
+    """Refuse a body that is encoded.
+
+    Args:
+        content_encoding: The header Content-Encoding; empty if it is missing.
+
+    Raises:
+        MediaTypeError: It is.
+    """
     if content_encoding not in ("", "identity"):
         raise MediaTypeError(f"Content-Encoding is {content_encoding[:80]}; send the body as it is")
+
+
+def media_type_of(content_type: str) -> str:
+    """Return the media type of a header Content-Type, without parameters and in lower case."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 def read_query(query: Iterable[tuple[str, str]]) -> object:
@@ -91,7 +108,7 @@ def read_inputs(content_type: str, body: bytes, top_k: object, max_images: int) 
     Raises:
         RequestError: It can't be read, or a field is unknown, missing, repeated or invalid.
     """
-    kind = _kind(content_type)
+    kind = media_type_of(content_type)
     if kind == JSON:
         fields = _read_json(body, max_images)
     elif kind == MULTIPART:
@@ -105,10 +122,6 @@ def read_inputs(content_type: str, body: bytes, top_k: object, max_images: int) 
     operations = parse_preprocess(fields.get("preprocess"), images)
     decoded = decode(images, fields.get("revert_params"))
     return Inputs(decoded, top_k if in_body is None else in_body, operations)
-
-
-def _kind(content_type: str) -> str:
-    return content_type.partition(";")[0].strip().lower()
 
 
 class _Body(msgspec.Struct, forbid_unknown_fields=True):

@@ -38,6 +38,11 @@ def success(prediction: list[Prediction], elapse_s: float, timing: str = "") -> 
     return JsonResponse({"status": "000", "msg": "", "results": results}, headers=headers)
 
 
+def is_open_inference(path: str) -> bool:
+    """Return whether a path belongs to the Open Inference Protocol."""
+    return path == OPEN_INFERENCE_PATH or path.startswith(f"{OPEN_INFERENCE_PATH}/")
+
+
 def failure(exc: ClasError, path: str = "") -> Response:
     """Build the response of a failure, in the form of the protocol that the path belongs to."""
     headers: dict[str, str] = {}
@@ -45,7 +50,7 @@ def failure(exc: ClasError, path: str = "") -> Response:
         headers = {"Retry-After": _RETRY_AFTER_S}
     elif isinstance(exc, UnauthorizedError):
         headers = {"WWW-Authenticate": "Bearer"}
-    if path == OPEN_INFERENCE_PATH or path.startswith(f"{OPEN_INFERENCE_PATH}/"):
+    if is_open_inference(path):
         return JsonResponse({"error": str(exc)}, exc.http_status, headers)
     content = {"status": exc.status, "msg": str(exc), "results": ""}
     return JsonResponse(content, exc.http_status, headers)

@@ -1,9 +1,8 @@
 """Finds the base64 text of a tensor before the JSON around it is parsed.
 
 A JSON parser would look at each character of 0.8 MB of text, which takes longer than to decode it; and the
-base64 decoder refuses whatever isn't base64. With the joins of the body and of batches in shared memory, and
-the shortcuts of the request path, it bought 1.94 -> 1.33 ms of CPU time for a float32 request
-(benchmarks/README.md, the log).
+base64 decoder refuses whatever isn't base64. It buys 0.32 ms of CPU time for a float32 request:
+python benchmarks/shortcuts.py.
 """
 
 import re

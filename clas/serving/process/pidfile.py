@@ -28,6 +28,11 @@ _KINDS: Final = {
 }
 
 
+def host_and_port(host: str, port: int) -> str:
+    """Return an address as URLs have it: one of IPv6 in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunningServer:
     """The first process of a server: the parent, where there is one.

@@ -168,9 +168,7 @@ class _Report:
         on_ready: Called once, when the model serves.
     """
 
-    def __init__(
-        self, service: Service, control: Control, on_ready: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, service: Service, control: Control, on_ready: Callable[[], None]) -> None:
         self._service = service
         self._control = control
         self._on_ready = on_ready

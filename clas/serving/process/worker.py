@@ -25,7 +25,6 @@ from .server import Server, StopSignals, exit_unless_idle
 _LOGGER: Final = logging.getLogger("clas_system")
 _LOAD_POLL_S: Final = 0.05
 _BACK_OFF_S: Final = 5.0
-_MOST_WORKERS: Final = 1024  # as in ServerOptions
 
 BuildService = Callable[[], Service]
 
@@ -34,19 +33,21 @@ class _State(ctypes.Structure):
     """What the supervisor and its workers tell each other; without a lock, which a killed worker could hold.
 
     Attributes:
-        was_ready: A worker has been ready.
         has_failed: The first workers can't start.
         serving: For each slot, whether its worker has been ready.
     """
 
     _fields_ = (
-        ("was_ready", ctypes.c_bool),
         ("has_failed", ctypes.c_bool),
-        ("serving", ctypes.c_bool * _MOST_WORKERS),
+        ("serving", ctypes.c_bool * (mmap.PAGESIZE - 1)),
     )
-    was_ready: bool
     has_failed: bool
     serving: "ctypes.Array[ctypes.c_bool]"
+
+    @property
+    def was_ready(self) -> bool:
+        """Whether a worker has been ready."""
+        return any(self.serving)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ class Deployment:
     log_handlers: Sequence[Any]
     scratch: Path
     control: Control
-    on_ready: Callable[[], None] = lambda: None
+    on_ready: Callable[[], None]
     state: _State = dataclasses.field(
         default_factory=lambda: _State.from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
     )
@@ -128,14 +129,13 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
         service = self._service
         self.config.app = service.app
         is_first_start = not self.deployment.state.serving[self.slot]
-        with _quieter(is_quiet=is_first_start and self.slot > 0):
+        with _quieter(is_quiet=is_first_start and self.slot > 0 and not self.deployment.devices):
             await self._load(service.pool)
         if StopSignals.received:
             return
-        self.deployment.state.was_ready = True
+        self.deployment.state.serving[self.slot] = True
         self.deployment.control.ready()
         _LOGGER.info("worker %d is ready", self.pid)
-        self.deployment.state.serving[self.slot] = True
         await Server(self.config, service.pool, self._beat).serve(sockets=self.sockets)
 
     def run(self) -> None:

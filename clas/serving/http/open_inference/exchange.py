@@ -9,7 +9,7 @@ from starlette.responses import Response
 from ....errors import MediaTypeError, RequestError
 from ....pipeline import Pipeline
 from ..inference import Result
-from ..request_body import JSON, Inputs
+from ..request_body import JSON, Inputs, check_encoding, media_type_of
 from ..responses import JsonResponse
 from .input_tensor import HEADER_LENGTH
 from .outputs import write_outputs
@@ -25,6 +25,8 @@ _SMALL_BYTES: Final = 2**20
 """Largest body with binary data that is read in the event loop: 0.1 ms for a float32 image of 224 pixels."""
 _SMALL_JSON_BYTES: Final = 2**14
 _LENGTH_DIGITS: Final = 12
+_FEW_SCORES: Final = 8000
+"""The most scores that are written as JSON in the event loop: 0.4 ms."""
 
 
 class Exchange:
@@ -48,12 +50,18 @@ class Exchange:
 
     def is_quick(self, num_bytes: int) -> bool:
         """See `Wire`."""
-        return num_bytes <= (_SMALL_JSON_BYTES if self._json_bytes is None else _SMALL_BYTES)
+        json_bytes = num_bytes if self._json_bytes is None else self._json_bytes
+        return num_bytes <= _SMALL_BYTES and json_bytes <= _SMALL_JSON_BYTES
 
     def read(self, body: bytes, pipeline: Pipeline) -> Inputs:
         """See `Wire`."""
         self._request = read_request(body, self._json_bytes, self._model_name, pipeline, self._max_images)
         return self._request.inputs
+
+    def is_quick_answer(self, result: Result) -> bool:
+        """See `Wire`."""
+        names_classes = any(output.class_count for output in self._request.outputs)
+        return result.scores is not None and result.scores.size <= _FEW_SCORES and not names_classes
 
     def answer(self, result: Result, pipeline: Pipeline) -> Response:
         """See `Wire`."""
@@ -76,11 +84,9 @@ class Exchange:
 def _check_head(request: Request) -> None:
     """Refuse a body that can't be read; many clients say nothing of its type."""
     content_type = request.headers.get("Content-Type") or JSON
-    if content_type.partition(";")[0].strip().lower() not in (JSON, BINARY):
+    if media_type_of(content_type) not in (JSON, BINARY):
         raise MediaTypeError(f"Content-Type is {content_type[:80]}; send {JSON} or {BINARY}")
-    encoding = request.headers.get("Content-Encoding", "identity")
-    if encoding != "identity":
-        raise MediaTypeError(f"Content-Encoding is {encoding[:80]}; send the body as it is")
+    check_encoding(request.headers.get("Content-Encoding", ""))
     if request.scope["query_string"]:
         raise RequestError("the address has a query; it takes none: send parameters in the body")
 

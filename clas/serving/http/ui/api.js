@@ -131,7 +131,7 @@ export class Service {
 /** The error for a failed response; one that isn't the service's JSON, such as a proxy's page, has no detail. */
 async function refusal(response) {
   const body = await response.json().catch(() => ({}));
-  const kinds = { 401: "unauthorized", 413: "large", 503: "unavailable" };
+  const kinds = { 401: "unauthorized", 408: "unavailable", 413: "large", 429: "unavailable", 503: "unavailable" };
   const kind = kinds[response.status] ?? (response.status < 500 ? "input" : "server");
   return new ServiceError(kind, typeof body.msg === "string" ? body.msg : `HTTP ${response.status}`);
 }

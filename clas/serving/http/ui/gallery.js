@@ -34,15 +34,15 @@ export class Gallery {
   setTopK(topK) {
     this.#topK = topK;
     this.show();
-    for (const card of this.#cards) {
-      if (card.state === "done" && card.known < (topK.asked ?? 0)) {
-        this.#enqueue(card); // it was sent before the page knew how many there are
-      }
-    }
+    // They were sent before the page knew how many there are.
+    this.#enqueue(this.#cards.filter((card) => card.state === "done" && card.known < (topK.asked ?? 0)));
   }
 
   /** @param preprocess The model's preprocessing as in `GET /`, null if it isn't known. */
   setPreprocess(preprocess) {
+    if (JSON.stringify(preprocess) === JSON.stringify(this.#preprocess)) {
+      return; // each answer of the server has it
+    }
     this.#preprocess = preprocess;
     for (const card of this.#cards) {
       card.preprocess = preprocess;
@@ -50,7 +50,7 @@ export class Gallery {
   }
 
   take(files) {
-    for (const file of files) {
+    const cards = [...files].map((file) => {
       const card = new Card(file, {
         onRemove: () => this.#remove(card),
         onAgain: () => this.#again([card]),
@@ -60,8 +60,9 @@ export class Gallery {
       card.preprocess = this.#preprocess;
       this.#cards.push(card);
       $("gallery").append(card.element);
-      this.#enqueue(card);
-    }
+      return card;
+    });
+    this.#enqueue(cards);
   }
 
   get #wanted() {
@@ -74,7 +75,7 @@ export class Gallery {
 
   #again(cards) {
     this.#service.mayAskAgain();
-    cards.forEach((card) => this.#enqueue(card));
+    this.#enqueue(cards);
   }
 
   clear() {
@@ -104,10 +105,15 @@ export class Gallery {
     this.#renderToolbar();
   }
 
-  #enqueue(card) {
-    card.state = "waiting";
-    this.#waiting.push(card);
-    this.show(card);
+  #enqueue(cards) {
+    if (!cards.length) {
+      return;
+    }
+    for (const card of cards) {
+      card.state = "waiting";
+      this.#waiting.push(card);
+    }
+    this.show(...cards);
     this.#work();
   }
 
@@ -185,7 +191,8 @@ export class Gallery {
 
   /** The cards as they are shown: in a list, those that failed come first. */
   #ordered() {
-    const comesFirst = (card) => this.#isList && card.state === "failed";
+    const isList = this.#isList;
+    const comesFirst = (card) => isList && card.state === "failed";
     return [...this.#cards.filter(comesFirst), ...this.#cards.filter((card) => !comesFirst(card))];
   }
 

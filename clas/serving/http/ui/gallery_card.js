@@ -1,5 +1,6 @@
 // A card of the gallery: shows one image in each of its states.
 
+import { ServiceError } from "./api.js";
 import { asJpeg, forServer } from "./conversion.js";
 import { currentLanguage, formatBytes, formatNumber, t, translate } from "./i18n.js";
 import { frame } from "./image_view.js";
@@ -53,10 +54,8 @@ export class Card {
   }
 
   set preprocess(preprocess) {
-    if (JSON.stringify(preprocess) !== JSON.stringify(this.#preprocess)) {
-      this.#preprocess = preprocess;
-      this.#renderFrame();
-    }
+    this.#preprocess = preprocess;
+    this.#renderFrame();
   }
 
   /** The file as the server takes it; converted once. */
@@ -73,7 +72,8 @@ export class Card {
 
   succeed(answer) {
     this.#answer = answer;
-    this.#error = answer.prediction.error ?? null;
+    const { error } = answer.prediction;
+    this.#error = error === undefined ? null : new ServiceError("input", error);
     this.state = this.#error === null ? "done" : "failed";
   }
 
@@ -95,13 +95,13 @@ export class Card {
 
   /** Whether the image failed, and may be classified when it is sent again. */
   get canBeRetried() {
-    return this.state === "failed" && !LASTING.includes(this.#error.kind ?? "input");
+    return this.state === "failed" && !LASTING.includes(this.#error.kind);
   }
 
   /** The prediction with its best `shown` classes; one with an `error` if it failed. */
   result(shown) {
     if (this.state === "failed") {
-      return { error: (this.#error.detail ?? this.#error) || this.#find(".failure strong").textContent };
+      return { error: this.#error.detail || t(`error_${this.#error.kind}`) };
     }
     const best = ["class_ids", "scores", "label_names"].map((key) => [key, this.#answer.prediction[key]]);
     const { groups } = this.#answer.prediction; // which has one class for each
@@ -155,7 +155,7 @@ export class Card {
   }
 
   #renderFailure() {
-    const { kind = "input", detail = this.#error } = this.#error;
+    const { kind, detail } = this.#error;
     const local = { large: "error_largeDetail", unreachable: "error_unreachableDetail" }[kind];
     const text = detail || (local ? t(local, this.#error.values) : "");
     this.#find(".failure strong").textContent = t(`error_${kind}`);

@@ -88,13 +88,12 @@ function setText(element, text) {
 
 function showWarnings(warnings) {
   $("warnings").hidden = !warnings.length;
-  $("warnings").replaceChildren(
-    ...warnings.map((text) => {
-      const item = document.createElement("li");
-      item.textContent = text;
-      return item;
-    }),
-  );
+  const items = warnings.map((text) => {
+    const item = document.createElement("li");
+    item.textContent = text;
+    return item;
+  });
+  replace($("warnings"), items);
 }
 
 function modelFacts({ model, limits }) {
@@ -122,14 +121,22 @@ function operatorFacts({ model, limits, predictors, version, workers }) {
 }
 
 function fill(list, facts) {
-  list.replaceChildren(
-    ...facts.map(([key, value]) => {
-      const pair = document.createElement("div");
-      const [term, description] = ["dt", "dd"].map((tag) => document.createElement(tag));
-      term.textContent = t(key);
-      description.textContent = value;
-      pair.append(term, description);
-      return pair;
-    }),
-  );
+  const pairs = facts.map(([key, value]) => {
+    const pair = document.createElement("div");
+    const [term, description] = ["dt", "dd"].map((tag) => document.createElement(tag));
+    term.textContent = t(key);
+    description.textContent = value;
+    pair.append(term, description);
+    return pair;
+  });
+  replace(list, pairs);
+}
+
+/** Replace what a list holds, unless that is the same: somebody may be selecting it. */
+function replace(list, items) {
+  const next = list.cloneNode();
+  next.append(...items);
+  if (!next.isEqualNode(list)) {
+    list.replaceChildren(...next.childNodes);
+  }
 }

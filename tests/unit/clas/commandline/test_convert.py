@@ -18,26 +18,14 @@ from clas.model.files import find_model
 from clas.model.program import read_program
 from clas.settings import load_settings
 from onnx_models import write_onnx_model
-from tiny_models import features_and_scores, write_model
+from tiny_models import config_naming, features_and_scores, write_model
 
 pytest.importorskip("onnxruntime")  # isn't in every environment
 
 pytestmark = pytest.mark.usefixtures("logger_as_it_was")
 
 SIZES = ["--crop_size", "32", "--resize_short", "32"]
-CONFIG = """
-PreProcess:
-  transform_ops:
-  - ResizeImage:
-      resize_short: 32
-  - CropImage:
-      size: 32
-  - ToCHWImage:
-PostProcess:
-  Topk:
-    topk: 2
-    class_id_map_file: names/labels.txt
-"""
+CONFIG = config_naming("names/labels.txt")
 NO_PIP = """
 import os, sys
 

@@ -16,25 +16,13 @@ from clas.serving.options import ServerOptions
 from clas.settings import Settings, load_settings
 from engines import run_in_fork
 from onnx_models import write_onnx_model
-from tiny_models import needs_paddle, solid_batch, write_model
+from tiny_models import config_naming, needs_paddle, solid_batch, write_model
 
 pytest.importorskip("cryptography")  # isn't in every environment
 
 pytestmark = pytest.mark.usefixtures("logger_as_it_was")
 
-CONFIG = """
-PreProcess:
-  transform_ops:
-  - ResizeImage:
-      resize_short: 32
-  - CropImage:
-      size: 32
-  - ToCHWImage:
-PostProcess:
-  Topk:
-    topk: 2
-    class_id_map_file: labels.txt
-"""
+CONFIG = config_naming("labels.txt")
 LABELS = "0 secret red\n1 secret green\n2 secret blue\n3 d\n4 e\n5 f\n"
 KINDS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "openvino pdmodel": ("openvino", write_model),

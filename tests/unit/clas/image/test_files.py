@@ -11,7 +11,6 @@ import pytest
 from clas.errors import ImageError
 from clas.image import files
 from clas.image.files import HIDDEN, count_images, find_images, read_file
-from clas.image.pillow_formats import missing_reader
 
 
 def refuse(error: OSError) -> None:
@@ -23,15 +22,6 @@ def make(folder: Path, *names: str) -> None:
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-
-
-@pytest.fixture
-def no_readers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("pillow_heif", "PIL.AvifImagePlugin"):
-        monkeypatch.setitem(sys.modules, name, None)
-    missing_reader.cache_clear()
-    yield
-    missing_reader.cache_clear()
 
 
 def test_a_folder_is_walked_recursively_in_sorted_order_whatever_the_case(tmp_path: Path) -> None:

@@ -1,6 +1,4 @@
 import io
-import sys
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -32,15 +30,6 @@ def photograph(file_format: str, orientation: int = 1) -> bytes:
     file = io.BytesIO()
     image.save(file, PILLOWS_NAMES[file_format], exif=exif.tobytes(), quality=95)
     return file.getvalue()
-
-
-@pytest.fixture
-def no_readers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("pillow_heif", "PIL.AvifImagePlugin"):
-        monkeypatch.setitem(sys.modules, name, None)
-    missing_reader.cache_clear()
-    yield
-    missing_reader.cache_clear()
 
 
 @pytest.mark.parametrize(

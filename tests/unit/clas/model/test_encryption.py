@@ -185,3 +185,19 @@ def test_without_the_package_the_remedy_is_named(
     monkeypatch.setitem(__import__("sys").modules, "cryptography.hazmat.primitives.ciphers.aead", None)
     with pytest.raises(EncryptedModelError, match="need cryptography: pip install cryptography"):
         load(model, key_file)
+
+
+def test_a_label_file_beside_the_folder_is_not_of_the_model_however_it_is_named(
+    model: Path, key_file: str, tmp_path: Path
+) -> None:
+    (tmp_path / "labels.txt").write_bytes(b"0 cat")
+    assert read_file(model / ".." / "labels.txt", model, key_file) == b"0 cat"
+
+
+def test_a_file_of_another_model_is_refused_although_nobody_listed_it(
+    model: Path, key_file: str, tmp_path: Path
+) -> None:
+    other = write_encrypted(tmp_path / "other")
+    (other / "names" / "labels.txt").rename(model / "inference.yml")
+    with pytest.raises(EncryptedModelError, match="belongs to another encrypted model"):
+        check_folder([*programs(model), model / "inference.yml"], model, key_file)

@@ -56,3 +56,9 @@ def test_bits_are_packed_with_the_first_as_the_highest(
 def test_the_sign_of_any_number_is_a_bit() -> None:
     [entry] = Binarize(8, "sign", as_base64=False)(np.array([[-1, 2, 0, 3, -4, -5, 6, 0]], np.float32), 1)
     assert entry["feature"] == [0b01010010]
+
+
+def test_normalized_features_are_what_other_protocols_have_as_scores() -> None:
+    features = np.array([[3, 4]], np.float32)
+    scores = NormalizeFeatures(2, as_base64=False).class_scores(features)
+    np.testing.assert_allclose(scores, [[0.6, 0.8]], rtol=1e-6)

@@ -88,3 +88,9 @@ def test_results_are_plain_python_numbers() -> None:
         entry = output(np.array([[0.4, 0.6]], np.float32), 2)[0]
         assert {type(class_id) for class_id in entry["class_ids"]} == {int}
         assert {type(score) for score in entry["scores"]} == {float}
+
+
+def test_the_best_of_the_classes_that_reach_their_thresholds_count() -> None:
+    output = MultiLabelThreshOutput(2, Thresholds(((0, 0.9), (1, 0.2))), {})
+    [entry] = output(np.array([[0.6, 0.5]], np.float32), 1)
+    assert entry["class_ids"] == [1]

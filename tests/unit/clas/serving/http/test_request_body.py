@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterable
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clas.errors import ClasError, MediaTypeError, RequestError, TooLargeError
+from clas.serving.http.raw_json import read_small
 from clas.serving.http.request_body import JSON, RAW, Inputs, check_media_type, read_inputs, read_query
 from wire import encode
 
@@ -367,3 +369,11 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES | st.binary(max_size=6), max_size=12))
 def test_any_form_is_read_or_refused(pieces: Iterable[bytes]) -> None:
     assert_read_or_refused(FORM, b"".join(pieces))
+
+
+@pytest.mark.parametrize("depth", range(500, 5000, 250))
+def test_a_small_value_of_any_depth_is_refused_in_one_line_or_read(depth: int) -> None:
+    try:
+        read_small("parameters", msgspec.Raw(b"[" * depth + b"]" * depth))
+    except RequestError as exc:
+        assert "parameters is not JSON" in str(exc)

@@ -123,5 +123,5 @@ def test_a_model_that_cannot_be_loaded_is_never_ready() -> None:
     service: Any = SimpleNamespace(
         pool=SimpleNamespace(is_loading=False, has_failed=True), check_health=lambda: None
     )
-    _Report(service, told)()
+    _Report(service, told, lambda: None)()
     assert told.events == ["beat"]

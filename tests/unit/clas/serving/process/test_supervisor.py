@@ -25,6 +25,7 @@ def worker_of(scratch: Path, slot: int, *devices: str) -> Any:
         log_handlers=[],
         scratch=scratch,
         control=Control(),
+        on_ready=unused,
     )
     return SimpleNamespace(slot=slot, deployment=deployment, pid=os.getpid())
 

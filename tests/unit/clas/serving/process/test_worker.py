@@ -24,6 +24,7 @@ def worker_of(scratch: Path, **attributes: Any) -> Any:
         log_handlers=[],
         scratch=scratch,
         control=Control(),
+        on_ready=unused,
     )
     return SimpleNamespace(deployment=deployment, **attributes)
 
@@ -40,7 +41,7 @@ def test_a_worker_that_cannot_load_ends_the_start_or_makes_the_next_one_wait(
     monkeypatch.setattr(module, "_BACK_OFF_S", 0.2)
     worker = worker_of(tmp_path)
     if was_ready:
-        worker.deployment.state.was_ready = True
+        worker.deployment.state.serving[0] = True
     beats: list[None] = []
     worker.notify = lambda: beats.append(None)
     Worker._fail_start_or_back_off(worker)
