@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "check": "Check that the service works on this machine, and how fast",
     "convert": "Make inference.onnx of Paddle's formats",
     "encrypt": "Encrypt the files of a model",
+    "rename_module": "Copy this package as a PaddleHub module of another name",
 }
 """Command -> what it does; each is a module of this folder. The folder of that name is ./tune."""
 
@@ -65,7 +66,7 @@ def _parser() -> Parser:
         epilog="\n".join(
             [
                 "commands, each with a --help of its own:",
-                *(f"  {name:9}{does}" for name, does in COMMANDS.items()),
+                *(f"  {name:15}{does}" for name, does in COMMANDS.items()),
             ]
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,

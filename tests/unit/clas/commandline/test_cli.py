@@ -188,7 +188,7 @@ def test_the_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         main(["--help"])
     out = capsys.readouterr().out
-    assert all(f"  {command:9}{does}\n" in out for command, does in COMMANDS.items())
+    assert all(f"  {command:15}{does}\n" in out for command, does in COMMANDS.items())
 
 
 def test_every_form_of_results_is_printed(
