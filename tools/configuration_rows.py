@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clas.commandline import check, convert, encrypt, tune
+from clas.commandline import check, convert, encrypt, rename_module, tune
 from clas.commandline import cli as offline
 from clas.commandline.flags import LONGEST_S
 from clas.serving import cli as server
@@ -83,7 +83,8 @@ def read_rows(language: str) -> dict[str, dict[str, Row]]:
 
     The sources: "settings" are the keys of params.py, "server" those at the top level of config.json and the
     flags of `start`, "client", "offline" and "hub_run" the flags of the client, of `python -m clas` and of
-    `hub run clas_system`, "tune", "check", "convert" and "encrypt" those of the commands of `python -m clas`.
+    `hub run clas_system`, "tune", "check", "convert", "encrypt" and "rename_module" those of the commands of
+    `python -m clas`.
     """
     words = WORDS[language]
     [commands] = [
@@ -107,6 +108,7 @@ def read_rows(language: str) -> dict[str, dict[str, Row]]:
         "check": _rows_of_flags(check.parser(), settings, words),
         "convert": _rows_of_flags(convert.parser(), settings, words),
         "encrypt": _rows_of_flags(encrypt.parser(), settings, words),
+        "rename_module": _rows_of_flags(rename_module.parser(), (), words),
     }
 
 

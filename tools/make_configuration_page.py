@@ -65,6 +65,7 @@ TABLES: Final[Mapping[str, tuple[str, str]]] = {
     "check": ("check", "paths use_gpu seconds format verbose"),
     "convert": ("convert", "directory output images verbose"),
     "encrypt": ("encrypt", "directory output key_file generate_key verbose"),
+    "rename_module": ("rename_module", "directory name inference_model_dir"),
 }
 """Table -> its source, and the names in it in their order."""
 

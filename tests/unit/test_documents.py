@@ -16,7 +16,7 @@ from pathlib import Path
 import paddlehub
 import pytest
 
-from clas.commandline import check, convert, encrypt, tune
+from clas.commandline import check, convert, encrypt, rename_module, tune
 from clas.commandline import cli as offline
 from clas.serving import cli as server
 from clas.serving.metrics import Metrics
@@ -63,6 +63,7 @@ def english(repository: Path) -> str:
 def offline_flags(command: str = "") -> set[str]:
     """Those of `python -m clas`, or of one of its commands."""
     commands = {"tune": tune, "check": check, "convert": convert, "encrypt": encrypt}
+    commands["rename_module"] = rename_module
     parsers = {name: module.parser for name, module in commands.items()}
     return set(parsers.get(command, offline._parser)()._option_string_actions)
 
@@ -268,9 +269,11 @@ def test_each_configuration_shown_is_a_file_and_loads(english: str, repository: 
     paths = [repository / "config.json", *(repository / "deploy").glob("*.json")]
     files = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     for content in files:
-        init_args = dict(content["modules_info"]["clas_system"]["init_args"])
-        assert init_args.pop("version") == "1.0.0"
-        load_settings(init_args)
+        assert "clas_system" in content["modules_info"]
+        for module in content["modules_info"].values():
+            init_args = dict(module["init_args"])
+            assert init_args.pop("version") == "1.0.0"
+            load_settings(init_args)
         load_options({name: value for name, value in content.items() if name != "modules_info"})
     contents = [json.loads(block.text) for block in blocks(english) if block.language == "json"]
     shown = [content for content in contents if "modules_info" in content]
