@@ -13,12 +13,13 @@ COPY constraints/${SERVING_SET}.txt constraints/
 RUN pip install --no-cache-dir --no-deps -r constraints/${SERVING_SET}.txt
 COPY clas/ clas/
 
-# For what `start` leaves for `stop`: this user has no home.
+# For what `start` leaves for `stop` and `health`: this user has no home. Kubernetes' runAsNonRoot takes a number.
 ENV XDG_STATE_HOME=/tmp
-RUN useradd --system clas_system
-USER clas_system
+RUN useradd --no-create-home --uid 10001 clas_system
+USER 10001
 
 EXPOSE 8866
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
-    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8866/health/ready', timeout=4)"]
-ENTRYPOINT ["python", "-m", "clas.serving", "start", "-m", "clas_system", "--host", "0.0.0.0"]
+# Asks /health/live, at whatever port the server was started at, and over TLS if it has that.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-m", "clas.serving", "health"]
+# All addresses of IPv6 and IPv4; of IPv4 alone where there is no IPv6.
+ENTRYPOINT ["python", "-m", "clas.serving", "start", "-m", "clas_system", "--host", "::"]

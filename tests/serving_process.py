@@ -30,9 +30,9 @@ class Running:
         process: Its first process, the parent.
     """
 
-    def __init__(self, port: int, log: Path, pid: int, scheme: str = "http") -> None:
+    def __init__(self, port: int, log: Path, pid: int, scheme: str = "http", host: str = "127.0.0.1") -> None:
         self.port = port
-        self.base = f"{scheme}://127.0.0.1:{port}"
+        self.base = f"{scheme}://{host}:{port}"
         self.url = f"{self.base}/predict/clas_system"
         self.log = log
         self.process = psutil.Process(pid)
@@ -132,10 +132,10 @@ def is_ready(base: str, **arguments: Any) -> bool:
         return False
 
 
-def port_in(log: Path) -> int:
+def port_in(log: Path, host: str = "127.0.0.1") -> int:
     """The port that a server listens at by its log; 0 if it doesn't yet."""
     text = log.read_text(errors="replace") if log.exists() else ""
-    found = re.search(r"listening at https?://127\.0\.0\.1:(\d+), ", text)
+    found = re.search(rf"listening at https?://{re.escape(host)}:(\d+), ", text)
     return int(found[1]) if found else 0
 
 
@@ -147,6 +147,7 @@ def clas_serving(
     env: Mapping[str, str] | None = None,
     log: Path | None = None,
     scheme: str = "http",
+    host: str = "127.0.0.1",
     **ready_arguments: Any,
 ) -> Iterator[Running]:
     """`python -m clas.serving start ARGUMENTS`, until SIGTERM, after which it must exit with 0.
@@ -160,6 +161,7 @@ def clas_serving(
         env: Its environment.
         log: The file that `arguments` have it log to.
         scheme: http or https.
+        host: Where it listens, as URLs have it; "127.0.0.1" is its own default.
         **ready_arguments: For the requests that ask whether it is ready.
     """
     printed = directory / "server.log"
@@ -169,14 +171,15 @@ def clas_serving(
         file = directory / "config.json"
         file.write_text(json.dumps({**config, "port": 0}))
         by = ["-c", str(file)]
+    by += [] if host == "127.0.0.1" else ["--host", host.strip("[]")]
     command = [*COMMAND, "start", *arguments, *by]
 
     def is_up() -> bool:
-        port = port_in(log)
-        return port != 0 and is_ready(f"{scheme}://127.0.0.1:{port}", **ready_arguments)
+        port = port_in(log, host)
+        return port != 0 and is_ready(f"{scheme}://{host}:{port}", **ready_arguments)
 
     with server_process(command, printed, env or server_env(directory), directory, is_up) as server:
-        running = Running(port_in(log), printed, server.pid, scheme)
+        running = Running(port_in(log, host), printed, server.pid, scheme, host)
         yield running
         if server.poll() is None:
             children = running.process.children(recursive=True)

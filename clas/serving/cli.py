@@ -13,11 +13,13 @@ from .launch import SETTING_FLAGS, plan_launch
 from .log import set_up_log
 from .options import ServerOptions
 from .process.control import Control
-from .process.pidfile import find, host_and_port
+from .process.health import health_of
+from .process.listener import host_and_port
+from .process.pidfile import find
 from .process.stop import stop
-from .start import start
 
 _LOGGER: Final = logging.getLogger("clas_system")
+_NO_SERVER: Final = "no server of clas_system of this user is running"
 _SHORT: Final = {"port": "-p", "workers": "-w", "gpu": "-i"}
 
 
@@ -32,10 +34,14 @@ def main(argv: list[str] | None = None, control: Control | None = None) -> int:
     set_up_log(ServerOptions())  # until the options are known
     if args.command == "status":
         return _show_status()
+    if args.command == "health":
+        return _check_health()
     if args.command == "stop":
         is_gone, sentence = stop(args.port, args.host)
         print(sentence, file=sys.stdout if is_gone else sys.stderr)
         return 0 if is_gone else 1
+    from .start import start  # noqa: PLC0415  # heavy, and `health` runs all the time
+
     try:
         return start(plan_launch(vars(args)), control or Control())
     except ClasError as exc:
@@ -49,8 +55,21 @@ def _show_status() -> int:
     for server in running:
         print(f"{host_and_port(server.address, server.port)}  process {server.pid}")
     if not running:
-        print("no server of clas_system of this user is running", file=sys.stderr)
+        print(_NO_SERVER, file=sys.stderr)
     return 0 if running else 1
+
+
+def _check_health() -> int:
+    """Print whether the servers of this user are well; returns 1 if one isn't live, or there is none."""
+    running = [server for server in find() if server.is_running]
+    are_live = bool(running)
+    for server in running:
+        is_live, health = health_of(server)
+        are_live = are_live and is_live
+        print(f"{host_and_port(server.address, server.port)}  {health}")
+    if not running:
+        print(_NO_SERVER, file=sys.stderr)
+    return 0 if are_live else 1
 
 
 def _parser() -> Parser:
@@ -68,6 +87,8 @@ def _parser() -> Parser:
         )
     )
     commands.add_parser("status", help="List the servers of this user that are running", allow_abbrev=False)
+    help_text = "Ask the servers of this user whether they are live; for the health check of a container"
+    commands.add_parser("health", help=help_text, allow_abbrev=False)
     stopping = commands.add_parser("stop", help="Stop the server at a port", allow_abbrev=False)
     stopping.add_argument(
         "--port",

@@ -26,6 +26,8 @@ _OWN_PROCESS: Final = (
     "gpu",
     "max_requests",
     "graceful_timeout_s",
+    "keep_alive_s",
+    "forwarded_allow_ips",
     "tls_cert_file",
     "tls_key_file",
 )

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from ..engine.devices import NO_FORKED_GPU, available_cores
 from ..errors import SettingsError
-from ..fields import check_fields, choice, number, plain
+from ..fields import check_fields, choice, number, parsed, plain
+from .web_options import read_networks, read_origins, read_root_path
 
 _MIB: Final = 2**20
 _A_DAY_S: Final = 86_400
@@ -23,10 +24,29 @@ class ServerOptions:
     """
 
     host: str = plain(
-        "127.0.0.1", "Address to listen at; 0.0.0.0: all addresses, as PaddleHub does", group="listening"
+        "127.0.0.1",
+        "Address to listen at; 0.0.0.0: all of IPv4, as PaddleHub does; `::`: all of IPv6 and IPv4",
+        group="listening",
     )
     port: int = number(
         8866, 0, 65535, "TCP port to listen at; 0: one that is free, which the log names", group="listening"
+    )
+    root_path: str = parsed(
+        "",
+        read_root_path,
+        {"en": "a path such as `/clas`", "zh": "路径，例如 `/clas`"},
+        "Path prefix under which a proxy serves this server, whether it strips the prefix or passes it on",
+        group="listening",
+    )
+    forwarded_allow_ips: tuple[str, ...] = parsed(
+        (),
+        read_networks,
+        {
+            "en": "a list of addresses and networks, with commas in a flag",
+            "zh": "地址和网段的列表，在命令行参数里用逗号隔开",
+        },
+        "Proxies whose header X-Forwarded-Prefix is believed: the prefix that they strip",
+        group="listening",
     )
     use_multiprocess: bool = plain(
         False, "Run several workers under a supervisor; not on Windows", group="workers"
@@ -63,6 +83,14 @@ class ServerOptions:
     graceful_timeout_s: float = number(
         30.0, 0.1, _A_DAY_S, "Seconds that a stopping server waits for the requests in flight", group="limits"
     )
+    keep_alive_s: float = number(
+        75.0,
+        0.1,
+        _A_DAY_S,
+        "Seconds that an idle connection stays open for its next request; longer than the load balancer in "
+        "front keeps it (AWS: 60), which would else send a request into the closing connection",
+        group="limits",
+    )
     batch_wait_ms: float = number(
         0.0, 0, 10_000, "Milliseconds that a request may wait for others to join its batch", group="limits"
     )
@@ -87,6 +115,16 @@ class ServerOptions:
     )
     tls_cert_file: str = plain("", "Certificate chain, PEM; empty: plain HTTP", group="security")
     tls_key_file: str = plain("", "Private key of the certificate, PEM", group="security")
+    allow_origin: tuple[str, ...] = parsed(
+        (),
+        read_origins,
+        {
+            "en": "a list of origins such as `https://example.com`, with commas in a flag; or `*`",
+            "zh": "来源的列表，例如 `https://example.com`，在命令行参数里用逗号隔开；或 `*`",
+        },
+        "Origins whose pages may send requests from a browser, and read the answers (CORS); *: all",
+        group="security",
+    )
     log_format: str = choice("text", "json", help_text="Format of the log", group="log")
     log_level: str = choice(
         "info",
@@ -106,6 +144,8 @@ class ServerOptions:
                 raise SettingsError(f"{name} is {value!r}; it takes a string of printable characters")
         if not self.host:
             raise SettingsError("host is empty; it takes an address such as 127.0.0.1 or 0.0.0.0")
+        if self.host.startswith("["):
+            raise SettingsError(f"host is {self.host}; it takes an address of IPv6 without brackets")
         if bool(self.tls_cert_file) != bool(self.tls_key_file):
             raise SettingsError("tls_cert_file and tls_key_file go together; one of them is missing")
         if self.max_request_bytes > self.max_queue_bytes:

@@ -19,12 +19,12 @@ from .log import set_up_log
 from .metrics import Metrics
 from .options import ServerOptions
 from .process.control import Control, Facts
-from .process.pidfile import SCRATCH_PREFIX, RunningServer, announce, forget, host_and_port, start_of
-from .process.server import StopSignals, bind, serve_alone
+from .process.listener import host_and_port, listen, reachable_host, shown_host
+from .process.pidfile import SCRATCH_PREFIX, RunningServer, announce, forget, start_of
+from .process.server import StopSignals, serve_alone
 from .service import build_service
 
 _LOGGER: Final = logging.getLogger("clas_system")
-_LOOPBACKS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # what a browser here can open
 
 
 def start(launch: Launch, control: Control) -> int:
@@ -45,7 +45,7 @@ def start(launch: Launch, control: Control) -> int:
     _check_files(options)
     listener = _listener(options, control)
     address, port, *_ = listener.getsockname()  # chosen by the system if options.port is 0
-    url = url_of(options, options.host, port)
+    url = url_of(options, shown_host(options.host, listener), port)
     _LOGGER.info("listening at %s, workers: %d", url, max(1, launch.num_workers))
     StopSignals.install()  # from now on there is something to remove
     with _scratch() as scratch:
@@ -56,6 +56,7 @@ def start(launch: Launch, control: Control) -> int:
             host=options.host,
             address=address,
             port=port,
+            tls=bool(options.tls_cert_file),
             graceful_timeout_s=options.graceful_timeout_s,
             scratch=scratch,
         )
@@ -84,7 +85,7 @@ def url_of(options: ServerOptions, host: str, port: int) -> str:
 
 def _on_ready(options: ServerOptions, port: int) -> Callable[[], None]:
     """Return what logs, at the end of a start, the addresses that people open."""
-    url = url_of(options, _LOOPBACKS.get(options.host, options.host), port)
+    url = url_of(options, reachable_host(options.host), port)
     return partial(_LOGGER.info, "ready: %s  page /ui  API /docs", url)
 
 
@@ -98,11 +99,12 @@ def _listener(options: ServerOptions, control: Control) -> socket.socket:
             )
         return control.listener
     try:
-        return bind(options.host, options.port)
+        return listen(options.host, options.port)
     except OSError as exc:
         if exc.errno == errno.EADDRINUSE:
             raise SettingsError(f"Port {options.port} is occupied, please change it.") from exc
-        raise SettingsError(f"{options.host}:{options.port} can't be listened at: {exc.strerror}") from exc
+        where = host_and_port(options.host, options.port)
+        raise SettingsError(f"{where} can't be listened at: {exc.strerror}") from exc
 
 
 def _scratch() -> tempfile.TemporaryDirectory[str]:

@@ -30,7 +30,7 @@ CLAS: Rows = [
 ]
 """The rooms of clas/, the lowest first: each imports from itself and from earlier rows only."""
 SERVING: Rows = [
-    [{"options", "log", "metrics"}],
+    [{"options", "web_options", "log", "metrics"}],
     [{"batching"}],
     [{"http"}, {"launch"}],
     [{"service"}],
@@ -154,8 +154,8 @@ def test_each_runtime_and_paddlehub_have_their_place(repository: Path) -> None:
         assert "paddlehub" not in imported(tree) or name == "clas.module", name
         assert "ray" not in imported(tree) or name.startswith("clas.serving.on_ray."), name
         assert not imported(tree) & SERVERS or name.startswith("clas.serving."), name
-        is_check = name == "clas.commandline.trial.server"  # sends requests to a server that it starts
-        assert is_check or not imported(tree) & {"http", "requests", "urllib"}, name
+        asks_our_server = name in ("clas.commandline.trial.server", "clas.serving.process.health")
+        assert asks_our_server or not imported(tree) & {"http", "requests", "urllib"}, name
     for name, tree in modules_of(repository, "clas_client").items():
         assert not imported(tree) & {*RUNTIMES, *SERVERS, "paddlehub"}, name
 

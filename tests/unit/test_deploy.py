@@ -20,6 +20,7 @@ from clas.serving import cli, ray_app
 from clas.serving.launch import plan_in_process
 from clas.serving.metrics import Metrics
 from clas.serving.options import ServerOptions
+from clas.serving.process.listener import ALL
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +240,31 @@ def test_the_systemd_unit_starts_the_server_with_its_file_and_lets_it_stop_in_ti
 @pytest.fixture
 def dockerfile(repository: Path) -> str:
     return (repository / "Dockerfile").read_text()
+
+
+def test_the_container_runs_as_a_user_that_kubernetes_can_tell_from_root(
+    dockerfile: str, container: dict[str, Any], predictor: dict[str, Any]
+) -> None:
+    [user] = re.findall(r"^USER (.+)$", dockerfile, re.MULTILINE)
+    assert int(user) > 0  # of a name it doesn't know
+    assert f"useradd --no-create-home --uid {user} " in dockerfile
+    for one in (container, predictor["containers"][0]):
+        assert one["securityContext"]["runAsNonRoot"]
+
+
+def test_the_containers_health_check_and_entry_point_are_commands_of_the_server(dockerfile: str) -> None:
+    found = re.findall(r"^(?:HEALTHCHECK .*CMD|ENTRYPOINT) (.+)$", dockerfile, re.MULTILINE)
+    commands = [json.loads(command) for command in found]
+    assert [command[:3] for command in commands] == [["python", "-m", "clas.serving"]] * 2
+    asking, starting = (cli._parser().parse_args(command[3:]) for command in commands)
+    assert asking.command == "health"
+    assert (starting.command, starting.host) == ("start", ALL)
+    # `health` looks where `start` has left its file: both have the variable, and the user may write there.
+    assert re.findall(r"^ENV XDG_STATE_HOME=(.+)$", dockerfile, re.MULTILINE) == ["/tmp"]  # noqa: S108
+
+
+def test_the_service_has_addresses_of_both_versions_where_the_cluster_has(standalone: dict[str, Any]) -> None:
+    assert standalone["Service"]["spec"]["ipFamilyPolicy"] == "PreferDualStack"
 
 
 @pytest.mark.parametrize("set_name", ["serving", "serving-paddle"])

@@ -324,7 +324,6 @@ def test_the_containers_of_the_documents_can_be_reached_and_have_valid_flags(
     dockerfile = (repository / "Dockerfile").read_text()
     port = ServerOptions.port
     assert re.findall(r"^EXPOSE (.+)$", dockerfile, re.MULTILINE) == [str(port)]
-    assert f"http://127.0.0.1:{port}/health/ready" in dockerfile
     [entry_point] = re.findall(r"^ENTRYPOINT (.+)$", dockerfile, re.MULTILINE)
     arguments = server_arguments(json.loads(entry_point))
     assert arguments is not None

@@ -24,6 +24,7 @@ from ..batching.pool import Pool
 from ..metrics import Metrics
 from ..options import ServerOptions
 from .auth import Tokens
+from .cors import cors
 from .decoders import Decoders
 from .docs_page import DOCS_ASSETS_PATH, DOCS_PATH, docs_assets, docs_page
 from .inference import Inference
@@ -32,6 +33,7 @@ from .open_inference.endpoints import OpenInference, nothing_at
 from .openapi import describe_api
 from .outbox import Outbox
 from .predict import Predict
+from .prefix import prefix_of, prefixes
 from .responses import JsonResponse, failure, is_open_inference
 from .web_ui import ASSETS_PATH, UI_PATH, assets, page
 
@@ -81,7 +83,7 @@ def create_app(
     predict = Predict(inference)
     open_inference = OpenInference(inference, metrics, endpoints.check_live, endpoints.check_ready)
     outbox = Outbox(admission, metrics.unsent)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route(PREDICT_PATH, predict.respond, methods=["POST"]),
             Route("/", endpoints.root),
@@ -95,10 +97,16 @@ def create_app(
             Mount(ASSETS_PATH, assets()),
             *open_inference.routes(),
         ],
-        middleware=[Middleware(RequestMiddleware, metrics=metrics, tokens=tokens, outbox=outbox)],
+        middleware=[
+            *cors(options.allow_origin),
+            *prefixes(options.root_path, options.forwarded_allow_ips),
+            Middleware(RequestMiddleware, metrics=metrics, tokens=tokens, outbox=outbox),
+        ],
         exception_handlers={HTTPException: _refuse_path},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # RequestMiddleware takes them off
+    return app
 
 
 class _Endpoints:
@@ -113,8 +121,9 @@ class _Endpoints:
         self._metrics = metrics
         self._workers = workers
 
-    async def root(self, _: Request) -> Response:
+    async def root(self, request: Request) -> Response:
         """What runs here."""
+        prefix = prefix_of(request.scope)
         options, pipeline = self._options, self._pool.pipeline
         limits = {
             name: getattr(options, name)
@@ -130,9 +139,9 @@ class _Endpoints:
                 "workers": self._workers,
                 "predictors": {"serving": serving, "wanted": wanted},
                 "limits": limits,
-                "predict": PREDICT_PATH,
-                "docs": DOCS_PATH,
-                "ui": UI_PATH,
+                "predict": f"{prefix}{PREDICT_PATH}",
+                "docs": f"{prefix}{DOCS_PATH}",
+                "ui": f"{prefix}{UI_PATH}",
             }
         )
 
@@ -163,9 +172,9 @@ class _Endpoints:
         text = await asyncio.get_running_loop().run_in_executor(None, self._metrics.exposition, engine)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
-    async def openapi(self, _: Request) -> Response:
+    async def openapi(self, request: Request) -> Response:
         """The OpenAPI document."""
-        return JsonResponse(describe_api(self._options))
+        return JsonResponse(describe_api(self._options, prefix_of(request.scope)))
 
 
 def _refuse_path(request: Request, exc: Exception) -> Response:
@@ -173,16 +182,17 @@ def _refuse_path(request: Request, exc: Exception) -> Response:
     if not isinstance(exc, HTTPException):
         raise exc
     path = request.url.path
+    predict_path = f"{prefix_of(request.scope)}{PREDICT_PATH}"
     error: ClasError
     is_of_open_inference = is_open_inference(path)
     if exc.status_code == MethodError.http_status:
         is_astray = request.method == "POST" and not is_of_open_inference
-        hint = f"; predictions are at {PREDICT_PATH}" if is_astray else ""
+        hint = f"; predictions are at {predict_path}" if is_astray else ""
         error = MethodError(f"{request.method} is not allowed for {path[:80]}{hint}")
     elif is_of_open_inference:
         error = nothing_at(path)
     else:
-        error = NotFoundError(f"there is nothing at {path[:80]}; predictions are at {PREDICT_PATH}")
+        error = NotFoundError(f"there is nothing at {path[:80]}; predictions are at {predict_path}")
     response = failure(error, path)
     response.headers.update(exc.headers or {})
     return response

@@ -8,14 +8,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from swagger_ui_bundle import swagger_ui_path
 
-from .web_ui import Assets, headers_under
+from .prefix import has_slash
+from .web_ui import Assets, headers_under, one_level_deeper
 
 DOCS_PATH: Final = "/docs"
 DOCS_ASSETS_PATH: Final = "/docs/assets"
 
 # The colours are those chosen in /ui; last, since a browser that keeps nothing stops here.
 _SCRIPT: Final = """
-SwaggerUIBundle({url: "openapi.json", dom_id: "#ui", validatorUrl: null});
+const page = document.querySelector("nav a").href;
+SwaggerUIBundle({url: new URL("openapi.json", page).href, dom_id: "#ui", validatorUrl: null});
 document.documentElement.dataset.theme = localStorage.getItem("clas_system_theme") ?? "auto";
 """
 _PAGE: Final = f"""<!DOCTYPE html>
@@ -44,9 +46,10 @@ _HEADERS: Final = headers_under(
 )
 
 
-async def docs_page(_: Request) -> Response:
+async def docs_page(request: Request) -> Response:
     """The page; its addresses are relative, so that it works below any prefix of a proxy."""
-    return HTMLResponse(_PAGE, headers=_HEADERS)
+    html = one_level_deeper(_PAGE) if has_slash(request.scope) else _PAGE
+    return HTMLResponse(html, headers=_HEADERS)
 
 
 def docs_assets() -> Assets:

@@ -17,6 +17,7 @@ from ..log import REQUEST_ID
 from ..metrics import Metrics
 from .auth import Tokens
 from .outbox import PIECE_BYTES, Outbox
+from .prefix import without_slash
 from .responses import LINGER_BYTES, failure
 from .web_ui import UI_PATH
 
@@ -31,7 +32,6 @@ _OPEN: Final = (  # without a token
 )
 _OPEN_BELOW: Final = ("/docs/", f"{UI_PATH}/")
 _MODEL: Final = f"{MODELS_PATH}/{MODULE_NAME}"
-_WITH_SLASH: Final = f"{PREDICT_PATH}/"
 _PREDICTIONS: Final = frozenset((PREDICT_PATH, f"{_MODEL}/infer"))
 _COUNTED: Final = frozenset(
     (
@@ -47,7 +47,7 @@ _VALID_ID: Final = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 
 class RequestMiddleware:
-    """The outermost middleware.
+    """The outermost middleware, but for those that only some servers have.
 
     Args:
         app: Answers the requests.
@@ -67,8 +67,8 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if scope["path"] == _WITH_SLASH:  # a redirection would lose the body of many clients
-            scope = {**scope, "path": PREDICT_PATH}
+        if scope["path"].endswith("/") and scope["path"] != "/":
+            scope = without_slash(scope)
         start = time.perf_counter()
         sent_id = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         request_id = sent_id if _VALID_ID.fullmatch(sent_id) else os.urandom(16).hex()

@@ -24,8 +24,13 @@ _FAILED: Final = {
 }
 
 
-def describe_api(options: ServerOptions) -> Schema:
-    """Return the OpenAPI 3.0 document of a server with these options."""
+def describe_api(options: ServerOptions, prefix: str = "") -> Schema:
+    """Return the OpenAPI 3.0 document of a server with these options.
+
+    Args:
+        options: Read for limits and tokens.
+        prefix: What precedes all paths where the client is.
+    """
     description = (
         "Image classification with a model exported by PaddleClas. "
         f"A request takes up to {options.max_request_bytes} bytes and {options.timeout_s:g} s."
@@ -49,6 +54,8 @@ def describe_api(options: ServerOptions) -> Schema:
         },
         "components": {"schemas": {**component_schemas(), **open_inference.component_schemas()}},
     }
+    if prefix:
+        document["servers"] = [{"url": prefix}]
     if options.token_file:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]

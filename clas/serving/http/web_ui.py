@@ -1,19 +1,23 @@
 """The web page: the files in ui/; and the security headers of any page."""
 
 import mimetypes
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
+
+from .prefix import has_slash
 
 UI_PATH: Final = "/ui"
 ASSETS_PATH: Final = "/ui/assets"
 
 _DIRECTORY: Final = Path(__file__).parent / "ui"
+_ADDRESSES: Final = re.compile(r'\b(?:href|src)="')  # all of them are relative
 
 
 def headers_under(policy: str) -> dict[str, str]:
@@ -42,9 +46,17 @@ _HEADERS: Final = headers_under(
 mimetypes.add_type("text/javascript", ".js")
 
 
-async def page(_: Request) -> Response:
+async def page(request: Request) -> Response:
     """The page; its addresses are relative, so that it works below any prefix of a proxy."""
-    return FileResponse(_DIRECTORY / "index.html", headers=_HEADERS)
+    file = _DIRECTORY / "index.html"
+    if has_slash(request.scope):
+        return HTMLResponse(one_level_deeper(file.read_text(encoding="utf-8")), headers=_HEADERS)
+    return FileResponse(file, headers=_HEADERS)
+
+
+def one_level_deeper(html: str) -> str:
+    """Return a page for an address with a slash behind it: relative addresses begin one level deeper."""
+    return _ADDRESSES.sub(r"\g<0>../", html)
 
 
 def assets() -> "Assets":

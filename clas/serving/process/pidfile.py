@@ -23,14 +23,10 @@ _KINDS: Final = {
     "host": str,
     "address": str,
     "port": int,
+    "tls": bool,
     "graceful_timeout_s": int | float,
     "scratch": str,
 }
-
-
-def host_and_port(host: str, port: int) -> str:
-    """Return an address as URLs have it: one of IPv6 in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +39,7 @@ class RunningServer:
         host: Where it listens, as it was told.
         address: The same as a number; it has a file for each address and port.
         port: The port.
+        tls: Whether it speaks HTTPS.
         graceful_timeout_s: How long it may take to stop.
         scratch: Its directory for temporary files.
     """
@@ -52,6 +49,7 @@ class RunningServer:
     host: str
     address: str
     port: int
+    tls: bool = False
     graceful_timeout_s: float
     scratch: str
 

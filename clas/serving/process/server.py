@@ -21,8 +21,6 @@ from ..options import ServerOptions
 from ..service import Service
 from .control import Control
 
-_KEEP_ALIVE_S: Final = 60
-_BACKLOG: Final = 2048
 _HANDSHAKE_S: Final = 60.0  # asyncio's own limit of a TLS handshake
 _LOAD_POLL_S: Final = 0.05
 _OTHERS_LOAD_S: Final = 60.0  # of several predictors, one may fail for long
@@ -41,7 +39,8 @@ def uvicorn_options(options: ServerOptions) -> dict[str, Any]:
         "log_config": None,
         "access_log": False,
         "server_header": False,
-        "timeout_keep_alive": _KEEP_ALIVE_S,
+        "proxy_headers": False,  # it would take the client's address from X-Forwarded-For
+        "timeout_keep_alive": options.keep_alive_s,
         "timeout_graceful_shutdown": max(
             _CLOSING_S, options.graceful_timeout_s - 2 * _CLOSING_S - _FAREWELL_S
         ),
@@ -138,25 +137,6 @@ class StopSignals:
     @classmethod
     def _on_signal(cls, *_: object) -> None:
         cls.received = True
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Listen at a TCP port; connections wait until they are served.
-
-    Raises:
-        OSError: The port is in use, or the address doesn't exist.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if os.name == "posix":  # elsewhere it would let two servers share the port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)  # now, since only this finds another server that listens
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 class _Report:

@@ -43,7 +43,6 @@ class OpenInference:
         """Return where each of them is."""
         return [
             Route("/v2", self.server),
-            Route("/v2/", self.server),
             Route("/v2/health/live", self.live),
             Route("/v2/health/ready", self.ready),
             Route("/v2/models/stats", self.all_statistics),

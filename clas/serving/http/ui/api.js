@@ -6,8 +6,8 @@ const RETRY_FOR_MS = 60_000;
 const LONGEST_PAUSE_S = 30;
 const DESCRIBE_MS = 10_000; // a server that doesn't describe itself in this time can't be reached
 
-/** The server's base URL: the folder of the page's own URL. */
-export const BASE = new URL(".", document.baseURI);
+/** The server's base URL: two folders above this file, whether the page's own URL ends in a slash or not. */
+export const BASE = new URL("../../", import.meta.url);
 
 /** A failed request: `kind` is the end of its text's key, `detail` the server's message, if there is one. */
 export class ServiceError extends Error {

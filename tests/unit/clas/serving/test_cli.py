@@ -4,6 +4,8 @@ import json
 import logging
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,11 +91,12 @@ def test_stop_knows_no_server_that_was_never_started(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(("address", "shown"), [("127.0.0.1", "127.0.0.1:8866"), ("::1", "[::1]:8866")])
-def test_status_lists_the_servers_that_are_running(
-    capsys: pytest.CaptureFixture[str], address: str, shown: str
+def test_status_lists_the_servers_that_are_running_and_health_asks_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, address: str, shown: str
 ) -> None:
-    assert cli.main(["status"]) == 1
-    assert capsys.readouterr().err == "no server of clas_system of this user is running\n"
+    for command in ("status", "health"):
+        assert cli.main([command]) == 1
+        assert capsys.readouterr().err == "no server of clas_system of this user is running\n"
     pid = os.getpid()
     server = RunningServer(
         pid=pid,
@@ -108,6 +111,29 @@ def test_status_lists_the_servers_that_are_running(
     announce(dataclasses.replace(server, port=8867, started="in another boot"))  # killed since
     assert cli.main(["status"]) == 0
     assert capsys.readouterr().out == f"{shown}  process {pid}\n"
+    told = {8866: (True, "ready"), 8868: (False, "no answer: timed out")}
+    monkeypatch.setattr(cli, "health_of", lambda found: told[found.port])
+    assert cli.main(["health"]) == 0
+    assert capsys.readouterr().out == f"{shown}  ready\n"
+    announce(dataclasses.replace(server, port=8868))
+    assert cli.main(["health"]) == 1
+    assert capsys.readouterr().out.splitlines()[1].endswith(":8868  no answer: timed out")
+
+
+def test_health_is_cheap_to_ask_for(repository: Path, tmp_path: Path) -> None:
+    """A container's health check does so all the time."""
+    heavy = "{'cv2', 'starlette', 'uvicorn', 'clas.serving.start'} & set(sys.modules)"
+    code = f"import sys; from clas.serving.cli import main; main(['health']); print({heavy})"
+    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=repository,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "set()\n"
 
 
 def test_lists_of_numbers_are_given_with_commas() -> None:

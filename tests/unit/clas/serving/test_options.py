@@ -12,6 +12,7 @@ from clas.serving.options import NAMES, ServerOptions, load_options
 def test_what_is_not_given_has_its_default() -> None:
     assert load_options({"port": None, "workers": 3}) == ServerOptions(workers=3)
     assert load_options({}).host == "127.0.0.1"
+    assert load_options({}).keep_alive_s > 60  # after which AWS' load balancers close an idle connection
 
 
 def test_every_option_has_a_help_text() -> None:
@@ -40,6 +41,8 @@ def test_every_option_has_a_help_text() -> None:
         ({"log_level": "loud"}, "log_level is 'loud'; it takes info or debug or warning or error or"),
         ({"token_file": 5}, "token_file is 5; it takes a string"),
         ({"host": ""}, "host is empty; it takes an address such as 127.0.0.1 or 0.0.0.0"),
+        ({"host": "[::1]"}, "host is [::1]; it takes an address of IPv6 without brackets"),
+        ({"keep_alive_s": 0}, "keep_alive_s is 0; it takes a number from 0.1 to 86400"),
         ({"tls_cert_file": "a"}, "tls_cert_file and tls_key_file go together; one of them is missing"),
         ({"tls_key_file": "a"}, "tls_cert_file and tls_key_file go together; one of them is missing"),
         (

@@ -25,7 +25,8 @@ def test_the_address_is_one_that_clients_take(options: ServerOptions, host: str,
     [
         ("127.0.0.1", "127.0.0.1"),
         ("0.0.0.0", "127.0.0.1"),  # noqa: S104
-        ("::", "[::1]"),
+        ("::", "127.0.0.1"),  # also where ::1 is turned off
+        ("::1", "[::1]"),
         ("192.0.2.1", "192.0.2.1"),
     ],
 )

@@ -278,6 +278,38 @@ def test_the_time_of_a_request_begins_with_its_first_byte() -> None:
             assert before <= server.app.began <= after
 
 
+def seconds_until_closed(client: socket.socket) -> float:
+    start = time.monotonic()
+    assert client.recv(1000) == b""
+    return time.monotonic() - start
+
+
+@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "TLS"])
+def test_an_idle_connection_stays_open_for_its_next_request(certificate: Path, is_tls: bool) -> None:
+    """As long as it is said, which may be longer than a request may take."""
+    with (
+        serving(certificate if is_tls else None, timeout_s=0.3, keep_alive_s=1.2) as server,
+        server.connect() as client,
+    ):
+        for pause_s in (0, 0.7, 0.7):
+            time.sleep(pause_s)
+            client.sendall(get("/"))
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert 1.0 < seconds_until_closed(client) < 2.5
+
+
+@pytest.mark.parametrize("keep_alive_s", [0.3, 30])
+def test_a_head_that_stays_half_sent_is_given_up_after_timeout_s(keep_alive_s: float) -> None:
+    """The first of a connection, and a later one."""
+    for before in (b"", get("/")):
+        with serving(timeout_s=1.0, keep_alive_s=keep_alive_s) as server, server.connect() as client:
+            if before:
+                client.sendall(before)
+                assert client.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
+            client.sendall(get("/")[:9])
+            assert 0.8 < seconds_until_closed(client) < 2.3
+
+
 HEAD = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 
 

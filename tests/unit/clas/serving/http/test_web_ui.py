@@ -3,6 +3,7 @@ import configparser
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 
@@ -84,6 +85,24 @@ def test_each_file_that_the_page_names_is_there_with_its_type(service: Served) -
         assert "javascript" in response.headers["Content-Type"]
         named |= set(re.findall(r'from "\./([^"]+)"', response.text))
     assert named == {*SCRIPTS, "ui.css", "icon.svg"}
+
+
+@pytest.mark.parametrize("path", ["/ui", "/docs"])
+def test_with_a_slash_behind_its_address_a_page_finds_the_same_files(service: Served, path: str) -> None:
+    """The addresses in it are relative, and begin one level deeper then."""
+
+    def addresses(page: str) -> list[str]:
+        html = service.client.get(page).text
+        return [urljoin(page, address) for address in re.findall(r'(?:src|href)="([^"]+)"', html)]
+
+    found = addresses(path)
+    assert len(found) >= 5
+    assert addresses(f"{path}/") == found
+    for address in found:
+        assert service.client.get(address).status_code == 200
+    headers = [service.client.get(f"{path}{slash}").headers for slash in ("", "/")]
+    names = ("Content-Type", "Content-Security-Policy", "Cache-Control", "X-Frame-Options")
+    assert [headers[0][name] for name in names] == [headers[1][name] for name in names]
 
 
 def test_nothing_is_inline_and_nothing_comes_from_elsewhere(service: Served, ui: Path) -> None:

@@ -82,6 +82,25 @@ def test_ctrl_c_reaches_a_server_twice_and_cuts_nothing(numbers: tuple[signal.Si
     assert server.force_exit
 
 
+def test_headers_of_proxies_do_not_change_who_the_client_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else any client on this machine could pass for a proxy that is trusted."""
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+
+    async def app(scope: Any, *_: object) -> None:
+        seen.append(scope["client"])
+
+    seen: list[Any] = []
+    config = uvicorn.Config(app, **uvicorn_options(ServerOptions()))
+    config.load()
+    scope: Any = {
+        "type": "http",
+        "client": ("127.0.0.1", 1),
+        "headers": [(b"x-forwarded-for", b"192.0.2.7")],
+    }
+    asyncio.run(config.loaded_app(scope, None, None))
+    assert seen == [("127.0.0.1", 1)]
+
+
 class Told:
     """Records what the parent is told."""
 
