@@ -12,6 +12,8 @@ from starlette.types import Scope
 
 UI_PATH: Final = "/ui"
 ASSETS_PATH: Final = "/ui/assets"
+ICON_PATH: Final = "/favicon.ico"
+"""Where browsers look for the icon of an answer that isn't a page."""
 
 _DIRECTORY: Final = Path(__file__).parent / "ui"
 
@@ -45,6 +47,11 @@ mimetypes.add_type("text/javascript", ".js")
 async def page(_: Request) -> Response:
     """The page; its addresses are relative, so that it works below any prefix of a proxy."""
     return FileResponse(_DIRECTORY / "index.html", headers=_HEADERS)
+
+
+async def icon(_: Request) -> Response:
+    """The page's icon."""
+    return FileResponse(_DIRECTORY / "icon.svg", headers=_HEADERS)
 
 
 def assets() -> "Assets":

@@ -87,6 +87,12 @@ def test_each_file_that_the_page_names_is_there_with_its_type(service: Served) -
     assert named == {*SCRIPTS, "ui.css", "icon.svg"}
 
 
+def test_browsers_find_the_icon_without_a_page(service: Served) -> None:
+    response = service.client.get("/favicon.ico")
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "image/svg+xml")
+    assert response.text.startswith("<svg")
+
+
 def test_nothing_is_inline_and_nothing_comes_from_elsewhere(service: Served, ui: Path) -> None:
     page = service.client.get(UI_PATH).text
     assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:|<script(?![^>]* src=)", page)
