@@ -15,6 +15,8 @@
 # make kserve    KServe's own client, in an environment of its own, against a running server (SERVER=URL)
 # make check     format, lint, types
 # make versions  the lowest, the newest and the server's pinned versions, in environments of their own
+# make wheelhouse  SET=serving: its wheels and the default model in one archive, for machines without a network
+# make airgapped   SET=serving: the same, installed and used in a network namespace without a network
 # make docs      the manual as a site, in build/docs (from an environment of its own, .venv-docs)
 # make clean     remove what the targets above have made
 
@@ -28,7 +30,7 @@ SERVING := .venv-serving/bin
 ONNX := clas/inference/inference.onnx
 EXPORT := $(addprefix tools/,export_efficientnet_lite.py efficientnet_lite.py torch_checkpoint.py)
 
-.PHONY: help venv model onnx demo browser test cover serve smoke chaos overload soak bench fuzz kserve check docs versions clean
+.PHONY: help venv model onnx demo browser test cover serve smoke chaos overload soak bench fuzz kserve check docs versions wheelhouse airgapped clean
 venv: .venv/.complete
 
 # The targets, as described at the top of this file.
@@ -162,6 +164,17 @@ docs: .venv-docs/.complete
 
 versions: .venv-versions/uv/.complete $(ONNX)
 	$(PYTHON) tools/try_versions.py $(VERSIONS)
+
+# Sets: the names of constraints/*.txt. Of servers, the archive has the default model, too.
+SET ?= serving
+WHEELHOUSE_MODEL := $(if $(filter hub%,$(SET)),$(MODEL),$(if $(filter serving%,$(SET)),$(ONNX)))
+
+wheelhouse: $(WHEELHOUSE_MODEL)
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or 3.12 is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) tools/make_wheelhouse.py $(SET)
+
+airgapped: wheelhouse
+	$(PYTHON) tools/try_wheelhouse.py "$$(ls -t build/clas_system-*-$(SET)-cp*.tar.gz | head -n 1)"
 
 clean:
 	rm -rf .venv .venv-docs .venv-serving .venv-fuzz .venv-kserve .venv-versions build clas_system.egg-info clas/inference .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -20,7 +20,7 @@ try:
     from clas_client.log import set_up_log
     from clas_client.run import run
     from clas_client.settings import ClientSettings
-except ModuleNotFoundError as exc:  # a server's environment has all but these
+except ModuleNotFoundError as exc:  # without a pinned set or an extra, these are what is missing
     if exc.name not in ("requests", "tqdm"):
         raise
     sys.exit(f"the client needs {exc.name}, which isn't installed here: pip install requests tqdm")

@@ -9,11 +9,12 @@ else is imported when it is used.
 import argparse
 import base64
 import dataclasses
+import functools
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 import cv2
 import numpy as np
@@ -32,6 +33,8 @@ from .errors import ClasError, RequestError
 from .output.base import Prediction
 from .protocol import decode, parse_preprocess, refuse_unknown_fields
 from .settings import load_settings
+
+_CALLED_BY_PEOPLE: Final = ("predict", "classification")
 
 
 class Results(TypedDict):
@@ -65,6 +68,13 @@ class ClasSystem:
         if settings.engine == "auto":  # what this module has always run models with
             settings = dataclasses.replace(settings, engine="paddle")
         self._classifier = Classifier(settings)
+
+    def __getattribute__(self, name: str) -> Any:  # noqa: ANN401  # as that of object
+        """Return an attribute; PaddleHub's wrapper of methods hides their signatures and docstrings."""
+        found = super(ClasSystem, self).__getattribute__(name)  # noqa: UP008  # moduleinfo makes a new class
+        if name in _CALLED_BY_PEOPLE:
+            functools.update_wrapper(found, getattr(ClasSystem, name).__get__(self))
+        return found
 
     def predict(self, inputs: Any, top_k: int | None = None) -> Results:  # noqa: ANN401  # anything array-like
         """Classify preprocessed images.

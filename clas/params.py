@@ -9,6 +9,7 @@ PARAMS: dict[str, dict[str, object]] = {
         # A relative path starts where the service is started; if there is no such directory, the folder
         # inference/ beside this file is used.
         "inference_model_dir": "../inference/",
+        "model_name": "",  # on the page; "": that of the model's inference.yml, or else of its folder
         "model_key_file": "",  # of a model that `python -m clas encrypt` made
         # What runs the model: "openvino", "paddle" or "onnxruntime". "auto": in PaddleHub Paddle; elsewhere
         # the first of these three that is installed and runs it, and on a GPU Paddle or ONNX Runtime.

@@ -62,6 +62,12 @@ class Settings(ResultSettings):
         "Directory of the model; a relative path starts where the service is started",
         group="model",
     )
+    model_name: str = plain(
+        "",
+        "Name of the model, on the page and in reports; empty: model_name of its inference.yml, or else the "
+        "name of its folder",
+        group="model",
+    )
     model_key_file: str = plain(
         "", "File with the key of an encrypted model; empty: the model isn't encrypted", group="model"
     )
@@ -165,6 +171,8 @@ class Settings(ResultSettings):
         check_fields(self)
         if not self.inference_model_dir:
             raise SettingsError("inference_model_dir is empty; it takes the directory of the model")
+        if not self.model_name.isprintable():
+            raise SettingsError(f"model_name is {self.model_name!r:.80}; it takes printable characters")
         if self.precision == "bf16" and self.use_gpu:
             raise SettingsError(
                 "precision is bf16, which is for the CPU: set use_gpu to false, or precision to fp32"

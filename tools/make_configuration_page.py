@@ -20,7 +20,7 @@ from configuration_rows import WORDS, Row, read_rows, sentence
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 LANGUAGES: Final = ("en", "zh")
 TABLES: Final[Mapping[str, tuple[str, str]]] = {
-    "model": ("settings", "inference_model_dir model_key_file max_batch_size"),
+    "model": ("settings", "inference_model_dir model_name model_key_file max_batch_size"),
     "device": (
         "settings",
         "engine use_gpu gpu_mem enable_mkldnn cpu_num_threads precision use_tensorrt ir_optim",

@@ -13,7 +13,7 @@ from .parser import Parser
 
 LONGEST_S: Final = 3600
 """The most seconds that `seconds` takes."""
-_ALIASES: Final = {"topk": ("--top_k",)}
+_ALIASES: Final = {"topk": ("--top_k",), "model_name": ("--name",)}
 """Setting -> the name that its flag has everywhere, before the setting's own."""
 _BOOLEANS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 

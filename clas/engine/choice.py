@@ -10,6 +10,7 @@ from ..errors import DeviceError, ModelLoadError
 from ..model.files import ModelFiles
 from ..settings import Settings
 from .base import EngineClass
+from .devices import WITH_CUDA, WITHOUT_GPU
 from .loading import logged_while_loading
 from .onnxruntime import OnnxRuntimeEngine
 from .openvino import OpenVINOEngine
@@ -18,6 +19,7 @@ from .paddle import PaddleEngine
 _LOGGER: Final = logging.getLogger("clas_system")
 _ON_CPU: Final[Sequence[EngineClass]] = (OpenVINOEngine, PaddleEngine, OnnxRuntimeEngine)
 _ON_GPU: Final[Sequence[EngineClass]] = (PaddleEngine, OnnxRuntimeEngine)
+_ON_A_GPU: Final = f"; use_gpu needs {WITH_CUDA}; {WITHOUT_GPU}"
 _PADDLES_SETTINGS: Final = ("enable_mkldnn", "ir_optim", "gpu_mem")
 
 _Opened = TypeVar("_Opened")
@@ -80,6 +82,7 @@ def choose(
         raise list(failures.values())[-1]
     raise DeviceError(
         f"no engine can run this model: {'; '.join(passed_over.values())}{_conversion(programs)}"
+        f"{_ON_A_GPU if settings.use_gpu else ''}"
     )
 
 

@@ -15,6 +15,7 @@ NO_FORKED_GPU: Final = (
 )
 """The message wherever both are requested."""
 
+WITH_CUDA: Final = "a Paddle or an ONNX Runtime with CUDA (docs/en/install.md)"
 WITHOUT_GPU: Final = (
     "on a machine without a GPU, start with -c deploy/cpu.json, leave out --use_gpu, or set use_gpu to false"
 )
@@ -39,8 +40,8 @@ def visible_devices(devices: str | None = None) -> list[str]:
         devices = os.environ.get("CUDA_VISIBLE_DEVICES")
     if devices is None:
         raise DeviceError(
-            "use_gpu needs CUDA_VISIBLE_DEVICES (export CUDA_VISIBLE_DEVICES=0) and a Paddle or an ONNX "
-            f"Runtime with CUDA (docs/en/install.md); {WITHOUT_GPU}"
+            f"use_gpu needs CUDA_VISIBLE_DEVICES (export CUDA_VISIBLE_DEVICES=0) and {WITH_CUDA}; "
+            f"{WITHOUT_GPU}"
         )
     if not re.fullmatch(r"\d+(,\d+)*", devices):
         raise DeviceError(f"use_gpu needs device numbers in {name}, such as 0 or 0,1; it is {devices!r}")

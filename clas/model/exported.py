@@ -59,8 +59,8 @@ class ExportedModel:
 
     @property
     def name(self) -> str:
-        """The name of the model's folder."""
-        return self.directory.name
+        """What the model is called: by the settings, its inference.yml, or else the name of its folder."""
+        return self.settings.model_name or self.directory.name
 
     @property
     def preprocess(self) -> dict[str, object]:

@@ -110,11 +110,13 @@ def read_inference_yml(
 
 
 def _read_global(content: Mapping[str, Any]) -> tuple[Values, tuple[str, ...]]:
-    """Return what Global of a deployment configuration gives, and its keys that are passed over."""
+    """Return what Global gives, and its keys that are passed over: those of a deployment configuration."""
     section = _section(content, "Global")
-    size = section.get("batch_size")
+    size, name = section.get("batch_size"), section.get("model_name")
     # 1 is what every configuration says that nobody has changed.
     values: Values = {"max_batch_size": size} if type(size) is int and size > 1 else {}
+    if isinstance(name, str | int | float):  # YAML makes numbers of some
+        values["model_name"] = str(name)
     return values, tuple(name for name in _DEVICE_KEYS if name in section)
 
 

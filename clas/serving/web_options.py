@@ -8,7 +8,7 @@ from typing import Final
 from ..errors import SettingsError
 
 ANY_ORIGIN: Final = "*"
-OWN_SEGMENTS: Final = ("predict", "v2", "health", "metrics", "openapi.json", "docs", "ui")
+OWN_SEGMENTS: Final = ("predict", "v2", "health", "metrics", "openapi.json", "docs", "ui", "favicon.ico")
 """How the server's own addresses begin, each after its first slash."""
 
 _ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+))(?::([0-9]{1,5}))?")

@@ -274,6 +274,7 @@ def test_many_images_are_a_list_in_which_those_that_failed_come_first(
     files = [image_folder / PHOTOGRAPHS[number % 3] for number in range(21)]
     page.upload(*files, broken)
     page.cards("done", 21)
+    page.cards("failed", 1)
     assert page.texts(".card h3") == ["broken.jpg", *(file.name for file in files)]
     assert len(page.texts(".results li")) - page.texts(".results li").count("") == 21  # the best of each
     assert page.one("#view").text == "As cards"
@@ -678,7 +679,7 @@ def test_the_page_tells_what_runs_here(page: Page) -> None:
     page.one("summary").click()
     eventually(lambda: "3 / 3" in page.texts("dd") or "1 / 1" in page.texts("dd"))
     facts = dict(zip(page.texts("dt"), page.texts("dd"), strict=True))
-    assert facts["Model"] == "inference (pdmodel)"
+    assert facts["Model"] == "EfficientNet-Lite0 (pdmodel)"
     assert (facts["Classes"], facts["Input"]) == ("1,000", "N × 3 × 224 × 224")
     assert (facts["Device"], facts["Precision"]) == ("CPU", "fp32")
     assert (facts["Largest request"], facts["Longest wait"]) == ("2.9 MB", "30 s")
@@ -813,6 +814,10 @@ def test_what_may_make_results_wrong_is_said(
         page = Page(drivers["en"], running.base).open()
         [warning] = eventually(lambda: page.texts("#warnings li"))
         assert warning.startswith("the built-in label list isn't used: it has 1000 labels")
+        page.one("#language").click()
+        [warning] = page.texts("#warnings li")
+        found = "1000 个标签，编号从 0 到 999，而模型有 6 个类别，从 0 到 5"
+        assert warning == f"没有使用内置的标签表：它有 {found}；请把 class_id_map_file 设为模型自己的标签文件"
 
 
 # A server that wants a token

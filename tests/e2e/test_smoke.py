@@ -2,6 +2,8 @@
 
 import base64
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 import requests
 
 from clas.protocol import tensor_body
-from serving_process import clas_serving, tiny_config
+from serving_process import REPOSITORY, clas_serving, tiny_config
 
 BLUE_GREEN_RED = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 CLASSES = [2, 1, 0]  # the tiny model names the brightest of R, G and B
@@ -48,3 +50,14 @@ def test_every_form_is_answered(tiny_model: Path, tmp_path: Path, more: dict[str
         assert form.status_code == 200, form.text
         for path in ("/health/live", "/health/ready", "/metrics", "/docs", "/ui"):
             assert requests.get(f"{server.base}{path}", timeout=30).status_code == 200
+
+
+def test_the_client_runs_in_the_environment_of_a_server(tiny_model: Path, tmp_path: Path) -> None:
+    image = np.full((48, 48, 3), BLUE_GREEN_RED[2], np.uint8)
+    (tmp_path / "red.png").write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    with clas_serving(tmp_path, config=tiny_config(tiny_model)) as server:
+        flags = ["--server_url", server.url, "--image_file", "red.png", "--wire", "encoded", "--top_k", "1"]
+        command = [sys.executable, "-W", "ignore", str(REPOSITORY / "test_hubserving.py"), *flags]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("File:red.png, The result(s): class_ids: [0]")

@@ -35,7 +35,7 @@ from .outbox import Outbox
 from .predict import Predict
 from .prefix import prefix_of, prefixes
 from .responses import JsonResponse, failure, is_open_inference
-from .web_ui import ASSETS_PATH, UI_PATH, assets, page
+from .web_ui import ASSETS_PATH, ICON_PATH, UI_PATH, assets, icon, page
 
 _LOGGER: Final = logging.getLogger("clas_system")
 
@@ -94,6 +94,7 @@ def create_app(
             Route(DOCS_PATH, docs_page),
             Mount(DOCS_ASSETS_PATH, docs_assets()),
             Route(UI_PATH, page),
+            Route(ICON_PATH, icon),
             Mount(ASSETS_PATH, assets()),
             *open_inference.routes(),
         ],

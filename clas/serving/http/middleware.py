@@ -19,7 +19,7 @@ from .auth import Tokens
 from .outbox import PIECE_BYTES, Outbox
 from .prefix import without_slash
 from .responses import LINGER_BYTES, failure
-from .web_ui import UI_PATH
+from .web_ui import ICON_PATH, UI_PATH
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 
@@ -28,7 +28,7 @@ _HEALTH: Final = ("/health/live", "/health/ready")
 _OPEN: Final = (  # without a token
     *_HEALTH,
     *(f"{OPEN_INFERENCE_PATH}{path}" for path in _HEALTH),
-    *("/docs", "/openapi.json", UI_PATH),
+    *("/docs", "/openapi.json", UI_PATH, ICON_PATH),
 )
 _OPEN_BELOW: Final = ("/docs/", f"{UI_PATH}/")
 _MODEL: Final = f"{MODELS_PATH}/{MODULE_NAME}"

@@ -11,6 +11,7 @@ from .openapi_parts import FAILURES, failure_response, get_operation
 from .openapi_schemas import REF, TOP_K, Schema, component_schemas
 from .request_body import JSON
 
+_MIB: Final = 2**20
 _RESULT: Final = {
     "class_ids": [657, 744],
     "scores": [0.32658, 0.18189],
@@ -31,9 +32,11 @@ def describe_api(options: ServerOptions, prefix: str = "") -> Schema:
         options: Read for limits and tokens.
         prefix: What precedes all paths where the client is.
     """
+    limit = options.max_request_bytes
+    size = f"{limit / _MIB:.4g} MiB" if limit >= _MIB else f"{limit} bytes"
     description = (
         "Image classification with a model exported by PaddleClas. "
-        f"A request takes up to {options.max_request_bytes} bytes and {options.timeout_s:g} s."
+        f"A request takes up to {size} and {options.timeout_s:g} s."
     )
     document: Schema = {
         "openapi": "3.0.3",

@@ -15,6 +15,8 @@ from .prefix import has_slash
 
 UI_PATH: Final = "/ui"
 ASSETS_PATH: Final = "/ui/assets"
+ICON_PATH: Final = "/favicon.ico"
+"""Where browsers look for the icon of an answer that isn't a page."""
 
 _DIRECTORY: Final = Path(__file__).parent / "ui"
 _ADDRESSES: Final = re.compile(r'\b(?:href|src)="')  # all of them are relative
@@ -57,6 +59,11 @@ async def page(request: Request) -> Response:
 def one_level_deeper(html: str) -> str:
     """Return a page for an address with a slash behind it: relative addresses begin one level deeper."""
     return _ADDRESSES.sub(r"\g<0>../", html)
+
+
+async def icon(_: Request) -> Response:
+    """The page's icon."""
+    return FileResponse(_DIRECTORY / "icon.svg", headers=_HEADERS)
 
 
 def assets() -> "Assets":

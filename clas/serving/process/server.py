@@ -21,6 +21,7 @@ from ..options import ServerOptions
 from ..service import Service
 from .control import Control
 
+_LOGGER: Final = logging.getLogger("clas_system")
 _HANDSHAKE_S: Final = 60.0  # asyncio's own limit of a TLS handshake
 _LOAD_POLL_S: Final = 0.05
 _OTHERS_LOAD_S: Final = 60.0  # of several predictors, one may fail for long
@@ -191,7 +192,7 @@ def serve_alone(
         report = _Report(service, control, on_ready)
         Server(config, service.pool, report, control.stopping).run(sockets=[listener])
     status = int(service.pool.has_failed)
-    exit_unless_idle(service, status)
+    exit_unless_idle(service, status, "stopped")
     return status
 
 
@@ -208,8 +209,13 @@ def _load(pool: Pool) -> None:
         time.sleep(_LOAD_POLL_S)
 
 
-def exit_unless_idle(service: Service, status: int) -> None:
-    """Exit at once if a thread is still busy: Python would wait for it, or crash."""
+def exit_unless_idle(service: Service, status: int, last_words: str = "") -> None:
+    """Exit at once, after some last words for the log, if a thread is still busy.
+
+    Python would wait for it, or crash.
+    """
     if not service.pool.close(_CLOSING_S) or not service.decoders.is_idle:
+        if last_words:
+            _LOGGER.info("%s", last_words)
         logging.shutdown()
         os._exit(status)

@@ -1,4 +1,5 @@
 import base64
+import inspect
 import logging
 import re
 import subprocess
@@ -34,6 +35,18 @@ def init_args(tiny_model: Path) -> dict[str, object]:
 @pytest.fixture
 def module(init_args: dict[str, object]) -> Any:
     return ClasSystem(**init_args)
+
+
+def test_methods_show_what_they_take_and_return_in_spite_of_paddlehubs_wrapper(module: Any) -> None:
+    assert list(inspect.signature(module.classification).parameters) == [
+        "images",
+        "paths",
+        "batch_size",
+        "top_k",
+    ]
+    assert list(inspect.signature(module.predict).parameters) == ["inputs", "top_k"]
+    assert module.classification.__doc__.startswith("Classify images, as PaddleHub's image modules do.")
+    assert module.predict.__name__ == "predict"
 
 
 def test_predict_takes_a_list_of_arrays(module: Any) -> None:

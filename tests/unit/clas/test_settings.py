@@ -40,7 +40,7 @@ def test_settings_can_not_be_changed_afterwards() -> None:
     ("overrides", "message"),
     [
         ({"top_kk": 1}, "init_args has an unknown name 'top_kk'; did you mean 'topk'?"),
-        ({"zzz": 1}, "unknown name 'zzz'; valid names: inference_model_dir, model_key_file, engine"),
+        ({"zzz": 1}, "unknown name 'zzz'; valid names: inference_model_dir, model_name, model_key_file"),
         ({"overridden": 1}, "unknown name 'overridden'"),
         ({"use_gpu": 1}, "use_gpu is 1; it takes true or false"),
         ({"use_gpu": "false"}, "use_gpu is 'false'; it takes true or false"),
@@ -52,6 +52,7 @@ def test_settings_can_not_be_changed_afterwards() -> None:
         ({"resize_short": 10**30}, "it takes a number from 1 to 8192"),
         ({"inference_model_dir": None}, "inference_model_dir is None; it takes a string"),
         ({"inference_model_dir": ""}, "inference_model_dir is empty"),
+        ({"model_name": "a\x1b[2J"}, r"model_name is 'a\x1b[2J'; it takes printable characters"),
         ({"class_id_map_file": 5}, "class_id_map_file is 5; it takes a string"),
         ({"resize_short": 100}, "resize_short is 100 and crop_size 224"),
         ({"mean": 0.5}, "mean is 0.5; it takes a list of 3 numbers from -1000000 to 1000000"),

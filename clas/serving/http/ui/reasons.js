@@ -1,7 +1,10 @@
 // The server's reasons for refusing an image, in Chinese; they come in English.
 
+import { translator } from "./translator.js";
+
 const PIXELS = "the image has (\\d+) x (\\d+) pixels";
 const REASONS = [
+  ["the image can't be decoded: (.+)", "无法解码图片：{1}"],
   ["it is none of (.+)", "不是 {1} 格式的文件"],
   ["its header is damaged", "文件头损坏"],
   ["its pixels are damaged", "像素数据损坏"],
@@ -31,19 +34,7 @@ const REASONS = [
   ["the queue is full: (\\d+) of (\\d+) bytes", "队列已满：{1} / {2} 字节"],
   ["the server is stopping", "服务器正在停止"],
   ["the model is being loaded(?: again)?", "模型正在加载"],
-].map(([pattern, chinese]) => [new RegExp(`^${pattern}$`), chinese]);
+];
 
 /** The reason in Chinese; as it is, if it isn't known. */
-export function inChinese(reason) {
-  const cause = /^the image can't be decoded: (.+)$/.exec(reason);
-  if (cause) {
-    return `无法解码图片：${inChinese(cause[1])}`;
-  }
-  for (const [pattern, chinese] of REASONS) {
-    const found = pattern.exec(reason);
-    if (found) {
-      return chinese.replace(/\{(\d)\}/g, (_, place) => found[place]);
-    }
-  }
-  return reason;
-}
+export const inChinese = translator(REASONS);

@@ -1,7 +1,8 @@
 // What runs here: the state in the head, warnings, and the facts at the end of the page.
 
 import { token } from "./api.js";
-import { formatBytes, formatNumber, t } from "./i18n.js";
+import { currentLanguage, formatBytes, formatNumber, t } from "./i18n.js";
+import { warningInChinese } from "./warnings.js";
 
 const ASK_AGAIN_MS = 2_000; // while something is missing
 const LOOK_AGAIN_MS = 10_000; // whether the server is still there
@@ -90,7 +91,7 @@ function showWarnings(warnings) {
   $("warnings").hidden = !warnings.length;
   const items = warnings.map((text) => {
     const item = document.createElement("li");
-    item.textContent = text;
+    item.textContent = currentLanguage() === "zh" ? warningInChinese(text) : text;
     return item;
   });
   replace($("warnings"), items);

@@ -23,3 +23,11 @@ def test_top_k_is_the_name_of_the_flag_and_topk_that_of_the_setting(
     with pytest.raises(SystemExit, match="2"):
         parser.parse_args(["--top_k", "three"])
     assert "'three' is not a whole number" in capsys.readouterr().err
+
+
+def test_name_is_a_name_of_the_flag_of_model_name() -> None:
+    parser = Parser(allow_abbrev=False)
+    add_setting_flags(parser, ["model_name"])
+    assert [parser.parse_args([flag, "Birds"]).model_name for flag in ("--name", "--model_name")] == [
+        "Birds"
+    ] * 2

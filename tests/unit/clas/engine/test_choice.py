@@ -99,6 +99,14 @@ def test_an_engine_that_is_not_installed_is_named_with_its_command(uninstall: se
         choose_with(Settings(engine="openvino"), [PDMODEL])
 
 
+def test_a_gpu_that_was_asked_for_by_mistake_can_be_left_out(uninstall: set[str]) -> None:
+    uninstall.update(("paddle", "onnxruntime"))
+    with pytest.raises(
+        DeviceError, match=r"Runtime with CUDA .*; on a machine without a GPU, .* leave out --use_gpu"
+    ):
+        choose_with(Settings(use_gpu=True), [PDMODEL])
+
+
 def test_inference_json_without_paddle_ends_with_the_two_ways_to_serve_it(uninstall: set[str]) -> None:
     uninstall.update(("paddle", "onnxruntime"))
     with pytest.raises(DeviceError) as failure:

@@ -63,6 +63,14 @@ def test_what_inference_yml_says_takes_the_settings_place_but_for_what_was_given
     assert "init_args or a flag, in place of inference.yml: topk" in caplog.text
 
 
+def test_a_model_is_called_as_it_is_said_or_else_as_its_folder(model: Path) -> None:
+    names = [read_exported_model(settings_for(model)).name]
+    (model / "inference.yml").write_text("Global: {model_name: PP-LCNet_x1_0}")
+    names.append(read_exported_model(settings_for(model)).name)
+    names.append(read_exported_model(settings_for(model, model_name="Birds")).name)
+    assert names == ["my_model", "PP-LCNet_x1_0", "Birds"]
+
+
 def test_the_preprocessing_is_told_as_json_has_it(model: Path) -> None:
     (model / "inference.yml").write_text(CONFIG)
     preprocess = read_exported_model(settings_for(model)).preprocess

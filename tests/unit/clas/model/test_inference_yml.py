@@ -65,7 +65,12 @@ def test_an_exported_file_says_what_is_done_to_images_and_scores(tmp_path: Path)
     assert config.labels == {0: "公鸡", 1: "7"}
     settings, kept = config.apply(load_settings({}))
     assert settings == Settings(
-        resize_short=48, crop_size=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), topk=2
+        model_name="PP-LCNet_x1_0",
+        resize_short=48,
+        crop_size=32,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+        topk=2,
     )
     assert kept == ()
 
@@ -161,7 +166,18 @@ def test_a_deployment_configuration_says_neither_device_nor_batch_size_1(tmp_pat
 
 
 def test_a_file_without_both_parts_changes_nothing(tmp_path: Path) -> None:
-    assert applied(tmp_path, {"Global": {"model_name": "mine"}, "PreProcess": None}) == Settings()
+    assert applied(tmp_path, {"Global": {"algorithm": "mine"}, "PreProcess": None}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "read"), [("PP-LCNet_x1_0", "PP-LCNet_x1_0"), (50, "50"), (None, ""), ([1], "")]
+)
+def test_the_name_of_the_model_is_taken(tmp_path: Path, name: object, read: str) -> None:
+    assert applied(tmp_path, {"Global": {"model_name": name}}) == Settings(model_name=read)
+
+
+def test_a_name_that_is_given_for_this_start_beats_the_files(tmp_path: Path) -> None:
+    assert applied(tmp_path, EXPORTED, model_name="mine").model_name == "mine"
 
 
 @pytest.mark.parametrize(

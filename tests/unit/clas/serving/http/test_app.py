@@ -284,7 +284,7 @@ def test_the_documentation_runs_no_script_but_its_own(service: Served, path: str
     [
         "/predict",
         "/predict/resnet50",
-        "/favicon.ico",
+        "/robots.txt",
         "/docs/assets/none.js",
         "/docs/assets/",
         "/docs/assets/..%2F..%2Fetc%2Fpasswd",

@@ -76,6 +76,7 @@ def test_the_document_names_version_and_limits() -> None:
     assert document["openapi"] == "3.0.3"
     assert document["info"]["version"] == VERSION
     assert "up to 1000 bytes and 2.5 s" in document["info"]["description"]
+    assert "up to 128 MiB and 30 s" in describe_api(ServerOptions())["info"]["description"]
 
 
 @pytest.mark.parametrize(("place", "example", "schema"), [pytest.param(*it, id=it[0]) for it in examples()])

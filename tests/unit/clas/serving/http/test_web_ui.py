@@ -9,12 +9,13 @@ import pytest
 
 from clas.protocol import PREDICT_PATH
 from clas.serving.http.web_ui import ASSETS_PATH, UI_PATH
+from page_tables import read_table, translate
 from served import Served, assert_refused, encoded, served
 
 SCRIPTS = (
     *("api.js", "app.js", "conversion.js", "csv.js", "dialogs.js", "gallery.js", "gallery_card.js"),
     *("i18n.js", "image_input.js", "image_view.js", "reasons.js", "result_rows.js", "service_panel.js"),
-    "snippets.js",
+    *("snippets.js", "translator.js", "warnings.js"),
 )
 NOT_THE_SERVERS = (
     *("files.py", "still.py", "tiff.py"),
@@ -105,6 +106,12 @@ def test_with_a_slash_behind_its_address_a_page_finds_the_same_files(service: Se
     assert [headers[0][name] for name in names] == [headers[1][name] for name in names]
 
 
+def test_browsers_find_the_icon_without_a_page(service: Served) -> None:
+    response = service.client.get("/favicon.ico")
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "image/svg+xml")
+    assert response.text.startswith("<svg")
+
+
 def test_nothing_is_inline_and_nothing_comes_from_elsewhere(service: Served, ui: Path) -> None:
     page = service.client.get(UI_PATH).text
     assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:|<script(?![^>]* src=)", page)
@@ -168,17 +175,10 @@ def filled(node: ast.expr) -> str | None:
 
 
 def test_every_reason_for_refusing_an_image_is_known_in_chinese(repository: Path, ui: Path) -> None:
-    script = (ui / "reasons.js").read_text(encoding="utf-8")
-    [pixels] = re.findall(r'^const PIXELS = "(.+)";$', script, re.MULTILINE)
-    entries = re.findall(r'^  \[(["`])(.+?)\1, "(.+)"\],$', script, re.MULTILINE)
-    assert len(entries) > 20
-    patterns = [text.replace("${PIXELS}", pixels).replace("\\\\", "\\") for _, text, _ in entries]
-    for pattern, (_, _, chinese) in zip(patterns, entries, strict=True):
-        places = {int(number) for number in re.findall(r"\{(\d)\}", chinese)}
-        assert places == set(range(1, re.compile(pattern).groups + 1)), chinese
+    table = read_table(ui / "reasons.js")
     found = list(reasons(repository / "clas" / "image"))
     assert len(found) > 30
-    unknown = {text for text in found if not any(re.fullmatch(pattern, text) for pattern in patterns)}
+    unknown = {text for text in found if translate(table, text) == text}
     assert unknown == {"Pillow can't resize 7 of shape 7"}  # of arrays that no file becomes
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -56,9 +57,12 @@ def test_a_process_that_still_decodes_exits_at_once(decoders: Decoders, statuses
     assert statuses == [1]
 
 
-def test_a_process_whose_model_still_runs_exits_at_once(decoders: Decoders, statuses: list[int]) -> None:
-    exit_unless_idle(service_with(decoders, has_ended=False), 0)
-    assert statuses == [0]
+def test_a_process_whose_model_still_runs_exits_at_once_and_says_so(
+    decoders: Decoders, statuses: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "clas_system"):
+        exit_unless_idle(service_with(decoders, has_ended=False), 0, "stopped")
+    assert (statuses, caplog.messages) == ([0], ["stopped"])
 
 
 def server_of(pool: Any) -> Server:
