@@ -22,4 +22,4 @@ EXPOSE 8866
 # Asks /health/live, at whatever port the server was started at, and over TLS if it has that.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-m", "clas.serving", "health"]
 # All addresses of IPv6 and IPv4; of IPv4 alone where there is no IPv6.
-ENTRYPOINT ["python", "-m", "clas.serving", "start", "-m", "clas_system", "--host", "::"]
+ENTRYPOINT ["python", "-m", "clas.serving", "start", "--host", "::"]

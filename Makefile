@@ -12,6 +12,7 @@
 # make overload  MINUTES=1 of five times as many clients as there is room for, and
 # make soak      MINUTES=5 of mixed requests, with the slope of the memory in use
 # make fuzz      MINUTES=2 of changed image files, for each of the oldest, the pinned and the newest OpenCV
+# make batch     20,000 images on a Ray cluster whose processes are killed; IMAGES=1000 for fewer
 # make kserve    KServe's own client, in an environment of its own, against a running server (SERVER=URL)
 # make check     format, lint, types
 # make versions  the lowest, the newest and the server's pinned versions, in environments of their own
@@ -30,7 +31,7 @@ SERVING := .venv-serving/bin
 ONNX := clas/inference/inference.onnx
 EXPORT := $(addprefix tools/,export_efficientnet_lite.py efficientnet_lite.py torch_checkpoint.py)
 
-.PHONY: help venv model onnx demo browser test cover serve smoke chaos overload soak bench fuzz kserve check docs versions wheelhouse airgapped clean
+.PHONY: help venv model onnx demo browser test cover serve smoke chaos overload soak bench fuzz kserve batch check docs versions wheelhouse airgapped clean
 venv: .venv/.complete
 
 # The targets, as described at the top of this file.
@@ -129,6 +130,10 @@ FUZZ_newest := opencv-python-headless
 fuzz: MINUTES ?= 2
 fuzz: .venv-fuzz/oldest/.complete .venv-fuzz/pinned/.complete .venv-fuzz/newest/.complete
 	.venv-fuzz/pinned/bin/python tools/fuzz_images.py --minutes $(MINUTES) $(FUZZ) $(^:%/.complete=%/bin/python)
+
+batch: IMAGES ?= 20000
+batch: $(MODEL)
+	$(BIN)/python -W ignore benchmarks/ray_batch.py kills --images $(IMAGES)
 
 .venv-kserve/.complete: constraints/kserve.txt
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or 3.12 is needed: make PYTHON=/path/to/python3.11"; exit 1; }

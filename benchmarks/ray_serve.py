@@ -45,16 +45,28 @@ _COLUMNS: Final = ("images_per_s", "p50_ms", "p99_ms", "cpu_ms", "model_cpu_ms",
 @contextlib.contextmanager
 def on_ray(replicas: int) -> Iterator[Running]:
     """serve_config.yaml's deployment on one node, with this many replicas that share the cores."""
-    port = free_port()
     config: dict[str, Any] = yaml.safe_load((ROOT / "serve_config.yaml").read_text("utf-8"))
-    config["http_options"].update(host="127.0.0.1", port=port)
     [deployment] = config["applications"][0]["deployments"]
     del deployment["autoscaling_config"]
     deployment["num_replicas"] = replicas
     deployment["ray_actor_options"]["num_cpus"] = _CORES // replicas
     deployment["user_config"]["inference_model_dir"] = str(MODEL)
+    with serving(config, replicas) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def serving(config: dict[str, Any], models: int) -> Iterator[Running]:
+    """What `serve run` makes of a configuration, on one node.
+
+    Args:
+        config: The content of the file, but for host and port.
+        models: How many of its replicas load a model.
+    """
+    port = free_port()
+    config["http_options"].update(host="127.0.0.1", port=port)
     # It would report to its makers; the middleware is what users are told to have.
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'benchmarks'}", "RAY_USAGE_STATS_ENABLED": "0"}
     env["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"] = "clas.serving.ray_app:proxy_middlewares"
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as directory:
         work, log = Path(directory), Path(directory) / "log"
@@ -67,7 +79,7 @@ def on_ray(replicas: int) -> Iterator[Running]:
         }
         (work / "serve.yaml").write_text(yaml.safe_dump(config), "utf-8")
         command = [str(Path(sys.executable).parent / "serve"), "run", "serve.yaml"]
-        is_up = lambda: log.read_text("utf-8", "replace").count(_LOADED) == replicas  # noqa: E731  # each once
+        is_up = lambda: log.read_text("utf-8", "replace").count(_LOADED) == models  # noqa: E731  # each once
         with marked(command, log, env, work, is_up) as mark:
             yield Running(f"http://127.0.0.1:{port}{PREDICT_PATH}", mark, log)
 

@@ -82,6 +82,11 @@ class Classifier:
         return self._engine.info.batch_limit
 
     @property
+    def fingerprint(self) -> str:
+        """What tells this model from others: a digest of its files, in hexadecimal digits."""
+        return self._pipeline.model.fingerprint.digest.hex()
+
+    @property
     def max_image_pixels(self) -> int:
         """The most pixels, width x height, of an image that is decoded."""
         return self._pipeline.model.settings.max_image_pixels

@@ -17,9 +17,11 @@
         NotFoundError         404   |
         MethodError           405   |
         SlowRequestError      408   |  the standalone server only; PaddleHub has its own answers to these
+        ModelControlError     409   |
         TooLargeError         413   |
         MediaTypeError        415   |
-        TransferCodingError   501  /
+        TransferCodingError   501   |
+        UnsupportedError      501  /
       PredictionError         the model failed on a valid request
       UnavailableError        503: temporary; the same request may succeed later
 
@@ -109,6 +111,12 @@ class SlowRequestError(RequestError):
     http_status = 408
 
 
+class ModelControlError(RequestError):
+    """Raised when a model can't be loaded on request."""
+
+    http_status = 409
+
+
 class TooLargeError(RequestError):
     """Raised when a request exceeds a size limit of the server."""
 
@@ -123,6 +131,12 @@ class MediaTypeError(RequestError):
 
 class TransferCodingError(RequestError):
     """Raised for a transfer coding other than chunked."""
+
+    http_status = 501
+
+
+class UnsupportedError(RequestError):
+    """Raised for what this server doesn't do where it runs."""
 
     http_status = 501
 

@@ -25,10 +25,14 @@ except ImportError:  # the standard library's are some 50 times slower
 MODULE_NAME: Final = "clas_system"
 VERSION: Final = "1.0.0"
 """Version of the module. PaddleHub reads it as a literal, so module.py repeats it."""
-PREDICT_PATH: Final = f"/predict/{MODULE_NAME}"
+PREDICTIONS_PATH: Final = "/predict"
+"""The standalone server has each of its models below this path, under its name."""
+PREDICT_PATH: Final = f"{PREDICTIONS_PATH}/{MODULE_NAME}"
 OPEN_INFERENCE_PATH: Final = "/v2"
 """Where the addresses of the Open Inference Protocol begin."""
 MODELS_PATH: Final = f"{OPEN_INFERENCE_PATH}/models"
+REPOSITORY_PATH: Final = f"{OPEN_INFERENCE_PATH}/repository"
+"""Where models are loaded and unloaded (source: Triton's model repository extension)."""
 FIELDS: Final = ("images", "revert_params", "preprocess", "top_k")
 OPERATIONS: Final = ("normalize", "to_chw")
 """Names allowed in `preprocess`, in the order of their application: clas.preprocess's Normalize and ToCHW."""

@@ -13,7 +13,7 @@ import requests
 from clas.commandline.report.page_head import facts_of
 from clas.errors import SettingsError
 from clas.image.operations import read_operations
-from clas.protocol import PREDICT_PATH
+from clas.protocol import MODULE_NAME, PREDICTIONS_PATH
 from clas.settings import PREPROCESS_NAMES, Settings, load_settings
 
 from .reply import Reply, ServiceError, in_one_line
@@ -38,22 +38,31 @@ class ServerInfo:
         root: The address that was asked.
         answer: What came; or why nothing did.
         content: The JSON object in it; {} for anything else. Of a refusal only its `msg`.
+        served_as: The name of the model in the address for predictions; a server may have several.
     """
 
     root: str
     answer: Reply | ServiceError
     content: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    served_as: str = MODULE_NAME
+
+    @property
+    def _of_model(self) -> Mapping[str, Any]:
+        """What it says about the model that is asked; a server of one model may say it directly."""
+        models = self.content.get("models")
+        named = [one for one in models if isinstance(one, dict)] if isinstance(models, list) else []
+        return next((one for one in named if one.get("name") == self.served_as), self.content)
 
     @property
     def model(self) -> Mapping[str, Any]:
         """What it says about its model; {} if it says nothing, or is still loading it."""
-        model = self.content.get("model")
+        model = self._of_model.get("model")
         return model if isinstance(model, dict) else {}
 
     @property
     def predictors(self) -> int | None:
         """How many requests it computes at once, in all its processes; None if it doesn't say."""
-        predictors = self.content.get("predictors")
+        predictors = self._of_model.get("predictors")
         wanted = predictors.get("wanted") if isinstance(predictors, dict) else None
         workers = self.content.get("workers")
         if type(wanted) is not int or type(workers) is not int or wanted < 1 or workers < 1:
@@ -99,7 +108,7 @@ class ServerInfo:
         """Say why it doesn't describe its preprocessing."""
         if isinstance(self.answer, ServiceError):
             return self.answer
-        if "model" in self.content and self.content["model"] is None:
+        if "model" in self.content and self._of_model.get("model") is None:
             return ServiceError(f"{self.root} is still loading its model: try again")
         reason = f"; {_NOT_DESCRIBED}"
         if "model" not in self.content and "msg" in self.content:
@@ -112,13 +121,13 @@ def ask_server(sender: Sender, predict_url: str) -> ServerInfo:
 
     Args:
         sender: The connections to it.
-        predict_url: The address for predictions; `/` is what precedes /predict/clas_system.
+        predict_url: The address for predictions; `/` is what precedes /predict/NAME.
     """
-    root = front_url(predict_url)
+    root, served_as = split_url(predict_url)
     try:
         reply = sender.get(root)
     except ServiceError as exc:
-        return ServerInfo(root, exc)
+        return ServerInfo(root, exc, served_as=served_as)
     try:
         content: Any = reply.json()
     except ServiceError:  # PaddleHub's page
@@ -127,11 +136,17 @@ def ask_server(sender: Sender, predict_url: str) -> ServerInfo:
         content = {}
     if reply.status != requests.codes.ok:
         content = {name: content[name] for name in ("msg",) if name in content}
-    return ServerInfo(root, reply, content)
+    return ServerInfo(root, reply, content, served_as)
 
 
-def front_url(predict_url: str) -> str:
-    """Return the address of a server's `/`, or of what precedes /predict/clas_system behind a proxy."""
+def split_url(predict_url: str) -> tuple[str, str]:
+    """Return the address of a server's `/`, and the name of the model.
+
+    Args:
+        predict_url: The address for predictions: /predict/NAME, perhaps behind the prefix of a proxy.
+    """
     parts = urlsplit(predict_url)
-    prefix = parts.path.rstrip("/").removesuffix(PREDICT_PATH)
-    return urlunsplit((parts.scheme, parts.netloc, f"{prefix}/", "", ""))
+    path = parts.path.rstrip("/")
+    prefix, _, name = path.rpartition("/")
+    root = prefix.removesuffix(PREDICTIONS_PATH) if prefix.endswith(PREDICTIONS_PATH) else path
+    return urlunsplit((parts.scheme, parts.netloc, f"{root}/", "", "")), name

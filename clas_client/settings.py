@@ -13,7 +13,7 @@ from clas.commandline.evaluation.flags import (
 )
 from clas.errors import SettingsError
 from clas.fields import check_fields, choice, number, plain
-from clas.protocol import PREDICT_PATH
+from clas.protocol import PREDICT_PATH, PREDICTIONS_PATH
 from clas.settings import PREPROCESS_NAMES, Settings
 
 MAX_TIMEOUT_S: Final = 1_000_000  # sockets count milliseconds in 32 bits
@@ -147,7 +147,7 @@ def check_address(url: str) -> None:
     path = parts.path.rstrip("/")
     if not path:
         path, fault = PREDICT_PATH, "is a server, not its address for predictions"
-    elif path.endswith(PREDICT_PATH) and path != parts.path:
+    elif path != parts.path and path.rpartition("/")[0].endswith(PREDICTIONS_PATH):
         fault = "ends in a slash"
     else:
         return

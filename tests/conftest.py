@@ -30,7 +30,13 @@ NOT_EVERYWHERE = {
     ],
     "onnxruntime": ["engine/test_onnxruntime.py"],
     "paddlehub": ["test_module.py"],
-    "ray": ["serving/on_ray/test_app.py"],
+    "ray": [
+        "serving/on_ray/batch",
+        *(
+            f"serving/on_ray/test_{name}.py"
+            for name in ("app", "deployed_models", "overview", "plan", "replica", "serve_file")
+        ),
+    ],
     "jsonschema_rs": ["serving/http/test_openapi.py"],
 }
 """Libraries that a server's environment may lack (`make smoke`) -> the files in unit/clas that need them."""

@@ -8,19 +8,21 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 import requests
 import yaml
 from ray._private.authentication_test_utils import reset_auth_token_state
 from ray.cluster_utils import Cluster
 
+from clas.protocol import MODULE_NAME
 from clas_client.batches import stacked_body
 from clas_client.reply import ServiceError
 from clas_client.sender import Sender
@@ -37,6 +39,7 @@ ENV = {
 }
 _OBJECT_STORE_BYTES = 80 * 2**20
 _DEPLOY_TIMEOUT_S = 120.0
+_SIZES = {"crop_size": 32, "resize_short": 32, "class_id_map_file": "", "topk": 1}
 
 
 class RayService:
@@ -61,9 +64,9 @@ class RayService:
         """The first node; without replicas, since nobody can do without it."""
         self._add_node(num_cpus=0, **self._head_args)
 
-    def add_node(self) -> Any:
-        """One more node, with room for one replica."""
-        return self._add_node(num_cpus=1)
+    def add_node(self, num_cpus: int = 1) -> Any:
+        """One more node; a CPU is room for one replica, or for two of several models."""
+        return self._add_node(num_cpus=num_cpus)
 
     def _add_node(self, **arguments: Any) -> Any:
         return self._cluster.add_node(object_store_memory=_OBJECT_STORE_BYTES, **arguments)
@@ -97,11 +100,47 @@ class RayService:
         [changed] = application["deployments"]
         if "num_replicas" in deployment:
             del changed["autoscaling_config"]
-        sizes = {"crop_size": 32, "resize_short": 32, "class_id_map_file": "", "topk": 1}
-        changed["user_config"] = {**sizes, "inference_model_dir": str(model), **(user_config or {})}
+        changed["user_config"] = {**_SIZES, "inference_model_dir": str(model), **(user_config or {})}
         changed["ray_actor_options"]["num_cpus"] = 1
         changed["health_check_period_s"] = 1
         changed.update(deployment)
+        self._serve_deploy(config)
+
+    def deploy_models(
+        self, models: Mapping[str, Mapping[str, Any]], root_path: str = "", **deployments: Mapping[str, Any]
+    ) -> None:
+        """`serve deploy` models as the repository's serve_models.yaml does, unless they were deployed last.
+
+        Args:
+            models: Name -> init_args.
+            root_path: What precedes all paths.
+            **deployments: Name -> what is said of its deployment.
+        """
+        if self._deployed == (models, root_path, deployments):
+            return
+        self._deployed = (models, root_path, deployments)
+        config = yaml.safe_load((REPOSITORY / "serve_models.yaml").read_text())
+        config["http_options"].update(host="127.0.0.1", port=self._port)
+        overview = config["applications"][0]
+        overview["route_prefix"] = root_path or "/"
+        overview["deployments"][0]["user_config"] = {"models": list(models), "root_path": root_path}
+        config["applications"] = [overview]
+        for name, init_args in models.items():
+            deployment = {"name": name, "ray_actor_options": {"num_cpus": 0.5}, "health_check_period_s": 1}
+            application = {
+                "name": name,
+                "route_prefix": f"{root_path}/predict/{name}",
+                "import_path": "clas.serving.ray_app:model",
+                "args": {
+                    "modules_info": {name: {"init_args": {**_SIZES, **init_args}}},
+                    "root_path": root_path,
+                },
+                "deployments": [{**deployment, **deployments.get(name, {})}],
+            }
+            config["applications"].append(application)
+        self._serve_deploy(config)
+
+    def _serve_deploy(self, config: object) -> None:
         file = self._directory / "serve_config.yaml"
         file.write_text(yaml.safe_dump(config))
         command = [str(Path(sys.executable).parent / "serve"), "deploy", "-a", self._dashboard, str(file)]
@@ -114,16 +153,16 @@ class RayService:
             self.deploy(model, num_replicas=2)
         self.await_replicas(2)
 
-    def replicas(self) -> list[dict[str, Any]]:
-        """Those that run: pid, node_id and more of each."""
-        return [one for one in self._deployment().get("replicas", []) if one["state"] == "RUNNING"]
+    def replicas(self, name: str = MODULE_NAME) -> list[dict[str, Any]]:
+        """Those of a model that run: pid, node_id and more of each."""
+        return [one for one in self.deployment(name).get("replicas", []) if one["state"] == "RUNNING"]
 
-    def _deployment(self) -> dict[str, Any]:
-        """What Ray knows of the deployment; empty while there is none."""
+    def deployment(self, name: str = MODULE_NAME) -> dict[str, Any]:
+        """What Ray knows of a model's deployment; empty while there is none."""
         headers = {"Authorization": f"Bearer {ENV['RAY_AUTH_TOKEN']}"}
         answer = requests.get(f"{self._dashboard}/api/serve/applications/", headers=headers, timeout=30)
-        deployments = answer.json()["applications"].get("clas_system", {}).get("deployments", {})
-        found: dict[str, Any] = deployments.get("clas_system", {})
+        deployments = answer.json()["applications"].get(name, {}).get("deployments", {})
+        found: dict[str, Any] = deployments.get(name, {})
         return found
 
     def log(self) -> str:
@@ -132,11 +171,14 @@ class RayService:
         files += self._temp_dir.glob("session_latest/logs/serve/replica_*.log")
         return "".join(file.read_text(errors="replace") for file in files)
 
-    def await_replicas(self, count: int, *, without: AbstractSet[str] = frozenset()) -> float:
+    def await_replicas(
+        self, count: int, name: str = MODULE_NAME, *, without: AbstractSet[str] = frozenset()
+    ) -> float:
         """Wait until so many run, and no others are coming or going.
 
         Args:
             count: How many.
+            name: The model's.
             without: Ids of replicas that are not to be among them.
 
         Returns:
@@ -145,7 +187,7 @@ class RayService:
         start = time.monotonic()
 
         def are_there() -> bool:
-            deployment = self._deployment()
+            deployment = self.deployment(name)
             replicas = deployment.get("replicas", [])
             running = {one["replica_id"] for one in replicas if one["state"] == "RUNNING"}
             is_done = deployment.get("status") == "HEALTHY" and len(running) == len(replicas) == count
@@ -161,6 +203,68 @@ class RayService:
 @contextlib.contextmanager
 def ray_service(directory: Path) -> Iterator[RayService]:
     """A cluster that has a head only; nothing of it is left after the block."""
+    with _environment() as temp_dir:
+        service = RayService(directory, temp_dir)
+        try:
+            service.start_head()
+            yield service
+        finally:
+            service.shut_down()
+
+
+class JobCluster:
+    """A cluster for jobs: a head, and nodes with cores that come and go.
+
+    Attributes:
+        address: What RAY_ADDRESS is for the driver of a job.
+        nodes: Those that have cores.
+    """
+
+    def __init__(self, temp_dir: Path) -> None:
+        self._cluster = Cluster()
+        head: dict[str, Any] = {"num_cpus": 0, "include_dashboard": False, "temp_dir": str(temp_dir)}
+        self._cluster.add_node(object_store_memory=_OBJECT_STORE_BYTES, **head)
+        self.address = self._cluster.address
+        self.nodes: list[Any] = []
+
+    def add_node(self, cores: int = 1) -> Any:
+        node = self._cluster.add_node(object_store_memory=_OBJECT_STORE_BYTES, num_cpus=cores)
+        self.nodes.append(node)
+        return node
+
+    def kill_node(self, node: Any) -> None:
+        """End all processes of a node at once."""
+        self._cluster.remove_node(node, allow_graceful=False)
+        self.nodes.remove(node)
+
+    def actors(self, node: Any) -> list[psutil.Process]:
+        """The processes of a job's actors on a node."""
+        found = []
+        for raylet in node.all_processes["raylet"]:
+            for child in psutil.Process(raylet.process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    if "ray::MapWorker" in " ".join(child.cmdline()):
+                        found.append(child)
+        return found
+
+    def shut_down(self) -> None:
+        self._cluster.shutdown()  # type: ignore[no-untyped-call]
+
+
+@contextlib.contextmanager
+def job_cluster() -> Iterator[JobCluster]:
+    """A cluster that has a head only; nothing of it is left after the block."""
+    with _environment() as temp_dir:
+        cluster = JobCluster(temp_dir)
+        try:
+            yield cluster
+        finally:
+            cluster.shut_down()
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[Path]:
+    """What Ray's processes are started with; gives their folder, which is removed after the block."""
     parent = Path(tempfile.mkdtemp(prefix="ray-"))  # short: Unix sockets are in there
     temp_dir = parent / "ray"  # as Ray calls it
     temp_dir.mkdir()
@@ -168,12 +272,9 @@ def ray_service(directory: Path) -> Iterator[RayService]:
         for name, value in {**ENV, "RAY_TMPDIR": str(parent)}.items():
             patch.setenv(name, value)
         reset_auth_token_state()  # of this process, which read it when Ray was imported
-        service = RayService(directory, temp_dir)
         try:
-            service.start_head()
-            yield service
+            yield temp_dir
         finally:
-            service.shut_down()
             shutil.rmtree(parent, ignore_errors=True)
     reset_auth_token_state()
 

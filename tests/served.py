@@ -3,10 +3,11 @@
 import base64
 import contextlib
 import dataclasses
+import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import cv2
 import msgspec
@@ -17,11 +18,19 @@ from starlette.types import ASGIApp, Message, Receive
 
 from clas.engine.base import Batch, EngineClass, Scores
 from clas.model.files import ModelFiles
-from clas.protocol import PREDICT_PATH
+from clas.protocol import MODULE_NAME, PREDICT_PATH, PREDICTIONS_PATH, REPOSITORY_PATH
+from clas.serving.batching.admission import Admission, Room
 from clas.serving.batching.pool import Pool
 from clas.serving.batching.runner import InProcessRunner
 from clas.serving.http.decoders import Decoders
 from clas.serving.launch import Launch
+from clas.serving.metrics import Metrics
+from clas.serving.models.changes import Changes
+from clas.serving.models.loader import Loader
+from clas.serving.models.plan import ModelPlan
+from clas.serving.models.registry import Models
+from clas.serving.models.repository import Repository
+from clas.serving.models.served_model import ServedModel, State
 from clas.serving.options import ServerOptions
 from clas.serving.service import build_service
 from clas.settings import Settings, load_settings
@@ -29,6 +38,7 @@ from gates import Gate, wait_until
 from tiny_models import HAS_PADDLE
 
 SIDE = 32
+ADMIN_TOKEN = "fedcba9876543210"  # noqa: S105  # of no server but those of the tests
 ENGINE = "paddle" if HAS_PADDLE else "openvino"
 
 
@@ -40,6 +50,7 @@ class HeldRunner(InProcessRunner):
         self.gate = Gate()
         self.sizes: list[int] = []
         self.fault: Exception | None = None
+        self.folder = settings.inference_model_dir
 
     def run(self, *parts: Batch) -> Scores:
         self.sizes.append(sum(map(len, parts)))
@@ -49,9 +60,40 @@ class HeldRunner(InProcessRunner):
         return super().run(*parts)
 
 
+SETTINGS: dict[str, object] = {
+    "engine": ENGINE,
+    "crop_size": SIDE,
+    "resize_short": SIDE,
+    "class_id_map_file": "",
+    "cpu_num_threads": 1,
+}
+"""Those of all models here."""
+
+
 def settings_of(model: Path, **overrides: object) -> Settings:
-    sizes = {"crop_size": SIDE, "resize_short": SIDE, "class_id_map_file": "", "cpu_num_threads": 1}
-    return load_settings({"inference_model_dir": str(model), "engine": ENGINE, **sizes, **overrides})
+    return load_settings({"inference_model_dir": str(model), **SETTINGS, **overrides})
+
+
+def served_model(name: str, plan: ModelPlan, metrics: Metrics, max_images: int = 512) -> ServedModel:
+    """A model that isn't loaded, and has no bounds that matter."""
+    of_model = metrics.of_model(name)
+    admission = Admission(max_images, Room(2**30), 2**30, of_model.queue_images.set)
+    return ServedModel(name, plan, of_model, admission)
+
+
+def unloaded(metrics: Metrics, *names: str) -> Models:
+    """Models of these names, for what never loads one."""
+
+    def fail(*_: object) -> NoReturn:
+        raise AssertionError("a model was loaded")
+
+    plan = ModelPlan(load_settings({}))
+    return Models(
+        dict.fromkeys(names, plan),
+        lambda name, plan: served_model(name, plan, metrics),
+        fail,
+        Loader(fail, 0),
+    )
 
 
 @dataclasses.dataclass
@@ -60,34 +102,87 @@ class Served:
 
     app: Starlette
     client: TestClient
-    pool: Pool
+    models: Models
     decoders: Decoders
+    changes: Changes
     runners: list[HeldRunner]
+
+    @property
+    def pool(self) -> Pool:
+        """The predictors of the only model."""
+        pool = self.models[MODULE_NAME].pool
+        assert pool
+        return pool
 
     @property
     def runner(self) -> HeldRunner:
         """The one that is in use."""
         return self.runners[-1]
 
+    def runner_of(self, name: str) -> HeldRunner:
+        """The last one of a model."""
+        folder = self.models[name].plan.settings.inference_model_dir
+        return [runner for runner in self.runners if runner.folder == folder][-1]
+
+    def call(self, function: Callable[..., Any], *args: object) -> Any:
+        """Call a function in the application's event loop; returns what it, or its coroutine, returns."""
+
+        async def call() -> Any:
+            result = function(*args)
+            return await result if inspect.isawaitable(result) else result
+
+        assert self.client.portal
+        return self.client.portal.call(call)
+
+    def control(self, name: str, change: str, **request: Any) -> Any:
+        """Ask to load or unload a model, as an administrator."""
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+        return self.client.post(f"{REPOSITORY_PATH}/models/{name}/{change}", headers=headers, **request)
+
+    def states(self) -> dict[str, str]:
+        """Name of each model -> its state."""
+        return {model.name: model.state.value for model in self.models}
+
     def post(self, **request: Any) -> Any:
         return self.client.post(PREDICT_PATH, **request)
 
+    def predict(self, name: str, *channels: int) -> Any:
+        """Ask a model for images of these colours."""
+        return self.client.post(f"{PREDICTIONS_PATH}/{name}", json=encoded(*channels))
+
+    @property
+    def num_in_memory(self) -> int:
+        """How many models there are in memory, those included that still answer or are being freed."""
+        return sum(runner.is_alive for runner in self.runners)
+
     def queued_images(self) -> float:
         return float(
-            re.findall(r"^clas_queue_images (.+)$", self.client.get("/metrics").text, re.MULTILINE)[0]
+            re.findall(r"^clas_queue_images{.*} (.+)$", self.client.get("/metrics").text, re.MULTILINE)[0]
         )
 
 
 @contextlib.contextmanager
 def served(
-    model: Path,
+    model: Path | None = None,
     *,
+    models: Mapping[str, Path] | None = None,
+    repository: Path | None = None,
     settings: dict[str, object] | None = None,
     before_load: Callable[[], None] = lambda: None,
     wait: bool = True,
     **options: Any,
 ) -> Iterator[Served]:
-    """Run the application on `model` during a block; `before_load` is called before each load."""
+    """Run the application during a block.
+
+    Args:
+        model: The folder of the default model; None if it isn't served.
+        models: Name -> folder of further ones.
+        repository: Where there are more.
+        settings: Those of all models.
+        before_load: Called before each load.
+        wait: Until the models of the start are loaded.
+        **options: The server's.
+    """
     runners: list[HeldRunner] = []
 
     def open_runner(engine_class: EngineClass, files: ModelFiles, settings: Settings) -> HeldRunner:
@@ -95,17 +190,26 @@ def served(
         runners.append(HeldRunner(engine_class, files, settings))
         return runners[-1]
 
-    launch = Launch(options=ServerOptions(**options), settings=settings_of(model, **(settings or {})))
-    app, pool, _, decoders = build_service(launch, open_runner=open_runner)
+    folders = {**({MODULE_NAME: model} if model else {}), **(models or {})}
+    if repository:
+        options["model_repository"] = str(repository)
+        folders = {**Repository(repository).folders(), **folders}
+    launch = Launch(
+        options=ServerOptions(**options),
+        models={name: settings_of(folder, **(settings or {})) for name, folder in folders.items()},
+        overrides={**SETTINGS, **(settings or {})},
+    )
+    service = build_service(launch, open_runner=open_runner)
     try:
-        with TestClient(app) as client:
+        with TestClient(service.app) as client:
             if wait:
-                wait_until(lambda: not pool.is_loading)
-            yield Served(app, client, pool, decoders, runners)
+                wait_until(lambda: State.LOADING not in [model.state for model in service.models])
+            assert service.changes
+            yield Served(service.app, client, service.models, service.decoders, service.changes, runners)
     finally:
         for runner in runners:
             runner.gate.open()
-        assert pool.close(10)
+        assert service.models.close(10)
 
 
 def image_file(channel: int, side: int = SIDE, ending: str = ".png") -> bytes:

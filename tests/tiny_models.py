@@ -39,6 +39,15 @@ def brightest_channel(num_classes: int) -> Network:
     return network
 
 
+def exchanged_channels(image: Any) -> Any:
+    """`brightest_channel(6)`, but with red and blue exchanged: another model of the same form."""
+    means = 10 * image.mean([2, 3])
+    zeros = paddle.zeros_like(means[:, :1]).expand([-1, 3])
+    return paddle.nn.functional.softmax(
+        paddle.concat([means[:, 2:], means[:, 1:2], means[:, :1], zeros], axis=1)
+    )
+
+
 def bright_channels(num_outputs: int) -> Network:
     """Sigmoid over 10 x (mean - 0.5) of the last channels: 0.99331 of one that is full, or else 0.00669."""
 

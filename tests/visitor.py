@@ -131,8 +131,10 @@ class Page:
         behaviour = {"behavior": "allow", "downloadPath": str(directory)}
         self.driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
         act()
-        eventually((directory / name).exists)  # under another name until it is complete
-        return (directory / name).read_bytes()
+        file = directory / name
+        # Until it is complete, there is none, or an empty one beside one of another name.
+        eventually(lambda: file.exists() and file.stat().st_size)
+        return file.read_bytes()
 
     def codes(self) -> list[str]:
         """The shown commands: for a shell, and for Python."""

@@ -44,11 +44,11 @@ class KeptResults:
         self._page: HtmlReport | None = None
         self._has_begun = False
 
-    def begin(self, num_classes: int, facts: Mapping[str, str] = MappingProxyType({})) -> None:
+    def begin(self, num_classes: int | None, facts: Mapping[str, str] = MappingProxyType({})) -> None:
         """Open the page.
 
         Args:
-            num_classes: How many classes the model has.
+            num_classes: How many classes the model has; None if that isn't known.
             facts: What the head of the page says; see `HtmlReport`.
         """
         self._has_begun = True

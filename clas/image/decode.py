@@ -1,6 +1,6 @@
 """Decodes image files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -38,6 +38,7 @@ _FORMATS: Final = (
     _Format("WEBP", (webp.START,), webp.read),
 )
 _TIFF: Final = _Format("TIFF", tuple(tiff.STARTS), tiff.read)
+_OWN_FORMATS: Final = (*_FORMATS, _TIFF)
 _MAX_PIXELS: Final = 2**30  # what OpenCV decodes at most
 _REDUCED_MARGIN: Final = 2  # closer to the target size, too much detail would be lost
 _REDUCTIONS: Final = (
@@ -72,7 +73,7 @@ class DecodeImage:
         self.max_pixels = max_pixels
         self.reduce_to = reduce_to
         self._is_own = max_pixels is None if is_own is None else is_own
-        self._formats = (*_FORMATS, _TIFF) if self._is_own else _FORMATS
+        self._formats = _OWN_FORMATS if self._is_own else _FORMATS
 
     def __call__(self, data: bytes) -> Image:
         """Decode one image file.
@@ -88,7 +89,7 @@ class DecodeImage:
         """
         if self._is_own and (foreign := pillow_formats.format_of(data)):
             return pillow_formats.decode(data, foreign, self._check_size)
-        file_format = self._format_of(data)
+        file_format = _format_of(data, self._formats)
         still = file_format.read(data, self._check_size)
         flags = cv2.IMREAD_COLOR_RGB
         if self.reduce_to is not None and file_format is _JPEG:
@@ -104,13 +105,6 @@ class DecodeImage:
     def __repr__(self) -> str:
         return f"DecodeImage(max_pixels={self.max_pixels}, reduce_to={self.reduce_to})"
 
-    def _format_of(self, data: bytes) -> _Format:
-        for file_format in self._formats:
-            if data.startswith(file_format.starts):
-                return file_format
-        names = ", ".join(file_format.name for file_format in self._formats)
-        raise damaged(f"it is none of {names}")
-
     def _check_size(self, width: int, height: int) -> None:
         if self.max_pixels is not None and width * height > self.max_pixels:
             raise ImageError(
@@ -120,9 +114,39 @@ class DecodeImage:
             raise damaged(f"it has {width} x {height} pixels, and OpenCV decodes {_MAX_PIXELS} at most")
 
 
+def count_pixels(data: bytes) -> int:
+    """Return width x height of an image file of one's own, by its header; nothing is decoded.
+
+    Raises:
+        ImageError: The file isn't an image, or is damaged so that this can't be known.
+    """
+    counts: list[int] = []
+
+    def stop(width: int, height: int) -> None:
+        counts.append(width * height)
+        raise ImageError("the rest of the file isn't read")
+
+    try:
+        if foreign := pillow_formats.format_of(data):
+            pillow_formats.decode(data, foreign, stop)
+        else:
+            _format_of(data, _OWN_FORMATS).read(data, stop)
+    except ImageError:
+        if not counts:
+            raise
+    return counts[0]
+
+
 def is_for_servers(data: bytes) -> bool:
     """Return whether a server takes a file: whether it isn't one of the formats that only its owner reads."""
     return not data.startswith(_TIFF.starts) and pillow_formats.format_of(data) is None
+
+
+def _format_of(data: bytes, formats: Sequence[_Format]) -> _Format:
+    for file_format in formats:
+        if data.startswith(file_format.starts):
+            return file_format
+    raise damaged(f"it is none of {', '.join(file_format.name for file_format in formats)}")
 
 
 def _decode(data: bytes | bytearray, flags: int) -> Image:

@@ -38,9 +38,21 @@ def from_own_file(path: Path, max_pixels: int | None = None) -> ImageSource:
     return ImageSource(str(path), partial(_load_own, path, max_pixels))
 
 
-def _load_own(path: Path, max_pixels: int | None) -> bytes | Image:
-    data = read_file(path)
+def own_image(data: bytes, max_pixels: int | None) -> bytes | Image:
+    """Return a file as it is, or decoded if it is of a format that a server doesn't take.
+
+    Args:
+        data: The file.
+        max_pixels: Limit of width x height of what is decoded here; None for none.
+
+    Raises:
+        ImageError: It can't be decoded.
+    """
     return data if is_for_servers(data) else DecodeImage(max_pixels, is_own=True)(data)
+
+
+def _load_own(path: Path, max_pixels: int | None) -> bytes | Image:
+    return own_image(read_file(path), max_pixels)
 
 
 def load_image(source: ImageSource, reduce_to: int | None = None) -> Image:

@@ -13,6 +13,8 @@ from typing import Final
 from ..errors import ModelChangedError, ModelLoadError
 
 _CHUNK_BYTES: Final = 2**20
+VERSION_DIGITS: Final = 12
+"""Hexadecimal digits of a digest that are enough to tell people one model from another."""
 _NO_FILE: Final = -1  # as its size
 
 _Stamps = tuple[tuple[int, ...], ...]
@@ -32,6 +34,11 @@ class Fingerprint:
     paths: tuple[Path, ...]
     digest: bytes
     stamps: _Stamps
+
+    @property
+    def version(self) -> str:
+        """The beginning of the digest, as servers and `clas-batch` name a model by it."""
+        return self.digest.hex()[:VERSION_DIGITS]
 
     def retake(self) -> "Fingerprint":
         """Take it again, before the files are loaded again.

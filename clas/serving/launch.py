@@ -1,36 +1,31 @@
 """Builds a launch plan from flags and config.json."""
 
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from ..engine.devices import available_cores, available_memory, visible_devices
-from ..errors import SettingsError
+from ..errors import ModelNotFoundError, NotFoundError, SettingsError
 from ..fields import refuse_unknown
-from ..protocol import MODULE_NAME, VERSION
+from ..protocol import MODULE_NAME
 from ..settings import SETTING_NAMES, Settings, load_settings
 from .batching.wide_member import threads_of_members
+from .configuration import HUB_FLAGS, read_configuration
+from .models.plan import ModelPlan
+from .models.repository import Repository
 from .options import NAMES, ServerOptions, load_options
 
 _LOGGER: Final = logging.getLogger("clas_system")
-_HUB_FLAGS: Final = ("modules", "port", "use_multiprocess", "workers", "use_gpu", "gpu")
-_PREDICT_ARGS: Final = ("top_k",)
-_OWN_PROCESS: Final = (
-    "host",
-    "port",
-    "use_multiprocess",
-    "workers",
-    "gpu",
-    "max_requests",
-    "graceful_timeout_s",
-    "keep_alive_s",
-    "forwarded_allow_ips",
-    "tls_cert_file",
-    "tls_key_file",
+STANDALONE_OPTIONS: Final = (
+    *("model_control", "admin_token_file", "watch"),
+    *("host", "port", "use_multiprocess", "workers", "gpu", "max_requests", "graceful_timeout_s"),
+    *("keep_alive_s", "forwarded_allow_ips", "tls_cert_file", "tls_key_file"),
 )
+"""Server options that a process doesn't take which somebody else starts and configures."""
+SEVERAL_OPTIONS: Final = ("model_repository", "max_loaded_models")
+"""Server options that a process of one model doesn't take."""
 SETTING_FLAGS: Final = tuple(name for name in SETTING_NAMES if name != "use_gpu")
 """The keys of params.py that are flags, too; use_gpu is one of PaddleHub's own."""
 MOST_PREDICTORS: Final = 4
@@ -45,79 +40,126 @@ class Launch:
 
     Attributes:
         options: Those of the server.
-        settings: Those of the model in each process.
+        models: Name -> settings of the models that are there from the start.
+        overrides: The settings that were given for all models.
         devices: Numbers of the GPUs; empty for the CPU.
         num_workers: The number of worker processes; 0 for a single process without a supervisor.
-        predictor_threads: CPU threads of each predictor of a process; see `Pool`.
+        cores: CPU cores of each process.
+        memory_part: Which part of the machine's memory is for each process.
     """
 
     options: ServerOptions
-    settings: Settings
+    models: Mapping[str, Settings]
+    overrides: Mapping[str, object] = dataclasses.field(default_factory=dict)
     devices: tuple[str, ...] = ()
     num_workers: int = 0
-    predictor_threads: tuple[int, ...] = (0,)
+    cores: int = dataclasses.field(default_factory=available_cores)
+    memory_part: float = 1
+
+    def plan(self, settings: Settings) -> ModelPlan:
+        """Return how a process loads a model of these settings, beside the others."""
+        most = self.options.max_loaded_models or len(self.models)
+        threads = share_cores(
+            self.options,
+            self.cores,
+            settings.cpu_num_threads,
+            is_single=not self.num_workers and not settings.use_gpu,
+            part=self.memory_part / max(1, min(most, len(self.models))),
+        )
+        if self.cores < available_cores() and not settings.use_gpu and not settings.cpu_num_threads:
+            settings = dataclasses.replace(settings, cpu_num_threads=self.cores)
+        return ModelPlan(settings, threads)
+
+    def plan_of(self, name: str) -> ModelPlan:
+        """Return how a process loads a model: a configured one, or one of the repository as it is now.
+
+        Raises:
+            NotFoundError: There is none of this name.
+            SettingsError: A setting is invalid.
+        """
+        settings = self.models.get(name)
+        named = Path(self.options.model_repository) / name
+        if settings and (self.repository is None or settings != _settings_in(named, self.overrides)):
+            return self.plan(settings)
+        if self.repository is None:
+            raise NotFoundError(f"there is no model {name[:80]!r}")
+        return self.plan(_settings_in(self.repository.folder(name), self.overrides))
+
+    @property
+    def is_on_gpu(self) -> bool:
+        """Whether a model runs on a GPU."""
+        return any(settings.use_gpu for settings in self.models.values())
+
+    @property
+    def repository(self) -> Repository | None:
+        """Where further models come from; None if there is no such folder."""
+        directory = self.options.model_repository
+        return Repository(Path(directory)) if directory else None
 
 
 def plan_launch(flags: Mapping[str, Any]) -> Launch:
-    """Merge flags and the configuration file.
-
-    The file takes precedence: flags that `hub serving` also has are ignored, and the others fill in keys that
-    it lacks.
+    """Merge flags and the configuration file; see `read_configuration`.
 
     Args:
-        flags: Names with values: `config` or `modules` (neither: the default model, as with `-m
-            clas_system`), server options and settings.
+        flags: Names with values: `config` or `modules` (neither, and no models: the default model, as with
+            `-m clas_system`), `model`, server options and settings.
 
     Raises:
         StartupError: A name is unknown, a value is invalid, or two of them don't go together.
     """
     flags = {name: value for name, value in flags.items() if value is not None}
+    given, modules = read_configuration(flags)
     if "config" in flags:
-        content = _read_file(Path(flags["config"]))
-        for name in [name for name in flags if name in _HUB_FLAGS]:
-            _LOGGER.warning("--%s is ignored: %s wins", name, flags["config"])
-            del flags[name]
-    else:
-        name = _module_of(flags.get("modules") or [MODULE_NAME])
-        content = {"modules_info": {name: {"init_args": {}, "predict_args": {}}}}
-    given = {**flags, **content}
+        flags = {name: value for name, value in flags.items() if name not in HUB_FLAGS}
     options = load_options({name: given[name] for name in NAMES if name in given})
-    leaves = {name: flags[name] for name in SETTING_FLAGS if name in flags}
-    settings = _read_settings(given, leaves, is_gpu_flag="gpu" in flags)
-    devices = tuple(visible_devices(options.gpu or None)) if settings.use_gpu else ()
+    overrides = {name: flags[name] for name in SETTING_FLAGS if name in flags}
+    use_gpu = given.get("use_gpu", "gpu" in flags)
+    models = {name: _settings_of({**overrides, **module}, use_gpu) for name, module in modules.items()}
+    if use_gpu:
+        overrides["use_gpu"] = True
+    if overrides.get("model_name") and (len(models) > 1 or options.model_repository):
+        raise SettingsError("model_name is given for several models: set it in the init_args of each")
+    if options.model_repository:
+        models = _with_repository(models, Path(options.model_repository), overrides, options)
+    is_on_gpu = any(settings.use_gpu for settings in models.values())
+    devices = tuple(visible_devices(options.gpu or None)) if is_on_gpu else ()
     if flags.get("workers") and devices:
         _LOGGER.warning("--workers is ignored: with use_gpu there is one for each GPU")
     elif flags.get("workers"):  # in a file, PaddleHub's own is beside use_multiprocess: false
         options = dataclasses.replace(options, use_multiprocess=True)
     num_workers = options.num_workers(len(devices))
-    _check_processes(options, settings, num_workers)
-    share = max(1, available_cores() // max(1, num_workers))
-    is_single = not num_workers and not settings.use_gpu
-    threads = share_cores(options, share, settings.cpu_num_threads, is_single=is_single)
-    if num_workers and not settings.use_gpu and not settings.cpu_num_threads:
-        settings = dataclasses.replace(settings, cpu_num_threads=share)
+    _check_processes(options, num_workers, is_on_gpu=is_on_gpu)
     return Launch(
         options=options,
-        settings=settings,
+        models=models,
+        overrides=overrides,
         devices=devices,
         num_workers=num_workers,
-        predictor_threads=threads,
+        cores=max(1, available_cores() // max(1, num_workers)),
     )
 
 
-def plan_in_process(values: Mapping[str, Any], where: str) -> Launch:
+def plan_in_process(values: Mapping[str, Any], where: str, name: str = "") -> Launch:
     """Plan for a process that somebody else starts: without a port, and without workers.
 
     Args:
         values: Names of settings and of server options.
         where: Where the names are from, for messages.
+        name: That of its only model; empty for the default model, or those of model_repository.
 
     Raises:
         StartupError: As plan_launch.
     """
-    refuse_unknown(values, [name for name in (*SETTING_NAMES, *NAMES) if name not in _OWN_PROCESS], where)
-    launch = plan_launch(values)
-    return dataclasses.replace(launch, num_workers=0)  # one process, whatever GPUs there are
+    elsewhere = (*STANDALONE_OPTIONS, *(SEVERAL_OPTIONS if name else ()))
+    refuse_unknown(values, [known for known in (*SETTING_NAMES, *NAMES) if known not in elsewhere], where)
+    named = {}
+    if name and name != MODULE_NAME:
+        if not values.get("inference_model_dir"):
+            raise SettingsError(f"the model {name} has no inference_model_dir: it takes the model's folder")
+        named = {"model": [f"{name}={values['inference_model_dir']}"]}
+    launch = plan_launch({**values, **named})
+    # One process, whatever GPUs there are.
+    return dataclasses.replace(launch, num_workers=0, cores=available_cores())
 
 
 def share_cores(
@@ -143,68 +185,34 @@ def share_cores(
     return threads_of_members(cores, count, with_wide=bool(options.predictors) or room > count)
 
 
-def _check_processes(options: ServerOptions, settings: Settings, num_workers: int) -> None:
+def _check_processes(options: ServerOptions, num_workers: int, *, is_on_gpu: bool) -> None:
     if options.max_requests and not num_workers:
         raise SettingsError("max_requests replaces workers: it takes use_multiprocess, or several GPUs")
-    if settings.use_gpu and options.predictors > 1:
+    if is_on_gpu and options.predictors > 1:
         raise SettingsError("predictors is for the CPU: a GPU has one for each process")
 
 
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise SettingsError(f"the configuration file {path} can't be read: {exc.strerror}") from exc
-    except ValueError as exc:
-        raise SettingsError(f"the configuration file {path} is not valid JSON: {exc}") from exc
-    if not isinstance(content, dict):
-        raise SettingsError(f"the configuration file {path} is not an object")
-    refuse_unknown(content, ("modules_info", "use_gpu", *NAMES), str(path))
-    if "modules_info" not in content:
-        raise SettingsError(f"the configuration file {path} has no modules_info")
-    return content
-
-
-def _module_of(modules: list[str]) -> str:
-    """The only module, with an optional version: `clas_system==1.0.0`."""
-    name, _, version = modules[0].partition("==")
-    if len(modules) > 1 or name != MODULE_NAME:
-        raise SettingsError(f"-m names {' '.join(modules)}; this server has clas_system only")
-    _check_version(version or VERSION)
-    return name
-
-
-def _check_version(version: object) -> None:
-    if version != VERSION:
-        raise SettingsError(f"version is {version!r}; clas_system here has {VERSION!r}")
-
-
-def _read_settings(given: Mapping[str, Any], leaves: Mapping[str, Any], *, is_gpu_flag: bool) -> Settings:
-    """Read modules_info; request > predict_args > init_args > flags > params.py."""
-    info = _object(given["modules_info"], "modules_info")
-    if list(info) != [MODULE_NAME]:
-        raise SettingsError(
-            f"modules_info names {', '.join(map(repr, info)) or 'nothing'}; it takes {MODULE_NAME!r}"
-        )
-    module = _object(info[MODULE_NAME], f"modules_info.{MODULE_NAME}")
-    refuse_unknown(module, ("init_args", "predict_args"), f"modules_info.{MODULE_NAME}")
-    init_args = {**leaves, **_object(module.get("init_args", {}), "init_args")}
-    predict_args = _object(module.get("predict_args", {}), "predict_args")
-    _check_version(init_args.pop("version", None) or VERSION)
-    refuse_unknown(predict_args, _PREDICT_ARGS, "predict_args")
-    if predict_args.get("top_k") is not None:
-        init_args["topk"] = predict_args["top_k"]
-    use_gpu = given.get("use_gpu", is_gpu_flag)
+def _settings_of(init_args: Mapping[str, Any], use_gpu: object) -> Settings:
+    """Return the settings of a module; request > predict_args > init_args > flags > params.py."""
     if not isinstance(use_gpu, bool):
         raise SettingsError(f"use_gpu is {use_gpu!r}; it takes true or false")
     if use_gpu and init_args.get("use_gpu") is False:
         raise SettingsError("use_gpu is true at the top level, but false in init_args; say it once")
-    if use_gpu:
-        init_args["use_gpu"] = True
-    return load_settings(init_args)
+    return load_settings({**init_args, "use_gpu": True} if use_gpu else init_args)
 
 
-def _object(value: object, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise SettingsError(f"{name} is {value!r:.80}; it takes an object")
-    return value
+def _with_repository(
+    models: Mapping[str, Settings], directory: Path, overrides: Mapping[str, object], options: ServerOptions
+) -> dict[str, Settings]:
+    """Add the models of the repository to those that were named, which have the right to their names."""
+    found = Repository(directory).folders()
+    if not (models or found or options.model_control or options.watch):
+        raise ModelNotFoundError(f"model_repository {directory} has no folder with a model")
+    for name in models.keys() & found.keys():
+        _LOGGER.warning("the model %r is configured: its folder in model_repository is passed over", name)
+    others = {name: folder for name, folder in found.items() if name not in models}
+    return {**models, **{name: _settings_in(folder, overrides) for name, folder in others.items()}}
+
+
+def _settings_in(directory: Path, overrides: Mapping[str, object]) -> Settings:
+    return load_settings({**overrides, "inference_model_dir": str(directory)})

@@ -23,6 +23,29 @@ class ServerOptions:
         SettingsError: A value has the wrong type or is out of range, or two of them don't go together.
     """
 
+    model_repository: str = plain(
+        "", "Folder whose folders are models, each served under its own name; empty: none", group="model"
+    )
+    max_loaded_models: int = number(
+        0,
+        0,
+        65536,
+        "Most models that each process has in memory; the one used least recently makes room for another "
+        "that is asked for; 0: no limit",
+        group="model",
+    )
+    model_control: bool = plain(
+        False,
+        "Load and unload models on request, at /v2/repository; takes admin_token_file",
+        group="model",
+    )
+    watch: float = number(
+        0.0,
+        0,
+        _A_DAY_S,
+        "Seconds between looks at the models' folders; what has changed there is loaded again; 0: never",
+        group="model",
+    )
     host: str = plain(
         "127.0.0.1",
         "Address to listen at; 0.0.0.0: all of IPv4, as PaddleHub does; `::`: all of IPv6 and IPv4",
@@ -95,13 +118,18 @@ class ServerOptions:
         0.0, 0, 10_000, "Milliseconds that a request may wait for others to join its batch", group="limits"
     )
     max_queue_images: int = number(
-        512, 1, 2**31 - 1, "Images in a worker at once; further requests are answered 503", group="limits"
+        512,
+        1,
+        2**31 - 1,
+        "Images of a model in a worker at once; further requests are answered 503",
+        group="limits",
     )
     max_queue_bytes: int = number(
         512 * _MIB,
         1,
         2**40,
-        "Bytes of request bodies in a worker at once; further requests are answered 503",
+        "Bytes of request bodies in a worker at once, at most half of them for one of several models; "
+        "further requests are answered 503",
         group="limits",
     )
     max_request_bytes: int = number(
@@ -112,6 +140,9 @@ class ServerOptions:
     )
     token_file: str = plain(
         "", "File with a bearer token per line; empty: no authentication", group="security"
+    )
+    admin_token_file: str = plain(
+        "", "File with a bearer token per line, for model_control alone", group="security"
     )
     tls_cert_file: str = plain("", "Certificate chain, PEM; empty: plain HTTP", group="security")
     tls_key_file: str = plain("", "Private key of the certificate, PEM", group="security")
@@ -148,6 +179,8 @@ class ServerOptions:
             raise SettingsError(f"host is {self.host}; it takes an address of IPv6 without brackets")
         if bool(self.tls_cert_file) != bool(self.tls_key_file):
             raise SettingsError("tls_cert_file and tls_key_file go together; one of them is missing")
+        if self.model_control and not self.admin_token_file:
+            raise SettingsError("model_control takes admin_token_file, since its tokens alone may do so")
         if self.max_request_bytes > self.max_queue_bytes:
             raise SettingsError(
                 f"max_request_bytes is {self.max_request_bytes} and max_queue_bytes {self.max_queue_bytes}; "

@@ -7,20 +7,21 @@ import socket
 import ssl
 import sys
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from ..errors import SettingsError, StartupError
-from .http.auth import load_tokens
+from .http.auth import load_guard
 from .launch import Launch
 from .log import set_up_log
 from .metrics import Metrics
 from .options import ServerOptions
 from .process.control import Control, Facts
 from .process.listener import host_and_port, listen, reachable_host, shown_host
-from .process.pidfile import SCRATCH_PREFIX, RunningServer, announce, forget, start_of
+from .process.local_socket import open_socket
+from .process.pidfile import SCRATCH_PREFIX, RunningServer, announce, find, forget, start_of
+from .process.remote import answering
 from .process.server import StopSignals, serve_alone
 from .service import build_service
 
@@ -60,10 +61,11 @@ def start(launch: Launch, control: Control) -> int:
             graceful_timeout_s=options.graceful_timeout_s,
             scratch=scratch,
         )
-        announce(server)
+        if not control.takes_over:  # else the file still leads to the one that serves
+            announce(server)
         control.listening(_facts(launch, server), listener)
         try:
-            status = _serve(launch, handler, listener, control, Path(scratch))
+            status = _serve(launch, handler, listener, control, server)
         finally:
             if not control.parent:  # which does it at its own end
                 forget(server)
@@ -83,10 +85,17 @@ def url_of(options: ServerOptions, host: str, port: int) -> str:
     return f"{scheme}://{host_and_port(host, port)}"
 
 
-def _on_ready(options: ServerOptions, port: int) -> Callable[[], None]:
-    """Return what logs, at the end of a start, the addresses that people open."""
-    url = url_of(options, reachable_host(options.host), port)
-    return partial(_LOGGER.info, "ready: %s  page /ui  API /docs", url)
+def _answering_now(control: Control, server: RunningServer) -> list[str]:
+    """Return the models of the process that this one is to follow: none of them may be lost by that."""
+    return [name for other in find(server.port) if other.pid == control.parent for name in answering(other)]
+
+
+def _on_ready(options: ServerOptions, control: Control, server: RunningServer) -> None:
+    """Log the addresses that people open, at the end of a start."""
+    if control.takes_over:
+        announce(server)
+    url = url_of(options, reachable_host(options.host), server.port)
+    _LOGGER.info("ready: %s  page /ui  API /docs", url)
 
 
 def _listener(options: ServerOptions, control: Control) -> socket.socket:
@@ -131,9 +140,17 @@ def _facts(launch: Launch, server: RunningServer) -> Facts:
 
 
 def _serve(
-    launch: Launch, handler: logging.Handler, listener: socket.socket, control: Control, scratch: Path
+    launch: Launch,
+    handler: logging.Handler,
+    listener: socket.socket,
+    control: Control,
+    server: RunningServer,
 ) -> int:
-    on_ready = _on_ready(launch.options, listener.getsockname()[1])
+    scratch = Path(server.scratch)
+    local = open_socket(scratch)
+    listeners = [listener, local] if local else [listener]
+    on_ready = partial(_on_ready, launch.options, control, server)
+    required = _answering_now(control, server) if control.takes_over else []
     if launch.num_workers and sys.platform != "win32":
         from .process.supervisor import supervise  # noqa: PLC0415  # not on Windows
         from .process.worker import Deployment  # noqa: PLC0415
@@ -142,24 +159,30 @@ def _serve(
             options=launch.options,
             num_workers=launch.num_workers,
             devices=launch.devices,
-            build=lambda: build_service(launch, Metrics(control.restarts)),
+            build=lambda changes: build_service(
+                launch,
+                Metrics(control.restarts),
+                open_changes=changes,
+                required=() if deployment.is_complete else required,
+            ),
             log_handlers=[handler],
             scratch=scratch,
             control=control,
             on_ready=on_ready,
         )
-        return supervise(deployment, listener.fileno())
+        return supervise(deployment, listeners)
     if launch.num_workers:
         _LOGGER.warning("there is one process only on Windows: use_multiprocess is ignored")
     if launch.devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = launch.devices[0]
-    return serve_alone(build_service(launch, Metrics(control.restarts)), listener, control, on_ready)
+    return serve_alone(
+        build_service(launch, Metrics(control.restarts), required=required), listeners, control, on_ready
+    )
 
 
 def _check_files(options: ServerOptions) -> None:
     """Report an invalid file now; each process reads these files for itself."""
-    if options.token_file:
-        load_tokens(Path(options.token_file))
+    load_guard(options)
     if options.tls_cert_file:
         try:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -154,10 +154,10 @@ def test_the_slider_sets_how_many_results_are_shown_of_those_asked_for_once(
     assert server.metric("clas_images_total") == before + 1
 
 
-def test_an_image_that_is_sent_before_the_server_says_what_runs_is_asked_about_again(
-    page: Page, image_folder: Path
+def test_an_image_that_is_added_before_the_server_says_what_runs_waits_for_that(
+    page: Page, server: Running, image_folder: Path
 ) -> None:
-    """Without the number of classes, the page can't know how many results there are to ask for."""
+    """Before, the page knows neither the model's name nor how many results there are to ask for."""
     hold = """
     const ask = window.fetch;
     const held = (...request) => new Promise((go) => { window.goOn = () => go(ask(...request)); });
@@ -166,13 +166,15 @@ def test_an_image_that_is_sent_before_the_server_says_what_runs_is_asked_about_a
     added = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": hold})
     try:
         page.driver.refresh()
+        before = server.metric("clas_images_total")
         page.upload(image_folder / "chelsea.png")
-        page.cards("done", 1)
+        page.cards("sending", 1)
         assert not page.one("#top-k-field").is_displayed()
         page.run("goOn()")
-        eventually(page.one("#top-k-field").is_displayed)
+        page.cards("done", 1)
         page.set_slider(9)
-        eventually(lambda: len(page.all(".results li")) == 9)
+        assert len(page.all(".results li")) == 9
+        assert server.metric("clas_images_total") == before + 1
     finally:
         page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
         page.open()
@@ -683,6 +685,8 @@ def test_the_page_tells_what_runs_here(page: Page) -> None:
     assert (facts["Classes"], facts["Input"]) == ("1,000", "N × 3 × 224 × 224")
     assert (facts["Device"], facts["Precision"]) == ("CPU", "fp32")
     assert (facts["Largest request"], facts["Longest wait"]) == ("2.9 MB", "30 s")
+    assert not page.one("#model-field").is_displayed()  # there is no choice
+    assert not page.one("#models-part").is_displayed()
 
 
 # What it must not do

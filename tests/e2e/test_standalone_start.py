@@ -376,7 +376,7 @@ def test_a_hangup_signal_changes_nothing_if_the_model_is_damaged(
 def test_a_server_that_dies_before_it_is_ready_ends_the_start(tiny_model: Path, tmp_path: Path) -> None:
     config = {**tiny_config(tiny_model), "port": free_port()}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    code = "import os, clas.serving.start as s; s.build_service = lambda *_: os.abort()"
+    code = "import os, clas.serving.start as s; s.build_service = lambda *_, **__: os.abort()"
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nif 'start' in sys.orig_argv: {code}\n")
     done = run(tmp_path, "start", "-c", "config.json", PYTHONPATH=f"{tmp_path}:{REPOSITORY}")
     assert done.returncode == 1

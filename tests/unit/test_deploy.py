@@ -15,10 +15,12 @@ import yaml
 from ray.serve.schema import ServeDeploySchema
 
 from clas.model.files import find_model
-from clas.protocol import VERSION
+from clas.protocol import MODULE_NAME, VERSION
 from clas.serving import cli, ray_app
 from clas.serving.launch import plan_in_process
 from clas.serving.metrics import Metrics
+from clas.serving.on_ray.plan import plan_overview, read_arguments
+from clas.serving.on_ray.serve_file import make_serve_file
 from clas.serving.options import ServerOptions
 from clas.serving.process.listener import ALL
 
@@ -45,6 +47,11 @@ def ray_service(repository: Path) -> Any:
 @pytest.fixture(scope="module")
 def serve_config(repository: Path) -> Any:
     return yaml.safe_load((repository / "serve_config.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def serve_models(repository: Path) -> Any:
+    return yaml.safe_load((repository / "serve_models.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -159,9 +166,51 @@ def test_rays_configuration_holds_the_services_own_defaults(serve_config: Any) -
     plan = plan_in_process(serve_config["applications"][0]["deployments"][0]["user_config"], "user_config")
     nothing = plan_in_process({}, "user_config")
     assert plan.options == nothing.options
-    assert plan.settings == dataclasses.replace(nothing.settings, overridden=plan.settings.overridden)
-    assert plan.settings.overridden <= {"use_gpu"}  # else, it would beat a model's inference.yml
+    [[name, settings]] = plan.models.items()
+    assert name == MODULE_NAME
+    assert settings == dataclasses.replace(nothing.models[name], overridden=settings.overridden)
+    assert settings.overridden <= {"use_gpu"}  # else, it would beat a model's inference.yml
     assert serve_config["http_options"]["request_timeout_s"] > plan.options.timeout_s
+
+
+def test_rays_configuration_of_several_models_has_an_application_for_each(
+    serve_models: Any, serve_config: Any
+) -> None:
+    schema = ServeDeploySchema.model_validate(serve_models)
+    assert serve_models["http_options"] == serve_config["http_options"]
+    overview, *applications = schema.applications
+    assert (overview.route_prefix, overview.import_path) == ("/", f"{ray_app.__name__}:overview")
+    [deployment] = overview.deployments
+    assert deployment.name == ray_app.overview._bound_deployment.name
+    names, launch = plan_overview(deployment.user_config or {})
+    assert names == [application.name for application in applications]
+    assert launch.options == ServerOptions()
+    assert len(applications) == 2
+    for application in applications:
+        [deployment] = application.deployments
+        name, given = read_arguments(application.args)
+        assert application.import_path == f"{ray_app.__name__}:model"
+        assert application.route_prefix == f"/predict/{name}"
+        assert {name, deployment.name, ray_app.model(application.args)._bound_deployment.name} == {
+            application.name
+        }
+        user_config = deployment.user_config if isinstance(deployment.user_config, dict) else {}
+        plan = plan_in_process({**given, **user_config}, "user_config", name)
+        assert plan.options == ServerOptions()
+        assert serve_models["http_options"]["request_timeout_s"] > plan.options.timeout_s
+
+
+def test_the_standalone_servers_configuration_gives_the_same_applications(
+    serve_models: Any, repository: Path
+) -> None:
+    made = make_serve_file(repository / "deploy" / "several_models.json").content
+    for ours, theirs in zip(serve_models["applications"], made["applications"], strict=True):
+        assert {key: ours[key] for key in ("name", "route_prefix", "import_path")}.items() <= theirs.items()
+        assert ours["deployments"][0]["name"] == theirs["deployments"][0]["name"]
+        assert ours.get("args", {}).get("modules_info") == theirs.get("args", {}).get("modules_info")
+    [overview, *_] = made["applications"]
+    listed = serve_models["applications"][0]["deployments"][0]["user_config"]
+    assert listed.items() <= overview["deployments"][0]["user_config"].items()
 
 
 def test_rays_configuration_finds_the_model_beside_the_code_from_any_directory(
@@ -171,7 +220,7 @@ def test_rays_configuration_finds_the_model_beside_the_code_from_any_directory(
     plan = plan_in_process(serve_config["applications"][0]["deployments"][0]["user_config"], "user_config")
     code = tmp_path / "clas"
     shutil.copytree(tiny_model, code / "inference")
-    assert find_model(plan.settings, code)[0].program.parent == code / "inference"
+    assert find_model(plan.models[MODULE_NAME], code)[0].program.parent == code / "inference"
 
 
 def test_kuberay_gets_the_same_configuration_and_the_pinned_ray(
@@ -201,8 +250,12 @@ def test_kuberays_nodes_have_the_port_the_hook_and_room_for_a_replica(
 
 
 def test_every_metric_has_a_name_that_ray_takes() -> None:
-    names = [sample.name for family in Metrics().registry.collect() for sample in family.samples]
-    assert names
+    metrics = Metrics()
+    metrics.of_model("rose").count_load(is_success=True)
+    metrics.requests.labels("/", "200", "").inc()
+    samples = [sample for family in metrics.registry.collect() for sample in family.samples]
+    names = [name for sample in samples for name in (sample.name, *sample.labels)]
+    assert {"clas_images_total", "clas_model_loads_total", "clas_requests_total", "model"} <= set(names)
     assert all(re.fullmatch(r"[a-zA-Z_]\w*", name) for name in names)
 
 

@@ -18,7 +18,9 @@ import pytest
 
 from clas.commandline import check, convert, encrypt, rename_module, tune
 from clas.commandline import cli as offline
+from clas.protocol import VERSION
 from clas.serving import cli as server
+from clas.serving.launch import plan_launch
 from clas.serving.metrics import Metrics
 from clas.serving.options import ServerOptions, load_options
 from clas.settings import SETTING_NAMES, load_settings
@@ -43,10 +45,12 @@ PAGES = {
         "engines",
         "paddlehub",
         "server",
+        "several_models",
         "operations",
         "security",
         "deploy",
         "ray",
+        "batch",
     ),
     *("client", "offline", "api", "configuration", "troubleshooting", "performance"),
 }
@@ -269,10 +273,9 @@ def test_each_configuration_shown_is_a_file_and_loads(english: str, repository: 
     paths = [repository / "config.json", *(repository / "deploy").glob("*.json")]
     files = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     for content in files:
-        assert "clas_system" in content["modules_info"]
         for module in content["modules_info"].values():
             init_args = dict(module["init_args"])
-            assert init_args.pop("version") == "1.0.0"
+            assert init_args.pop("version", VERSION) == VERSION
             load_settings(init_args)
         load_options({name: value for name, value in content.items() if name != "modules_info"})
     contents = [json.loads(block.text) for block in blocks(english) if block.language == "json"]
@@ -281,6 +284,16 @@ def test_each_configuration_shown_is_a_file_and_loads(english: str, repository: 
     assert all(content in files for content in shown)
     for path in paths:
         assert path.name in english, path.name
+
+
+def test_the_example_of_several_models_is_planned_as_the_page_says(repository: Path) -> None:
+    models = plan_launch({"config": str(repository / "deploy" / "several_models.json")}).models
+    assert {name: settings.inference_model_dir for name, settings in models.items()} == {
+        "flowers": "/data/models/flowers",
+        "garbage": "/data/models/garbage",
+    }
+    assert models["flowers"].topk == 3
+    assert (models["garbage"].main_indicator, models["garbage"].threshold) == ("MultiLabelThreshOutput", 0.3)
 
 
 def test_every_flag_is_in_the_table_of_its_program(repository: Path) -> None:
@@ -295,7 +308,7 @@ def test_commands_and_flags_of_the_standalone_server_exist(english: str) -> None
     used = [arguments for words in commands(english) if (arguments := server_arguments(words)) is not None]
     for arguments in used:
         refuse_unknown_flags(arguments)
-    assert {arguments[0] for arguments in used} == {"start", "stop", "status"}
+    assert {arguments[0] for arguments in used} == {"start", "stop", "status", "reload"}
     assert {"-c", "-m"} <= set().union(*(flags(arguments) for arguments in used))
 
 

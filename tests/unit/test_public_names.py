@@ -10,22 +10,27 @@ import importlib
 import inspect
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from starlette.routing import Mount, Route
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.routing import Match, Mount
 
 import test_hubserving
 from clas import preprocess
 from clas.commandline import cli as commandline
 from clas.errors import SettingsError
-from clas.protocol import FIELDS, OPERATIONS
+from clas.protocol import FIELDS, MODULE_NAME, OPERATIONS
 from clas.serving import cli as serving_cli
+from clas.serving.http.inference import VERSION_HEADER
+from clas.serving.http.middleware import REQUEST_ID_HEADER
 from clas.serving.launch import Launch, plan_launch
-from clas.serving.metrics import Metrics
+from clas.serving.metrics import Metrics, ModelFacts
 from clas.serving.service import build_service
 from clas_client.flags import add_flags
 from clas_client.images import read_image
+from served import served
 
 PREPROCESS = (
     *("Array", "Image", "Operation"),
@@ -82,6 +87,7 @@ OPTIONS = (
     *("host", "port", "use_multiprocess", "workers", "predictors", "gpu", "timeout_s", "graceful_timeout_s"),
     *("batch_wait_ms", "max_queue_images", "max_queue_bytes", "max_request_bytes", "max_requests"),
     *("token_file", "tls_cert_file", "tls_key_file", "log_format", "log_level", "log_file"),
+    *("model_repository", "max_loaded_models", "model_control", "admin_token_file", "watch"),
 )
 CLIENT_FLAGS = (
     *(
@@ -110,20 +116,34 @@ CLIENT_FLAGS = (
 )
 EVALUATION = ("label_file", "labels_from_folders", "metrics")
 ADDRESSES = {
-    "/predict/clas_system": "POST",
+    **dict.fromkeys(("/predict/clas_system", "/predict/{name}"), "POST"),
     **dict.fromkeys(
         ("/", "/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs", "/ui"), "GET"
     ),
     **dict.fromkeys(("/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/{name}"), "GET"),
     **dict.fromkeys((f"/v2/models/{{name}}/{what}" for what in ("config", "ready", "stats")), "GET"),
+    "/v2/models/stats": "GET",
     "/v2/models/{name}/infer": "POST",
+    "/v2/repository/index": "POST",
+    **dict.fromkeys((f"/v2/repository/models/{{name}}/{what}" for what in ("load", "unload")), "POST"),
 }
-METRICS = (
-    *("clas_requests_total", "clas_images_total", "clas_queue_images", "clas_process_memory_bytes"),
-    *("clas_request_latency_seconds_bucket", "clas_queue_seconds_bucket", "clas_batch_size_bucket"),
-    *("clas_prepare_seconds_sum", "clas_compute_seconds_sum", "clas_failed_request_seconds_sum"),
-    "clas_last_prediction_timestamp_seconds",
+METRICS = {
+    "clas_requests_total": "model path status",
+    **dict.fromkeys(("clas_process_memory_bytes", "clas_unsent_bytes", "clas_process_restarts_total"), ""),
+    **dict.fromkeys(("clas_images_total", "clas_queue_images", "clas_model_ready"), "model"),
+    **dict.fromkeys(("clas_prepare_seconds_sum", "clas_compute_seconds_sum"), "model"),
+    **dict.fromkeys(("clas_failed_request_seconds_sum", "clas_last_prediction_timestamp_seconds"), "model"),
+    **dict.fromkeys(("clas_request_latency_seconds_bucket", "clas_queue_seconds_bucket"), "le model"),
+    "clas_batch_size_bucket": "le model",
+    "clas_model_loads_total": "model result",
+    "clas_engine_info": "device format model name precision version",
+}
+"""Name -> its labels."""
+FRONT_PAGE = (
+    *("name", "version", "state", "model", "workers", "predictors", "limits", "predict", "models"),
+    *("docs", "ui"),
 )
+OF_EACH_MODEL = ("name", "state", "reason", "version", "predict", "predictors", "model")
 
 
 def flags_of(parser: argparse.ArgumentParser) -> set[str]:
@@ -171,8 +191,9 @@ def test_the_function_that_people_change_in_the_client() -> None:
 def test_the_import_paths_in_configurations_of_ray(repository: Path) -> None:
     """Read, since Ray is not installed everywhere."""
     serving = repository / "clas" / "serving"
-    assert {"app", "proxy_middlewares"} <= top_level_names(serving / "ray_app.py")
-    assert {"app", "proxy_middlewares"} <= top_level_names(serving / "on_ray" / "app.py")
+    names = {"app", "model", "overview", "proxy_middlewares"}
+    assert names <= top_level_names(serving / "ray_app.py")
+    assert names <= top_level_names(serving / "on_ray" / "app.py")
     assert "import_path: clas.serving.ray_app:app" in (repository / "serve_config.yaml").read_text()
 
 
@@ -212,8 +233,11 @@ def test_the_flags_of_the_server() -> None:
     [commands] = [action for action in serving_cli._parser()._actions if isinstance(action.choices, dict)]
     parsers: Any = commands.choices
     short = {"-c", "-m", "-p", "-w", "-i"}
-    assert {*as_flags(*OPTIONS, *SETTINGS, "config", "modules"), *short} <= flags_of(parsers["start"])
-    assert {"--port", "-p"} <= flags_of(parsers["stop"])
+    assert {*as_flags(*OPTIONS, *SETTINGS, "config", "modules", "model"), *short} <= flags_of(
+        parsers["start"]
+    )
+    for command in ("stop", "status", "reload"):
+        assert {"--port", "-p", "--host"} <= flags_of(parsers[command])
 
 
 def launch_of(directory: Path, **content: object) -> Launch:
@@ -227,7 +251,7 @@ def test_the_keys_of_config_json(tmp_path: Path) -> None:
     init_args = {"version": "1.0.0", "topk": 3, "use_gpu": False}
     module = {"init_args": init_args, "predict_args": {"top_k": 2}}
     launch = launch_of(tmp_path, modules_info={"clas_system": module}, use_gpu=False, **everything)
-    assert launch.settings.topk == 2
+    assert launch.models[MODULE_NAME].topk == 2
     for name in SETTINGS:  # a name that is gone would be reported as unknown
         with pytest.raises(SettingsError, match=rf"^{name} is |^{name} "):
             launch_of(tmp_path, modules_info={"clas_system": {"init_args": {name: {}}}})
@@ -240,16 +264,36 @@ def test_the_fields_of_a_request() -> None:
 
 def test_the_addresses_of_the_server(tmp_path: Path) -> None:
     routes = build_service(launch_of(tmp_path)).app.routes
-    methods = {route.path: route.methods or set() for route in routes if isinstance(route, Route)}
-    assert {path for path, method in ADDRESSES.items() if method not in methods.get(path, ())} == set()
+    for path, method in ADDRESSES.items():
+        scope = {"type": "http", "path": path.format(name="rose"), "method": method}
+        assert any(route.matches(scope)[0] is Match.FULL for route in routes), path
     mounts = {route.path for route in routes if isinstance(route, Mount)}
     assert {"/docs/assets", "/ui/assets"} <= mounts
 
 
 def test_the_names_of_the_metrics() -> None:
-    metrics = Metrics()
-    metrics.requests.labels("/", "200").inc()
-    lines = metrics.exposition().decode().splitlines()
-    shown = {line.partition("{")[0].partition(" ")[0] for line in lines if not line.startswith("#")}
-    assert set(METRICS) <= shown
-    assert 'clas_requests_total{path="/",status="200"} 1.0' in lines
+    metrics = Metrics(0)
+    metrics.requests.labels("/", "200", "").inc()
+    metrics.of_model("rose").count_load(is_success=True)
+    engine: Any = SimpleNamespace(
+        name="paddle", version="3", device="CPU", precision="fp32", format="pdmodel"
+    )
+    text = metrics.exposition([ModelFacts("rose", True, engine)]).decode()
+    shown = {
+        sample.name: " ".join(sorted(sample.labels))
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert METRICS.items() <= shown.items()
+    assert 'clas_requests_total{model="",path="/",status="200"} 1.0' in text.splitlines()
+
+
+def test_the_fields_of_the_front_page(tiny_model: Path) -> None:
+    with served(tiny_model) as service:
+        front = service.client.get("/").json()
+    assert set(FRONT_PAGE) <= front.keys()
+    assert set(OF_EACH_MODEL) <= front["models"][0].keys()
+
+
+def test_the_headers_of_an_answer() -> None:
+    assert (REQUEST_ID_HEADER, VERSION_HEADER) == ("X-Request-ID", "X-Model-Version")

@@ -3,7 +3,7 @@
 import csv
 from typing import Final, NamedTuple
 
-_PATHS: Final = (
+PATHS: Final = (
     "file",
     "path",
     "filename",
@@ -14,6 +14,7 @@ _PATHS: Final = (
     "image_path",
     "img",
 )
+"""Names of a column of paths, in lower case."""
 _CLASSES: Final = (
     *("truth", "class_id", "class", "label", "labels", "label_id", "target", "category", "category_id"),
     *("id", "y", "y_true"),
@@ -52,7 +53,7 @@ def find_columns(line: str) -> Columns | None:
         except (csv.Error, ValueError):  # no cells
             continue
         heads = [cell.strip().lower().replace(" ", "_") for cell in cells]
-        path = next((head for head in _PATHS if head in heads), None)
+        path = next((head for head in PATHS if head in heads), None)
         truth = next((head for head in (*_CLASSES, *_NAMES) if head in heads), None)
         if path and truth:
             has_names = truth in _NAMES

@@ -7,20 +7,62 @@ from collections.abc import Callable, Iterator
 from ...errors import TooLargeError, UnavailableError
 
 
-class Admission:
-    """Counts the images and bytes of all requests from their first byte to their response.
+class Room:
+    """Counts the bytes of request bodies and large responses of all models.
 
-    Large responses count as bytes, too, until their clients have taken them.
+    Args:
+        max_bytes: Their limit.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def hold(self, num_bytes: int) -> Iterator[None]:
+        """Count a response for the duration of a block; there may be no room for further requests then."""
+        with self._lock:
+            self._bytes += num_bytes
+        try:
+            yield
+        finally:
+            self.change(-num_bytes)
+
+    def check(self, num_bytes: int) -> None:
+        """Check that there is room now.
+
+        Raises:
+            UnavailableError: There isn't.
+        """
+        if num_bytes > 0 and self._bytes + num_bytes > self.max_bytes:
+            raise UnavailableError(f"the queue is full: {self._bytes} of {self.max_bytes} bytes")
+
+    def change(self, num_bytes: int) -> None:
+        """Add to the count.
+
+        Raises:
+            UnavailableError: It would exceed the limit; nothing is added then.
+        """
+        with self._lock:
+            self.check(num_bytes)
+            self._bytes += num_bytes
+
+
+class Admission:
+    """Counts the images and bytes of all requests for a model, from their first byte to their response.
 
     Args:
         max_images: Limit of images; a request whose body is complete counts as one at least.
-        max_bytes: Limit of the bytes of bodies and responses.
+        room: For the bytes of all models.
+        max_bytes: The most of it that are for this model, so that there is some left for the others.
         on_change: Called with the number of images whenever it changes.
     """
 
-    def __init__(self, max_images: int, max_bytes: int, on_change: Callable[[int], None]) -> None:
+    def __init__(self, max_images: int, room: Room, max_bytes: int, on_change: Callable[[int], None]) -> None:
         self.max_images = max_images
-        self.max_bytes = max_bytes
+        self._room = room
+        self._max_bytes = max_bytes
         self._images = 0
         self._bytes = 0
         self._lock = threading.Lock()
@@ -39,23 +81,13 @@ class Admission:
             UnavailableError: The server is full.
         """
         with self._lock:
-            self._check_room(1, num_bytes)
+            self._check(1, num_bytes)
+            self._room.check(num_bytes)
         ticket = Ticket(self)
         try:
             yield ticket
         finally:
             ticket.release()
-
-    @contextlib.contextmanager
-    def hold(self, num_bytes: int) -> Iterator[None]:
-        """Count a response for the duration of a block; there may be no room for further requests then."""
-        with self._lock:
-            self._bytes += num_bytes
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._bytes -= num_bytes
 
     def change(self, images: int, num_bytes: int) -> None:
         """Add to both counts; called by `Ticket`.
@@ -64,16 +96,17 @@ class Admission:
             UnavailableError: A count would exceed its limit; nothing is added then.
         """
         with self._lock:
-            self._check_room(images, num_bytes)
+            self._check(images, num_bytes)
+            self._room.change(num_bytes)
             self._images += images
             self._bytes += num_bytes
             self._on_change(self._images)
 
-    def _check_room(self, images: int, num_bytes: int) -> None:
+    def _check(self, images: int, num_bytes: int) -> None:
         if images > 0 and self._images + images > self.max_images:
             raise UnavailableError(f"the queue is full: {self._images} of {self.max_images} images")
-        if num_bytes > 0 and self._bytes + num_bytes > self.max_bytes:
-            raise UnavailableError(f"the queue is full: {self._bytes} of {self.max_bytes} bytes")
+        if num_bytes > 0 and self._bytes + num_bytes > self._max_bytes:
+            raise UnavailableError(f"the queue is full: {self._bytes} of {self._max_bytes} bytes")
 
 
 class Ticket:

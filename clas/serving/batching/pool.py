@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,9 @@ from .runner import InProcessRunner, Runner
 from .wide_member import is_wide
 
 _LOGGER: Final = logging.getLogger("clas_system")
+
+_LOAD_POLL_S: Final = 0.05
+_OTHERS_LOAD_S: Final = 60.0  # of several predictors, one may fail for long
 
 OpenRunner = Callable[[EngineClass, ModelFiles, Settings], Runner]
 
@@ -91,9 +95,36 @@ class Pool:
         """Heartbeat counter; see `Batcher`."""
         return self._batcher.beats
 
+    @property
+    def failure(self) -> str:
+        """Why the model couldn't be loaded; empty if it could."""
+        return self._members[0].last_failure if self.has_failed else ""
+
+    @property
+    def version(self) -> str:
+        """A hash of program, weights and inference.yml; empty until these were read."""
+        return self._model.fingerprint.version if self._model else ""
+
     def start(self) -> None:
         """Begin to load the first predictor; returns at once. The others follow when that one serves."""
         self._members[0].start()
+
+    def load(self, is_given_up: Callable[[], bool] = lambda: False, *, all_predictors: bool = True) -> None:
+        """Load the model, and return when it serves, or can't be loaded.
+
+        Args:
+            is_given_up: Tells whether to wait no longer.
+            all_predictors: Wait for all of them, if not too long: the first one serves already.
+        """
+        self.start()
+        latest = math.inf
+        while time.monotonic() < latest and not (self.has_failed or self._closing.is_set() or is_given_up()):
+            serving, wanted = self.predictors
+            if serving == wanted or (serving and not all_predictors):
+                return
+            if serving:
+                latest = min(latest, time.monotonic() + _OTHERS_LOAD_S)
+            time.sleep(_LOAD_POLL_S)
 
     def ready_pipeline(self) -> Pipeline:
         """Return the pipeline; requests may be queued for it even while the model is reloaded.
@@ -125,18 +156,24 @@ class Pool:
         """
         self._batcher.check_pace(timeout_s)
 
-    def close(self, timeout_s: float) -> bool:
-        """Answer what is queued, then end the predictors.
-
-        Returns:
-            Whether they ended in time.
-        """
+    def begin_close(self) -> None:
+        """Refuse what comes from now on, and let the predictors end when the queue is empty."""
         self._closing.set()
         for member in self._members:
             member.close()
         self._batcher.close()
+
+    def close(self, timeout_s: float) -> bool:
+        """Answer what is queued, then end the predictors, and free the model.
+
+        Returns:
+            Whether they ended in time.
+        """
+        self.begin_close()
         until = time.monotonic() + timeout_s
         have_ended = [member.join(max(0, until - time.monotonic())) for member in self._members]
+        if all(have_ended):
+            del self._members[1:]  # each of these has a hold on the engine
         return all(have_ended)
 
     def _open(self, num_threads: int) -> Runner:

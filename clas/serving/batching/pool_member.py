@@ -25,6 +25,7 @@ class PoolMember:
     Attributes:
         is_wide: As given; may be changed until the model is loaded.
         is_serving: Whether a model is loaded and takes requests.
+        last_failure: Why the model couldn't be loaded, the last time; empty if it could.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class PoolMember:
         self._open_runner = open_runner
         self._on_failure = on_failure
         self.is_wide = is_wide
-        self._last_failure = ""
+        self.last_failure = ""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._main, name="predictor", daemon=True)
 
@@ -95,13 +96,14 @@ class PoolMember:
         try:
             runner = self._open_runner()
         except StartupError as exc:
-            failure = f"{type(exc).__name__}: {exc}"
-            if failure != self._last_failure:
-                _LOGGER.critical("%s", failure)
-            self._last_failure = failure
+            failure = str(exc)
+            if failure != self.last_failure:
+                _LOGGER.critical("%s: %s", type(exc).__name__, failure)
+            self.last_failure = failure
             return None
-        except Exception:
+        except Exception as exc:
             _LOGGER.critical("the model can't be loaded", exc_info=True)
+            self.last_failure = f"{type(exc).__name__}: {exc}"
             return None
-        self._last_failure = ""
+        self.last_failure = ""
         return runner

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 import cv2
@@ -17,18 +18,19 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from ...allocator import keep_freed_memory
-from ...errors import ClasError, MethodError, NotFoundError, UnavailableError
-from ...protocol import MODULE_NAME, PREDICT_PATH, VERSION
-from ..batching.admission import Admission
-from ..batching.pool import Pool
+from ...errors import ClasError, MethodError, NotFoundError
+from ...protocol import PREDICTIONS_PATH
+from ..batching.admission import Room
 from ..metrics import Metrics
-from ..options import ServerOptions
-from .auth import Tokens
+from ..models.changes import Changes
+from ..models.registry import Models
+from .auth import Guard
 from .cors import cors
-from .decoders import Decoders
+from .description import describe_service
 from .docs_page import DOCS_ASSETS_PATH, DOCS_PATH, docs_assets, docs_page
 from .inference import Inference
 from .middleware import RequestMiddleware
+from .model_control import ModelControl
 from .open_inference.endpoints import OpenInference, nothing_at
 from .openapi import describe_api
 from .outbox import Outbox
@@ -47,28 +49,29 @@ _KEPT: Final = 64 * 2**20
 
 
 def create_app(
-    options: ServerOptions,
-    pool: Pool,
-    decoders: Decoders,
+    inference: Inference,
+    room: Room,
     metrics: Metrics,
-    tokens: Tokens | None,
+    guard: Guard,
+    changes: Changes | None,
     workers: int,
 ) -> Starlette:
     """Create the application of one process.
 
     Args:
-        options: The limits.
-        pool: The predictors; they are loaded when the application starts, if they weren't before.
-        decoders: The threads that decode requests.
+        inference: Runs requests; its models are loaded when the application starts, if they weren't before.
+        room: For the bytes of requests and responses.
         metrics: Where requests are counted.
-        tokens: The valid tokens; None for no authentication.
+        guard: Checks who may ask for what.
+        changes: Loads and unloads models; None where something else does.
         workers: The number of processes, to be shown.
     """
-    endpoints = _Endpoints(options, pool, decoders, metrics, workers)
+    models, decoders = inference.models, inference.decoders
+    endpoints = _Endpoints(inference, metrics, workers)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        pool.start()
+        models.start()
         keep_freed_memory(_KEPT_BLOCK, _KEPT)
         cv2.setNumThreads(1)  # there is a decoder per core already
         gc.collect()
@@ -78,14 +81,12 @@ def create_app(
         ticker.cancel()
         decoders.close()
 
-    admission = Admission(options.max_queue_images, options.max_queue_bytes, metrics.queue_images.set)
-    inference = Inference(pool, options, metrics, decoders, admission)
-    predict = Predict(inference)
-    open_inference = OpenInference(inference, metrics, endpoints.check_live, endpoints.check_ready)
-    outbox = Outbox(admission, metrics.unsent)
+    open_inference = OpenInference(inference, metrics, endpoints.check_live)
+    outbox = Outbox(room, metrics.unsent)
+    options = inference.options
     app = Starlette(
         routes=[
-            Route(PREDICT_PATH, predict.respond, methods=["POST"]),
+            Route(f"{PREDICTIONS_PATH}/{{name}}", Predict(inference).respond, methods=["POST"]),
             Route("/", endpoints.root),
             Route("/health/live", endpoints.live),
             Route("/health/ready", endpoints.ready),
@@ -97,13 +98,14 @@ def create_app(
             Route(ICON_PATH, icon),
             Mount(ASSETS_PATH, assets()),
             *open_inference.routes(),
+            *ModelControl(models, changes).routes(),
         ],
         middleware=[
             *cors(options.allow_origin),
             *prefixes(options.root_path, options.forwarded_allow_ips),
-            Middleware(RequestMiddleware, metrics=metrics, tokens=tokens, outbox=outbox),
+            Middleware(RequestMiddleware, models=models, metrics=metrics, guard=guard, outbox=outbox),
         ],
-        exception_handlers={HTTPException: _refuse_path},
+        exception_handlers={HTTPException: partial(_refuse_path, models)},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # RequestMiddleware takes them off
@@ -113,38 +115,17 @@ def create_app(
 class _Endpoints:
     """All endpoints but predictions."""
 
-    def __init__(
-        self, options: ServerOptions, pool: Pool, decoders: Decoders, metrics: Metrics, workers: int
-    ) -> None:
-        self._options = options
-        self._pool = pool
-        self._decoders = decoders
+    def __init__(self, inference: Inference, metrics: Metrics, workers: int) -> None:
+        self._options = inference.options
+        self._models = inference.models
+        self._decoders = inference.decoders
         self._metrics = metrics
         self._workers = workers
 
     async def root(self, request: Request) -> Response:
         """What runs here."""
         prefix = prefix_of(request.scope)
-        options, pipeline = self._options, self._pool.pipeline
-        limits = {
-            name: getattr(options, name)
-            for name in ("max_request_bytes", "max_queue_images", "max_queue_bytes", "timeout_s")
-        }
-        serving, wanted = self._pool.predictors
-        return JsonResponse(
-            {
-                "name": MODULE_NAME,
-                "version": VERSION,
-                "state": "loading" if self._pool.is_loading else "ready",
-                "model": pipeline.describe() if pipeline else None,
-                "workers": self._workers,
-                "predictors": {"serving": serving, "wanted": wanted},
-                "limits": limits,
-                "predict": f"{prefix}{PREDICT_PATH}",
-                "docs": f"{prefix}{DOCS_PATH}",
-                "ui": f"{prefix}{UI_PATH}",
-            }
-        )
+        return JsonResponse(describe_service(self._models, self._options, self._workers, prefix))
 
     async def live(self, _: Request) -> Response:
         """Whether this process is well: its event loop, its predictors and its decoders."""
@@ -153,50 +134,50 @@ class _Endpoints:
 
     async def ready(self, _: Request) -> Response:
         """Whether requests are answered."""
-        self.check_ready()
+        self._models.check_ready()
         return JsonResponse({"status": "ready"})
 
     def check_live(self) -> None:
         """Raise UnavailableError if a predictor or a decoder hangs."""
-        self._pool.check_health(self._options.timeout_s)
+        self._models.check_health(self._options.timeout_s)
         self._decoders.check_health(self._options.timeout_s)
-
-    def check_ready(self) -> None:
-        """Raise UnavailableError while no predictor serves."""
-        self._pool.ready_pipeline()
-        if self._pool.is_loading:
-            raise UnavailableError("the model is being loaded again")
 
     async def metrics(self, _: Request) -> Response:
         """Metrics for Prometheus."""
-        engine = self._pool.pipeline.engine if self._pool.pipeline else None
-        text = await asyncio.get_running_loop().run_in_executor(None, self._metrics.exposition, engine)
+        facts = [model.facts for model in self._models]
+        text = await asyncio.get_running_loop().run_in_executor(None, self._metrics.exposition, facts)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     async def openapi(self, request: Request) -> Response:
         """The OpenAPI document."""
-        return JsonResponse(describe_api(self._options, prefix_of(request.scope)))
+        names = [model.name for model in self._models]
+        return JsonResponse(describe_api(self._options, names, prefix_of(request.scope)))
 
 
-def _refuse_path(request: Request, exc: Exception) -> Response:
+def _refuse_path(models: Models, request: Request, exc: Exception) -> Response:
     """Put Starlette's own error responses into our envelope."""
     if not isinstance(exc, HTTPException):
         raise exc
     path = request.url.path
-    predict_path = f"{prefix_of(request.scope)}{PREDICT_PATH}"
     error: ClasError
     is_of_open_inference = is_open_inference(path)
     if exc.status_code == MethodError.http_status:
         is_astray = request.method == "POST" and not is_of_open_inference
-        hint = f"; predictions are at {predict_path}" if is_astray else ""
+        hint = f"; predictions are at {_predictions_at(models, request)}" if is_astray else ""
         error = MethodError(f"{request.method} is not allowed for {path[:80]}{hint}")
     elif is_of_open_inference:
         error = nothing_at(path)
     else:
-        error = NotFoundError(f"there is nothing at {path[:80]}; predictions are at {predict_path}")
+        where = _predictions_at(models, request)
+        error = NotFoundError(f"there is nothing at {path[:80]}; predictions are at {where}")
     response = failure(error, path)
     response.headers.update(exc.headers or {})
     return response
+
+
+def _predictions_at(models: Models, request: Request) -> str:
+    name = models.first.name if len(models) == 1 and models.first else "NAME"
+    return f"{prefix_of(request.scope)}{PREDICTIONS_PATH}/{name}"
 
 
 async def _tick(metrics: Metrics) -> None:

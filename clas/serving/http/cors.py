@@ -6,12 +6,13 @@ from typing import Final
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from .inference import VERSION_HEADER
 from .middleware import REQUEST_ID_HEADER
 from .open_inference.input_tensor import HEADER_LENGTH
 
 _METHODS: Final = ("GET", "HEAD", "POST")
 _SENT: Final = ("Content-Type", "Authorization", REQUEST_ID_HEADER, HEADER_LENGTH)
-_READ: Final = (REQUEST_ID_HEADER, "Server-Timing", "Retry-After", HEADER_LENGTH)
+_READ: Final = (REQUEST_ID_HEADER, VERSION_HEADER, "Server-Timing", "Retry-After", HEADER_LENGTH)
 
 
 def cors(origins: Sequence[str]) -> list[Middleware]:

@@ -4,9 +4,10 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, TypeVar, cast
 
 from ...errors import UnavailableError
 
@@ -18,6 +19,9 @@ _Result = TypeVar("_Result")
 class Decoders:
     """Threads that decode requests, and that know since when they are at it.
 
+    Whatever waits does so in its lane, and the lanes take turns: no model has to wait for all that came for
+    another one.
+
     Native code can't be interrupted: a thread that hangs in it is lost, and only a new process has it again.
 
     Args:
@@ -28,6 +32,7 @@ class Decoders:
         self._executor = ThreadPoolExecutor(num_threads, "decoder")
         self._lock = threading.Lock()
         self._busy_since: dict[int, float] = {}
+        self._lanes: OrderedDict[Hashable, deque[tuple[Callable[[], Any], Future[Any]]]] = OrderedDict()
 
     @property
     def is_idle(self) -> bool:
@@ -42,9 +47,18 @@ class Decoders:
             since = min(self._busy_since.values(), default=None)
         return 0 if since is None else time.monotonic() - since
 
-    async def run(self, function: Callable[[], _Result]) -> _Result:
-        """Call a function in one of the threads; returns its result, or raises its exception."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._call, function)
+    async def run(self, function: Callable[[], _Result], lane: Hashable = None) -> _Result:
+        """Call a function in one of the threads; returns its result, or raises its exception.
+
+        Args:
+            function: The function.
+            lane: Where it waits.
+        """
+        future: Future[Any] = Future()
+        with self._lock:
+            self._lanes.setdefault(lane, deque()).append((function, future))
+        self._executor.submit(self._run_next)
+        return cast("_Result", await asyncio.wrap_future(future))
 
     def check_health(self, timeout_s: float) -> None:
         """Check that no thread hangs.
@@ -62,13 +76,26 @@ class Decoders:
     def close(self) -> None:
         """Drop what waits for a thread; returns at once."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            waiting = [future for lane in self._lanes.values() for _, future in lane]
+        for future in waiting:
+            future.cancel()
 
-    def _call(self, function: Callable[[], _Result]) -> _Result:
+    def _run_next(self) -> None:
+        """Call the function that has waited longest in the lane whose turn it is."""
         thread = threading.get_ident()
         with self._lock:
+            lane, waiting = self._lanes.popitem(last=False)
+            function, future = waiting.popleft()
+            if waiting:
+                self._lanes[lane] = waiting  # the last one now
             self._busy_since[thread] = time.monotonic()
         try:
-            return function()
+            if future.set_running_or_notify_cancel():
+                future.set_result(function())
+        except BaseException as exc:  # noqa: BLE001  # raised again in the request
+            future.set_exception(exc)
         finally:
             with self._lock:
                 del self._busy_since[thread]
+            del future  # else it would be in a cycle with its exception, which has this frame

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,15 +12,19 @@ from ...engine.base import Scores
 from ...errors import ImageError, SlowRequestError, TooLargeError, UnavailableError
 from ...image.model_input import Prepared
 from ...pipeline import Pipeline
-from ..batching.admission import Admission, Ticket
+from ..batching.admission import Ticket
 from ..batching.job import Job
 from ..batching.notifier import Notifier
 from ..batching.pool import Pool
-from ..metrics import Metrics
+from ..models.registry import Models
+from ..models.served_model import ServedModel
 from ..options import ServerOptions
 from .deadline import BEGAN, Deadline
 from .decoders import Decoders
 from .request_body import Inputs
+
+VERSION_HEADER: Final = "X-Model-Version"
+"""The header that tells which model has answered; see `Pool.version`."""
 
 
 class Result(NamedTuple):
@@ -68,66 +72,78 @@ class _PreparedRequest(NamedTuple):
     top_k: int
 
 
+class _Run(NamedTuple):
+    """What a request runs on, and until when: the same from its head to its answer."""
+
+    model: ServedModel
+    pool: Pool
+    pipeline: Pipeline
+    deadline: float
+
+
 class Inference:
-    """Runs requests through the model, within the limits: receive, decode, run, respond.
+    """Runs requests through their models, within the limits: receive, decode, run, respond.
 
     Args:
-        pool: The predictors.
+        models: The models.
         options: The limits.
-        metrics: Where images and times are counted.
         decoders: The threads that decode requests.
-        admission: Bounds the requests.
 
     Attributes:
-        pool: As given.
+        models: As given.
         options: As given.
+        decoders: As given.
     """
 
-    def __init__(
-        self,
-        pool: Pool,
-        options: ServerOptions,
-        metrics: Metrics,
-        decoders: Decoders,
-        admission: Admission,
-    ) -> None:
-        self.pool = pool
+    def __init__(self, models: Models, options: ServerOptions, decoders: Decoders) -> None:
+        self.models = models
         self.options = options
-        self._metrics = metrics
-        self._decoders = decoders
+        self.decoders = decoders
         self._notifier = Notifier()
-        self._admission = admission
 
-    async def respond(self, request: Request, open_wire: Callable[[], Wire]) -> Response:
+    async def respond(self, request: Request, name: str, open_wire: Callable[[], Wire]) -> Response:
         """Answer one request.
 
         Args:
             request: Its head.
+            name: The model's.
             open_wire: Checks the head, and returns how the request is read and answered.
 
         Raises:
+            NotFoundError: There is no model of this name.
             RequestError: It is invalid.
             UnavailableError: The model is being loaded, the server is full, or the deadline is over.
             PredictionError: The model failed.
             ClientDisconnect: The client has disconnected.
         """
+        model = self.models[name]
         deadline = request.scope.get(BEGAN, time.monotonic()) + self.options.timeout_s
-        pipeline = self.pool.ready_pipeline()
+        if model.pool is None or model.pool.has_failed:
+            await self.models.bring(model, deadline)
+        with model.lease() as pool:
+            run = _Run(model, pool, pool.ready_pipeline(), deadline)
+            response = await self._respond(run, request, open_wire)
+        response.headers[VERSION_HEADER] = pool.version
+        return response
+
+    async def _respond(self, run: _Run, request: Request, open_wire: Callable[[], Wire]) -> Response:
         wire = open_wire()
         length = int(request.headers.get("Content-Length", 0))
         self._check_length(length)
         slow = SlowRequestError(f"the body didn't come within {self.options.timeout_s:g} s (timeout_s)")
-        with self._admission.admit(length) as ticket:
-            async with Deadline(deadline, slow) as limit:
+        with run.model.admission.admit(length) as ticket:
+            async with Deadline(run.deadline, slow) as limit:
                 body = await self._receive(request, ticket)
                 ticket.grow(images=1)
                 limit.error = self._too_late()
                 limit.watch(request)
-                read = partial(wire.read, body, pipeline)
-                preparing = self._prepare(pipeline, read, ticket, deadline, is_quick=wire.is_quick(len(body)))
-                result = await self._run(preparing, deadline)
-                answer = partial(wire.answer, result, pipeline)
-                return answer() if wire.is_quick_answer(result) else await self._decoders.run(answer)
+                read = partial(wire.read, body, run.pipeline)
+                preparing = self._prepare(run, read, ticket, is_quick=wire.is_quick(len(body)))
+                result = await self._run(run, preparing)
+                answer = partial(wire.answer, result, run.pipeline)
+                if wire.is_quick_answer(result):
+                    return answer()
+                return await self.decoders.run(answer, run.model.name)
 
     def _check_length(self, length: int) -> None:
         if length > self.options.max_request_bytes:
@@ -147,26 +163,27 @@ class Inference:
             ticket.grow(num_bytes=len(part))
         return b"".join(parts)
 
-    async def _run(self, preparing: Awaitable[_PreparedRequest], deadline: float) -> Result:
+    async def _run(self, run: _Run, preparing: Awaitable[_PreparedRequest]) -> Result:
+        metrics = run.model.metrics
         start = time.perf_counter()
         prepared, top_k = await preparing
         elapse_s = time.perf_counter() - start
-        self._metrics.prepare_time.observe(elapse_s)
+        metrics.prepare_time.observe(elapse_s)
         timing = f"prepare;dur={elapse_s * 1000:.1f}"
         jobs: list[Job] = []
-        scores = await self._compute(prepared, deadline, jobs)
+        scores = await self._compute(run, prepared, jobs)
         for job in jobs:
-            self._metrics.queue_time.observe(job.queued_s)
-            self._metrics.compute_time.observe(job.compute_s)
+            metrics.queue_time.observe(job.queued_s)
+            metrics.compute_time.observe(job.compute_s)
             elapse_s += job.compute_s
             timing += f", queue;dur={job.queued_s * 1000:.1f}, predict;dur={job.compute_s * 1000:.1f}"
-        self._metrics.images.inc(len(prepared.failures))
+        metrics.images.inc(len(prepared.failures))
         return Result(scores, prepared.failures, top_k, elapse_s, timing)
 
-    async def _compute(self, prepared: Prepared, deadline: float, jobs: list[Job]) -> Scores | None:
+    async def _compute(self, run: _Run, prepared: Prepared, jobs: list[Job]) -> Scores | None:
         """Run the model on each of the tensors, nearly always one; adds the jobs to the list."""
         try:
-            jobs.extend(self.pool.submit(tensor, deadline) for tensor in prepared.tensors)
+            jobs.extend(run.pool.submit(tensor, run.deadline) for tensor in prepared.tensors)
             return prepared.in_order([await self._notifier.wait(job.scores) for job in jobs])
         except BaseException:
             for job in jobs:
@@ -174,25 +191,19 @@ class Inference:
             raise
 
     async def _prepare(
-        self,
-        pipeline: Pipeline,
-        read: Callable[[], Inputs],
-        ticket: Ticket,
-        deadline: float,
-        *,
-        is_quick: bool,
+        self, run: _Run, read: Callable[[], Inputs], ticket: Ticket, *, is_quick: bool
     ) -> _PreparedRequest:
         """Decode a small tensor here, which is faster than to hand it to a thread; all else in a thread."""
         inputs = read() if is_quick else None
         if inputs is not None and not isinstance(inputs.images, list):
-            return _prepare(pipeline, inputs, ticket)
+            return _prepare(run.pipeline, inputs, ticket)
 
         def decode() -> _PreparedRequest:
-            if time.monotonic() > deadline:
+            if time.monotonic() > run.deadline:
                 raise self._too_late()
-            return _prepare(pipeline, read() if inputs is None else inputs, ticket)
+            return _prepare(run.pipeline, read() if inputs is None else inputs, ticket)
 
-        return await self._decoders.run(decode)
+        return await self.decoders.run(decode, run.model.name)
 
     def _too_late(self) -> UnavailableError:
         return UnavailableError(f"there was no time for this request within {self.options.timeout_s:g} s")

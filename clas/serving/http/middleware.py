@@ -12,33 +12,18 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...errors import ClasError, PredictionError, UnavailableError
-from ...protocol import MODELS_PATH, MODULE_NAME, OPEN_INFERENCE_PATH, PREDICT_PATH
 from ..log import REQUEST_ID
 from ..metrics import Metrics
-from .auth import Tokens
+from ..models.registry import Models
+from .auth import Guard
 from .outbox import PIECE_BYTES, Outbox
 from .prefix import without_slash
 from .responses import LINGER_BYTES, failure
-from .web_ui import ICON_PATH, UI_PATH
+from .target import Target, target_of
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 
 _LOGGER: Final = logging.getLogger("clas_system")
-_HEALTH: Final = ("/health/live", "/health/ready")
-_OPEN: Final = (  # without a token
-    *_HEALTH,
-    *(f"{OPEN_INFERENCE_PATH}{path}" for path in _HEALTH),
-    *("/docs", "/openapi.json", UI_PATH, ICON_PATH),
-)
-_OPEN_BELOW: Final = ("/docs/", f"{UI_PATH}/")
-_MODEL: Final = f"{MODELS_PATH}/{MODULE_NAME}"
-_PREDICTIONS: Final = frozenset((PREDICT_PATH, f"{_MODEL}/infer"))
-_COUNTED: Final = frozenset(
-    (
-        *(*_PREDICTIONS, *_OPEN, "/", "/metrics", OPEN_INFERENCE_PATH),
-        *(f"{MODELS_PATH}/stats", _MODEL, f"{_MODEL}/config", f"{_MODEL}/ready", f"{_MODEL}/stats"),
-    )
-)
 _OK: Final = 200
 _GONE: Final = 499  # nginx' code for a client that disconnected
 _SHOWN_CHARACTERS: Final = 500
@@ -51,15 +36,17 @@ class RequestMiddleware:
 
     Args:
         app: Answers the requests.
+        models: Those that requests may name.
         metrics: Where requests are counted.
-        tokens: The valid tokens; None for no authentication.
+        guard: Checks who may ask for what.
         outbox: Sends large responses.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, tokens: Tokens | None, outbox: Outbox) -> None:
+    def __init__(self, app: ASGIApp, models: Models, metrics: Metrics, guard: Guard, outbox: Outbox) -> None:
         self._app = app
+        self._models = models
         self._metrics = metrics
-        self._tokens = tokens
+        self._guard = guard
         self._outbox = outbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,6 +56,7 @@ class RequestMiddleware:
             return
         if scope["path"].endswith("/") and scope["path"] != "/":
             scope = without_slash(scope)
+        path = scope["path"]
         start = time.perf_counter()
         sent_id = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         request_id = sent_id if _VALID_ID.fullmatch(sent_id) else os.urandom(16).hex()
@@ -80,16 +68,17 @@ class RequestMiddleware:
             exchange.status = _GONE
         finally:
             seconds = time.perf_counter() - start
-            self._count(scope["path"], exchange.status, seconds)
-            level = logging.INFO if scope["path"] in _PREDICTIONS else logging.DEBUG
-            path = _in_one_line(scope["path"])
-            line = f"{scope['method']} {path} {exchange.status} {seconds:.3f} s{exchange.reason}"
+            target = target_of(path, self._models)
+            self._count(target, exchange.status, seconds)
+            level = logging.INFO if target.is_prediction else logging.DEBUG
+            shown = _in_one_line(path)
+            line = f"{scope['method']} {shown} {exchange.status} {seconds:.3f} s{exchange.reason}"
             _LOGGER.log(level, "%s", line)
             REQUEST_ID.reset(reset)
 
     async def _answer(self, scope: Scope, exchange: "_Exchange") -> None:
         try:
-            self._check_token(scope)
+            self._guard.check(scope)
             await self._app(scope, exchange.receive, exchange.send)
         except ClasError as exc:
             if isinstance(exc, PredictionError):
@@ -106,20 +95,15 @@ class RequestMiddleware:
             if not exchange.is_complete:
                 raise  # too late for another response: uvicorn cuts this one off
 
-    def _check_token(self, scope: Scope) -> None:
-        is_open = scope["path"] in _OPEN or scope["path"].startswith(_OPEN_BELOW)
-        if self._tokens and not is_open:
-            self._tokens.check(Headers(scope=scope).get("Authorization", ""))
-
-    def _count(self, path: str, status: int, seconds: float) -> None:
-        label = path if path in _COUNTED else "other"
-        self._metrics.requests.labels(label, str(status)).inc()
-        if path in _PREDICTIONS:
-            self._metrics.latency.observe(seconds)
+    def _count(self, target: Target, status: int, seconds: float) -> None:
+        self._metrics.requests.labels(target.label, str(status), target.model).inc()
+        if target.is_prediction:
+            metrics = self._models[target.model].metrics
+            metrics.latency.observe(seconds)
             if status == _OK:
-                self._metrics.last_prediction.set_to_current_time()
+                metrics.last_prediction.set_to_current_time()
             else:
-                self._metrics.failed_time.observe(seconds)
+                metrics.failed_time.observe(seconds)
 
 
 def _in_one_line(text: str) -> str:

@@ -1,13 +1,15 @@
 """The OpenAPI document, and the page that shows it."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from ...protocol import MODULE_NAME, PREDICT_PATH, VERSION
+from ...protocol import PREDICTIONS_PATH, VERSION
 from ..options import ServerOptions
+from . import model_control_openapi as model_control
 from .form import MULTIPART
 from .middleware import REQUEST_ID_HEADER
 from .open_inference import openapi as open_inference
-from .openapi_parts import FAILURES, failure_response, get_operation
+from .openapi_parts import PREDICTION_FAILURES, failure_response, get_operation
 from .openapi_schemas import REF, TOP_K, Schema, component_schemas
 from .request_body import JSON
 
@@ -25,13 +27,15 @@ _FAILED: Final = {
 }
 
 
-def describe_api(options: ServerOptions, prefix: str = "") -> Schema:
-    """Return the OpenAPI 3.0 document of a server with these options.
+def describe_api(options: ServerOptions, names: Sequence[str], prefix: str = "") -> Schema:
+    """Return the OpenAPI 3.0 document of a server.
 
     Args:
         options: Read for limits and tokens.
+        names: Those of its models; the addresses of one are written out, those of several have a parameter.
         prefix: What precedes all paths where the client is.
     """
+    name = names[0] if len(names) == 1 else "{name}"
     limit = options.max_request_bytes
     size = f"{limit / _MIB:.4g} MiB" if limit >= _MIB else f"{limit} bytes"
     description = (
@@ -42,7 +46,7 @@ def describe_api(options: ServerOptions, prefix: str = "") -> Schema:
         "openapi": "3.0.3",
         "info": {"title": "clas_system", "version": VERSION, "description": description},
         "paths": {
-            PREDICT_PATH: {"post": _predict()},
+            f"{PREDICTIONS_PATH}/{name}": {"post": _predict()},
             "/": {
                 "get": get_operation(
                     "What runs here: model, device, version, limits", "Service", with_token=True
@@ -53,16 +57,30 @@ def describe_api(options: ServerOptions, prefix: str = "") -> Schema:
                 "get": get_operation("Whether requests are answered", "State", unavailable=True)
             },
             "/metrics": {"get": _metrics()},
-            **open_inference.describe_paths(MODULE_NAME),
+            **open_inference.describe_paths(name),
         },
         "components": {"schemas": {**component_schemas(), **open_inference.component_schemas()}},
     }
+    if options.model_control:
+        document["paths"] |= model_control.describe_paths(name)
+        document["components"]["schemas"] |= model_control.component_schemas()
+    if len(names) != 1:
+        _add_name(document, names)
     if prefix:
         document["servers"] = [{"url": prefix}]
     if options.token_file:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]
     return document
+
+
+def _add_name(document: Schema, names: Sequence[str]) -> None:
+    """Add the parameter with the name of the model to the addresses that have one."""
+    schema: Schema = {"type": "string", **({"enum": list(names)} if names else {})}
+    parameter = {"name": "name", "in": "path", "required": True, "schema": schema}
+    for path, item in document["paths"].items():
+        if "{name}" in path:
+            item["parameters"] = [parameter]
 
 
 def _predict() -> Schema:
@@ -111,7 +129,7 @@ def _predict() -> Schema:
                 }
             },
         },
-        **{code: failure_response(code) for code in FAILURES},
+        **{code: failure_response(code) for code in PREDICTION_FAILURES},
     }
     images = {kind: {"schema": image} for kind in ("image/jpeg", "image/png", "image/bmp", "image/webp")}
     return {

@@ -19,6 +19,11 @@ FAILURES: Final = {
         "a valid token is needed: send the header 'Authorization: Bearer TOKEN'",
     ),
     "408": ("The body didn't come in time", "the body didn't come within 30 s (timeout_s)"),
+    "404": ("There is no such model", "there is no model 'rose'; this server has clas_system"),
+    "409": (
+        "The model can't be loaded; the one before still answers",
+        "the model rose can't be loaded: rose holds no file inference.pdiparams",
+    ),
     "413": (
         "The request is too large",
         "the body has 200000000 bytes or more; max_request_bytes is 134217728",
@@ -34,6 +39,8 @@ FAILURES: Final = {
     ),
     "503": ("Not now; `Retry-After` says when to retry", "the queue is full: 512 of 512 images"),
 }
+PREDICTION_FAILURES: Final = tuple(code for code in FAILURES if code != "409")
+"""The codes of FAILURES with which predictions may be answered."""
 
 
 def get_operation(

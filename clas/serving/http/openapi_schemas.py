@@ -5,6 +5,7 @@ from typing import Any, Final
 from ...protocol import OPERATIONS
 from ...result_settings import RESULT_OPTIONS
 from ...settings import PREPROCESS_NAMES
+from ..models.served_model import State
 
 Schema = dict[str, Any]
 
@@ -76,54 +77,75 @@ def component_schemas() -> Schema:
             {"status": {**text, "enum": ["101"]}, "msg": text, "results": {**text, "enum": [""]}}
         ),
         "State": object_schema({"status": text}),
-        "Service": {
-            "type": "object",
-            "properties": {
-                "model": {
-                    "type": "object",
-                    "nullable": True,  # while it is being loaded
-                    "required": [
-                        "input_shape",
-                        "classes",
-                        "softmax",
-                        "warnings",
-                        "preprocess",
-                        "inference_yml",
-                    ],
-                    "properties": {
-                        "output_name": {**text, "description": "The model's output with the scores"},
-                        "main_indicator": {
-                            "type": "string",
-                            "enum": list(RESULT_OPTIONS),
-                            "description": "The form of the results",
-                        },
-                        "postprocess": {
-                            "type": "object",
-                            "description": "What that form reads, by the names of params.py",
-                        },
-                        "softmax": {
-                            "type": "boolean",
-                            "description": "Whether softmax is applied to that output",
-                        },
-                        "warnings": {
-                            "type": "array",
-                            "items": text,
-                            "description": "What may make results wrong, as in the log of the start",
-                        },
-                        "preprocess": {
-                            "type": "object",
-                            "description": "How images become the model's input, by the names of params.py; "
-                            "or these are null, and transform_ops has a list as in an inference.yml",
-                            "required": list(PREPROCESS_NAMES),
-                        },
-                        "inference_yml": {
-                            "type": "boolean",
-                            "description": "Whether an inference.yml beside the model was read",
-                        },
-                    },
-                }
+        "Service": _service(),
+        "Model": _model(),
+    }
+
+
+def _service() -> Schema:
+    """What `/` says of the server."""
+    text, count = {"type": "string"}, {"type": "integer", "minimum": 0}
+    nothing = {"type": "object", "nullable": True, "enum": [None]}  # while it isn't loaded
+    model = {"anyOf": [{"$ref": f"{REF}Model"}, nothing]}
+    predictors = object_schema({"serving": count, "wanted": count})
+    served = object_schema(
+        {
+            **dict.fromkeys(("name", "reason", "version", "predict"), text),
+            "state": {**text, "enum": [state.value for state in State]},
+            "predictors": predictors,
+            "model": model,
+        }
+    )
+    return {
+        "type": "object",
+        "properties": {"model": model, "models": {"type": "array", "items": served}},
+        "required": ["name", "version", "state", "model", "models", "workers", "predictors", "limits"],
+    }
+
+
+def _model() -> Schema:
+    """What `/` says of a loaded model."""
+    text = {"type": "string"}
+    return {
+        "type": "object",
+        "required": [
+            "input_shape",
+            "classes",
+            "softmax",
+            "warnings",
+            "preprocess",
+            "inference_yml",
+        ],
+        "properties": {
+            "output_name": {**text, "description": "The model's output with the scores"},
+            "main_indicator": {
+                "type": "string",
+                "enum": list(RESULT_OPTIONS),
+                "description": "The form of the results",
             },
-            "required": ["name", "version", "state", "model", "workers", "predictors", "limits"],
+            "postprocess": {
+                "type": "object",
+                "description": "What that form reads, by the names of params.py",
+            },
+            "softmax": {
+                "type": "boolean",
+                "description": "Whether softmax is applied to that output",
+            },
+            "warnings": {
+                "type": "array",
+                "items": text,
+                "description": "What may make results wrong, as in the log of the start",
+            },
+            "preprocess": {
+                "type": "object",
+                "description": "How images become the model's input, by the names of params.py; "
+                "or these are null, and transform_ops has a list as in an inference.yml",
+                "required": list(PREPROCESS_NAMES),
+            },
+            "inference_yml": {
+                "type": "boolean",
+                "description": "Whether an inference.yml beside the model was read",
+            },
         },
     }
 

@@ -5,7 +5,7 @@ from typing import Final
 from prometheus_client import Gauge
 from starlette.types import Message, Send
 
-from ..batching.admission import Admission
+from ..batching.admission import Room
 
 PIECE_BYTES: Final = 65_536
 """What is handed to a connection at once, which may hold as much again: uvicorn waits for it in between."""
@@ -17,12 +17,12 @@ class Outbox:
     A response that is handed over whole waits in the transport, uncounted, until the client has read it.
 
     Args:
-        admission: Counts the bytes that wait with those of request bodies.
+        room: Counts the bytes that wait with those of request bodies.
         unsent: The gauge of the bytes that wait.
     """
 
-    def __init__(self, admission: Admission, unsent: Gauge) -> None:
-        self._admission = admission
+    def __init__(self, room: Room, unsent: Gauge) -> None:
+        self._room = room
         self._unsent = unsent
 
     async def send(self, send: Send, start: Message | None, message: Message) -> None:
@@ -37,7 +37,7 @@ class Outbox:
         last = (len(body) - 1) // PIECE_BYTES * PIECE_BYTES
         self._unsent.inc(len(body))
         try:
-            with self._admission.hold(len(body)):
+            with self._room.hold(len(body)):
                 if start is not None:
                     await send(start)
                 for at in range(0, last, PIECE_BYTES):

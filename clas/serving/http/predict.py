@@ -17,7 +17,7 @@ _SMALL_BYTES: Final = 2**20
 
 
 class Predict:
-    """Answers POST /predict/clas_system.
+    """Answers POST /predict/NAME.
 
     Args:
         inference: Runs the requests.
@@ -29,7 +29,8 @@ class Predict:
     async def respond(self, request: Request) -> Response:
         """Answer one request; raises as `Inference.respond`."""
         max_images = self._inference.options.max_queue_images
-        return await self._inference.respond(request, lambda: _Exchange(request, max_images))
+        name = request.path_params["name"]
+        return await self._inference.respond(request, name, lambda: _Exchange(request, max_images))
 
 
 class _Exchange:

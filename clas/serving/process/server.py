@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-import math
 import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from types import FrameType
 from typing import Any, Final
@@ -15,16 +14,14 @@ from typing import Any, Final
 import uvicorn
 
 from ...errors import UnavailableError
-from ..batching.pool import Pool
 from ..http.http1 import Http1Protocol
+from ..models.registry import Models
 from ..options import ServerOptions
 from ..service import Service
 from .control import Control
 
 _LOGGER: Final = logging.getLogger("clas_system")
 _HANDSHAKE_S: Final = 60.0  # asyncio's own limit of a TLS handshake
-_LOAD_POLL_S: Final = 0.05
-_OTHERS_LOAD_S: Final = 60.0  # of several predictors, one may fail for long
 _FAREWELL_S: Final = 0.5
 _FAREWELL_POLL_S: Final = 0.02
 _CLOSING_S: Final = 1.0  # part of graceful_timeout_s, for what is left when the connections are closed
@@ -51,27 +48,31 @@ def uvicorn_options(options: ServerOptions) -> dict[str, Any]:
 
 
 class Server(uvicorn.Server):
-    """Stops on a signal, when the model can't be loaded, or when `should_stop` says so.
+    """Stops on a signal, when no model can be loaded, or when `should_stop` says so.
 
     Args:
         config: uvicorn's.
-        pool: The predictors.
+        models: What is served.
         should_stop: Called ten times a second.
         on_stop: Called when it begins to stop.
+        watch: Runs beside until then; None for nothing.
     """
 
     def __init__(
         self,
         config: uvicorn.Config,
-        pool: Pool,
+        models: Models,
         should_stop: Callable[[], bool],
         on_stop: Callable[[], None] = lambda: None,
+        watch: Callable[[], Coroutine[None, None, None]] | None = None,
     ) -> None:
         super().__init__(config)
-        self._pool = pool
+        self._models = models
         self._handshake_s = min(_HANDSHAKE_S, config.http.timeout_s)  # type: ignore[union-attr]
         self._should_stop = should_stop
         self._on_stop = on_stop
+        self._watch = watch
+        self._watching: asyncio.Task[None] | None = None
         self._interrupts = 0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -84,11 +85,13 @@ class Server(uvicorn.Server):
             await super().startup(sockets)
         finally:
             loop.create_server = create_server
+        if self._watch:
+            self._watching = asyncio.create_task(self._watch())
 
     async def on_tick(self, counter: int) -> bool:
         """Called by uvicorn ten times a second; tells whether to stop."""
         is_over = await super().on_tick(counter)
-        return self._should_stop() or self._pool.has_failed or StopSignals.received or is_over
+        return self._should_stop() or self._models.has_failed or StopSignals.received or is_over
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by uvicorn on a signal; a second Ctrl-C closes the connections at once.
@@ -107,6 +110,8 @@ class Server(uvicorn.Server):
         clients are told with a last answer, for a moment, that they need another connection.
         """
         self._on_stop()
+        if self._watching:
+            self._watching.cancel()
         for server in self.servers:
             server.close()
         for listener in sockets or []:
@@ -146,7 +151,7 @@ class _Report:
     Args:
         service: What it serves.
         control: To the parent.
-        on_ready: Called once, when the model serves.
+        on_ready: Called once, when the models serve.
     """
 
     def __init__(self, service: Service, control: Control, on_ready: Callable[[], None]) -> None:
@@ -157,8 +162,8 @@ class _Report:
 
     def __call__(self) -> bool:
         """Tell how it is now; returns whether the parent was killed."""
-        pool = self._service.pool
-        if not self._was_ready and not (pool.is_loading or pool.has_failed):
+        models = self._service.models
+        if not self._was_ready and not (models.is_loading or models.has_failed):
             self._was_ready = True
             self._control.ready()
             self._on_ready()
@@ -172,41 +177,28 @@ class _Report:
 
 
 def serve_alone(
-    service: Service, listener: socket.socket, control: Control, on_ready: Callable[[], None]
+    service: Service, listeners: list[socket.socket], control: Control, on_ready: Callable[[], None]
 ) -> int:
     """Serve in this process until SIGTERM or SIGINT.
 
     Args:
         service: What to serve.
-        listener: Listens.
+        listeners: Where to listen.
         control: To the parent.
-        on_ready: Called once, when the model serves.
+        on_ready: Called once, when the models serve.
 
     Returns:
-        The exit status: 1 if the model can't be loaded.
+        The exit status: 1 if no model can be loaded.
     """
-    if control.takes_over:
-        _load(service.pool)
+    if control.takes_over:  # meanwhile another process accepts connections
+        service.models.load(lambda: StopSignals.received)
     config = uvicorn.Config(service.app, **uvicorn_options(service.options))
-    if not service.pool.has_failed and not StopSignals.received:
+    if not service.models.has_failed and not StopSignals.received:
         report = _Report(service, control, on_ready)
-        Server(config, service.pool, report, control.stopping).run(sockets=[listener])
-    status = int(service.pool.has_failed)
+        Server(config, service.models, report, control.stopping, service.watch).run(sockets=listeners)
+    status = int(service.models.has_failed)
     exit_unless_idle(service, status, "stopped")
     return status
-
-
-def _load(pool: Pool) -> None:
-    """Load all predictors before accepting connections: meanwhile another process accepts them."""
-    pool.start()
-    latest = math.inf
-    while not (pool.has_failed or StopSignals.received) and time.monotonic() < latest:
-        serving, wanted = pool.predictors
-        if serving == wanted:
-            return
-        if serving:
-            latest = min(latest, time.monotonic() + _OTHERS_LOAD_S)
-        time.sleep(_LOAD_POLL_S)
 
 
 def exit_unless_idle(service: Service, status: int, last_words: str = "") -> None:
@@ -214,7 +206,7 @@ def exit_unless_idle(service: Service, status: int, last_words: str = "") -> Non
 
     Python would wait for it, or crash.
     """
-    if not service.pool.close(_CLOSING_S) or not service.decoders.is_idle:
+    if not service.models.close(_CLOSING_S) or not service.decoders.is_idle:
         if last_words:
             _LOGGER.info("%s", last_words)
         logging.shutdown()

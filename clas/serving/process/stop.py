@@ -1,10 +1,11 @@
-"""Stops a server from another process."""
+"""Finds a server from another process, and stops it."""
 
 import os
 import signal
 import time
 from typing import Final
 
+from ...errors import UnavailableError
 from .pidfile import RunningServer, find, forget
 
 _POLL_S: Final = 0.05
@@ -21,20 +22,48 @@ def stop(port: int, host: str | None = None) -> tuple[bool, str]:
     Returns:
         Whether none is left there, and a sentence that says so.
     """
+    where = _where(port, host)
+    try:
+        return _end(find_running(port, host), where)
+    except GoneError as exc:
+        return True, str(exc)
+    except UnavailableError as exc:
+        return False, str(exc)
+
+
+class GoneError(UnavailableError):
+    """Raised when a server has ended without having been stopped."""
+
+
+def find_running(port: int, host: str | None = None) -> RunningServer:
+    """Find the server at a port; what is left of those that are gone is cleaned up.
+
+    Args:
+        port: Its port.
+        host: Its address; None for the only one.
+
+    Raises:
+        GoneError: There was one, and it has ended.
+        UnavailableError: There is none, or there are several.
+    """
     servers = [server for server in find(port) if host in (None, server.host, server.address)]
-    where = f"port {port}" if host is None else f"port {port} of {host}"
+    where = _where(port, host)
     if not servers:
-        return False, f"no server of clas_system was started at {where} by this user"
+        raise UnavailableError(f"no server of clas_system was started at {where} by this user")
     running = [server for server in servers if server.is_running]
     for server in servers:
         if server not in running:
             forget(server)
     if not running:
-        return True, f"the server at {where} was gone already; its files are cleaned up"
+        raise GoneError(f"the server at {where} was gone already; its files are cleaned up")
     if len(running) > 1:
         hosts = " or ".join(f"--host {server.address}" for server in running)
-        return False, f"there are {len(running)} servers at {where}: add {hosts}"
-    return _end(running[0], where)
+        raise UnavailableError(f"there are {len(running)} servers at {where}: add {hosts}")
+    return running[0]
+
+
+def _where(port: int, host: str | None) -> str:
+    return f"port {port}" if host is None else f"port {port} of {host}"
 
 
 def _end(server: RunningServer, where: str) -> tuple[bool, str]:

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import signal
+import socket
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
@@ -12,7 +13,6 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from ..metrics import forget_worker, share_metrics
-from ..service import Service
 from .server import StopSignals, uvicorn_options
 from .worker import Deployment, Worker
 
@@ -21,12 +21,12 @@ _SLACK_S: Final = 5.0  # for the pool to end a process that hangs
 _JITTER: Final = 10  # a tenth of max_requests, so that the workers aren't replaced all at once
 
 
-def supervise(deployment: Deployment, fd: int) -> int:
+def supervise(deployment: Deployment, listeners: Sequence[socket.socket]) -> int:
     """Run the workers until SIGTERM or SIGINT.
 
     Args:
         deployment: What the workers are.
-        fd: The file descriptor of the bound socket.
+        listeners: The bound sockets.
 
     Returns:
         The exit status.
@@ -45,7 +45,7 @@ def supervise(deployment: Deployment, fd: int) -> int:
         },
     )
     settings = {
-        "bind": f"fd://{fd}",
+        "bind": [f"fd://{listener.fileno()}" for listener in listeners],
         "workers": deployment.num_workers,
         "worker_class": worker_class,
         "timeout": math.ceil(options.timeout_s + _SLACK_S),
@@ -74,10 +74,6 @@ class _Application(BaseApplication):  # type: ignore[misc]
         """Called by gunicorn."""
         for name, value in self._settings.items():
             self.cfg.set(name, value)
-
-    def load(self) -> Service:
-        """Called in each worker, after the fork."""
-        return self._deployment.build()
 
     def run(self) -> None:
         """Run the supervisor."""

@@ -16,17 +16,19 @@ from typing import Any, Final
 
 from uvicorn_worker import UvicornWorker
 
-from ..batching.pool import Pool
+from ..models.pulse import Pulse
+from ..models.registry import Models
 from ..options import ServerOptions
-from ..service import Service
+from ..service import OpenChanges, Service
 from .control import Control
 from .server import Server, StopSignals, exit_unless_idle
+from .shared_changes import SharedChanges
 
 _LOGGER: Final = logging.getLogger("clas_system")
 _LOAD_POLL_S: Final = 0.05
 _BACK_OFF_S: Final = 5.0
 
-BuildService = Callable[[], Service]
+BuildService = Callable[[OpenChanges], Service]
 
 
 class _State(ctypes.Structure):
@@ -58,7 +60,7 @@ class Deployment:
         options: The server's.
         num_workers: The number of workers.
         devices: GPU numbers, one per worker; empty for the CPU.
-        build: Builds the service; called in each worker.
+        build: Builds the service, given what changes its models; called in each worker.
         log_handlers: The handlers of gunicorn's own log.
         scratch: A directory that the processes share.
         control: To the parent.
@@ -90,16 +92,16 @@ class Deployment:
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
-    """A process with a pool of its own.
+    """A process with models of its own.
 
-    The event loop sends a heartbeat to the supervisor only if the pool has sent one, too, and no decoder has
-    outlived the deadline of its request. So a worker is replaced when its event loop hangs, and also when its
-    model or a decoder does.
+    The event loop sends a heartbeat to the supervisor only if all pools have sent one, too, and no decoder
+    has outlived the deadline of its request. So a worker is replaced when its event loop hangs, and also when
+    a model or a decoder does.
     """
 
     deployment: Deployment
     slot = 0
-    _beats = -1
+    _pulse = Pulse()
 
     def init_process(self) -> None:
         """Run to the end of the process; what follows in the supervisor's code isn't for a worker."""
@@ -116,6 +118,15 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
             logging.shutdown()
             os._exit(status)
 
+    def load_wsgi(self) -> None:
+        """Called by gunicorn."""
+
+        def open_changes(models: Models) -> SharedChanges:
+            self._changes = SharedChanges(models, self.deployment.scratch / "changes")
+            return self._changes
+
+        self.wsgi = self.deployment.build(open_changes)
+
     def init_signals(self) -> None:
         """Handle SIGTERM, SIGINT, and SIGQUIT, which gunicorn sends to its workers after a SIGINT.
 
@@ -128,15 +139,21 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
     async def _serve(self) -> None:
         service = self._service
         self.config.app = service.app
+        opening = asyncio.create_task(self._changes.open())
+        while not opening.done():  # others may be changing models
+            self.notify()
+            await asyncio.sleep(_LOAD_POLL_S)
+        opening.result()
         is_first_start = not self.deployment.state.serving[self.slot]
         with _quieter(is_quiet=is_first_start and self.slot > 0 and not self.deployment.devices):
-            await self._load(service.pool)
+            await self._load(service.models)
         if StopSignals.received:
             return
         self.deployment.state.serving[self.slot] = True
         self.deployment.control.ready()
         _LOGGER.info("worker %d is ready", self.pid)
-        await Server(self.config, service.pool, self._beat).serve(sockets=self.sockets)
+        watch = None if self.slot else service.watch  # one of them is enough
+        await Server(self.config, service.models, self._beat, watch=watch).serve(sockets=self.sockets)
 
     def run(self) -> None:
         """Serve, then wait for the pool."""
@@ -150,21 +167,19 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
         return service
 
     def _beat(self) -> bool:
-        """Send a heartbeat if pool and decoders are well; tells whether the supervisor was killed."""
-        pool = self._service.pool
+        """Send a heartbeat if pools and decoders are well; tells whether the supervisor was killed."""
         is_stuck = self._service.decoders.busy_s > self.deployment.options.timeout_s
-        if (pool.beats != self._beats or pool.is_loading) and not is_stuck:
-            self._beats = pool.beats
+        if self._pulse.is_felt(self._service.models) and not is_stuck:
             self.notify()
         return bool(os.getppid() != self.ppid)
 
-    async def _load(self, pool: Pool) -> None:
-        """Load the model before accepting connections: meanwhile the other workers accept them."""
-        pool.start()
-        while pool.is_loading and not StopSignals.received:
+    async def _load(self, models: Models) -> None:
+        """Load the models before accepting connections: meanwhile the other workers accept them."""
+        models.start()
+        while models.is_loading and not StopSignals.received:
             self.notify()
             await asyncio.sleep(_LOAD_POLL_S)
-        if pool.has_failed:
+        if models.has_failed:
             self._fail_start_or_back_off()
             sys.exit(1)
 

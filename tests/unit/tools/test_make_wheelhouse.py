@@ -27,7 +27,7 @@ def test_every_pinned_set_can_be_gathered_and_no_other(repository: Path) -> None
 
 @pytest.mark.parametrize("set_name", sorted(CONTENTS))
 def test_make_exports_the_model_that_the_archive_takes(repository: Path, set_name: str) -> None:
-    command = ["make", "--dry-run", "--always-make", "wheelhouse", f"SET={set_name}"]
+    command = ["make", "--no-print-directory", "--dry-run", "--always-make", "wheelhouse", f"SET={set_name}"]
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True)
     assert done.stdout.rstrip().endswith(f" tools/make_wheelhouse.py {set_name}")
     exported = re.findall(r"export_efficientnet_lite\.py(?: --format (\w+))?", done.stdout)

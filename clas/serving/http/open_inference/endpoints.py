@@ -1,15 +1,19 @@
 """The addresses of the protocol."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from ....errors import NotFoundError
-from ....protocol import MODELS_PATH, MODULE_NAME
+from ....pipeline import Pipeline
+from ....protocol import MODELS_PATH
 from ...metrics import Metrics
+from ...models.served_model import ServedModel
 from ..inference import Inference
 from ..responses import JsonResponse
 from .exchange import Exchange
@@ -24,20 +28,13 @@ class OpenInference:
         inference: Runs the requests.
         metrics: What the statistics are made of.
         check_live: Raises UnavailableError if the process isn't well.
-        check_ready: Raises UnavailableError while requests aren't answered.
     """
 
-    def __init__(
-        self,
-        inference: Inference,
-        metrics: Metrics,
-        check_live: Callable[[], None],
-        check_ready: Callable[[], None],
-    ) -> None:
-        self._models = {MODULE_NAME: inference}
+    def __init__(self, inference: Inference, metrics: Metrics, check_live: Callable[[], None]) -> None:
+        self._inference = inference
+        self._models = inference.models
         self._metrics = metrics
         self._check_live = check_live
-        self._check_ready = check_ready
 
     def routes(self) -> list[Route]:
         """Return where each of them is."""
@@ -64,54 +61,61 @@ class OpenInference:
 
     async def ready(self, _: Request) -> Response:
         """Whether all models answer."""
-        self._check_ready()
+        self._models.check_ready()
         return JsonResponse({"ready": True})
 
     async def model(self, request: Request) -> Response:
         """The metadata of a model."""
-        name, inference = self._find(request)
-        return JsonResponse(describe_model(name, inference.pool.ready_pipeline()))
+        name = _name_in(request)
+        async with self._loaded(name) as pipeline:
+            return JsonResponse(describe_model(name, pipeline))
 
     async def configuration(self, request: Request) -> Response:
         """The configuration of a model."""
-        name, inference = self._find(request)
-        pipeline = inference.pool.ready_pipeline()
-        return JsonResponse(describe_configuration(name, pipeline, inference.options.max_queue_images))
+        name = _name_in(request)
+        async with self._loaded(name) as pipeline:
+            max_images = self._inference.options.max_queue_images
+            return JsonResponse(describe_configuration(name, pipeline, max_images))
 
     async def model_ready(self, request: Request) -> Response:
         """Whether a model answers."""
-        name, _ = self._find(request)
-        self._check_ready()
-        return JsonResponse({"name": name, "ready": True})
+        model = self._models[_name_in(request)]
+        model.check_ready()
+        return JsonResponse({"name": model.name, "ready": True})
 
     async def statistics(self, request: Request) -> Response:
         """The statistics of a model."""
-        return await self._statistics(self._find(request)[0])
+        return await self._statistics(self._models[_name_in(request)])
 
     async def all_statistics(self, _: Request) -> Response:
         """The statistics of all models."""
         return await self._statistics(*self._models)
 
     async def infer(self, request: Request) -> Response:
-        """Run a model.
+        """Run a model; raises as `Inference.respond`."""
+        name = _name_in(request)
+        max_images = self._inference.options.max_queue_images
+        return await self._inference.respond(request, name, lambda: Exchange(request, name, max_images))
 
-        Raises:
-            NotFoundError: There is no model of this name.
-            ClasError: As `Inference.respond`.
-        """
-        name, inference = self._find(request)
-        max_images = inference.options.max_queue_images
-        return await inference.respond(request, lambda: Exchange(request, name, max_images))
+    @contextlib.asynccontextmanager
+    async def _loaded(self, name: str) -> AsyncIterator[Pipeline]:
+        """Keep a model, which is loaded if need be, for the duration of a block."""
+        model = self._models[name]
+        await self._models.bring(model, time.monotonic() + self._inference.options.timeout_s)
+        with model.lease() as pool:
+            yield pool.ready_pipeline()
 
-    def _find(self, request: Request) -> tuple[str, Inference]:
-        name = request.path_params.get("name", "")
-        if name not in self._models:
-            raise NotFoundError(f"there is no model {name[:80]!r}; this server has {', '.join(self._models)}")
-        return name, self._models[name]
-
-    async def _statistics(self, *names: str) -> Response:
+    async def _statistics(self, *models: ServedModel) -> Response:
         totals = await asyncio.get_running_loop().run_in_executor(None, self._metrics.totals)
-        return JsonResponse({"model_stats": [describe_statistics(name, totals) for name in names]})
+        return JsonResponse(
+            {"model_stats": [describe_statistics(model.name, totals[model.name]) for model in models]}
+        )
+
+
+def _name_in(request: Request) -> str:
+    """Return the name of the model in the address."""
+    name: str = request.path_params["name"]
+    return name
 
 
 def nothing_at(path: str) -> NotFoundError:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from ....protocol import MODELS_PATH, OPEN_INFERENCE_PATH
-from ..openapi_parts import ERROR, FAILURES, failure_response, get_operation
+from ..openapi_parts import ERROR, PREDICTION_FAILURES, failure_response, get_operation
 from ..openapi_schemas import REF, Schema, object_schema
 from ..request_body import JSON
 from .exchange import BINARY
@@ -48,9 +48,7 @@ def describe_paths(name: str) -> Schema:
             "get": _of_model("The model's configuration, for Triton's clients", "ModelConfig")
         },
         f"{model}/ready": {"get": _of_model("Whether the model answers", "ModelReady")},
-        f"{model}/stats": {
-            "get": get_operation("Statistics", "ModelStatistics", with_token=True, error=ERROR)
-        },
+        f"{model}/stats": {"get": _of_model("Statistics", "ModelStatistics", unavailable=False)},
         f"{model}/infer": {"post": _infer()},
     }
 
@@ -174,8 +172,10 @@ def _metadata_schemas() -> Schema:
     }
 
 
-def _of_model(summary: str, schema: str) -> Schema:
-    return get_operation(summary, schema, unavailable=True, with_token=True, error=ERROR)
+def _of_model(summary: str, schema: str, *, unavailable: bool = True) -> Schema:
+    operation = get_operation(summary, schema, unavailable=unavailable, with_token=True, error=ERROR)
+    operation["responses"]["404"] = failure_response("404", ERROR)
+    return operation
 
 
 def _infer() -> Schema:
@@ -198,6 +198,6 @@ def _infer() -> Schema:
                 "headers": {HEADER_LENGTH: _BINARY_LENGTH},
                 "content": {JSON: answer, BINARY: binary},
             },
-            **{code: failure_response(code, ERROR) for code in FAILURES},
+            **{code: failure_response(code, ERROR) for code in PREDICTION_FAILURES},
         },
     }

@@ -1,9 +1,10 @@
 // Client of the server: description and predictions, with token and retries.
 
 const TOKEN_KEY = "clas_system_token";
-const PREDICT = "predict/clas_system";
+const PREDICTIONS = "predict"; // the folder of the models' addresses
 const RETRY_FOR_MS = 60_000;
 const LONGEST_PAUSE_S = 30;
+const UNAVAILABLE = /^the model \S+ is unavailable: /; // and will be until somebody mends it
 const DESCRIBE_MS = 10_000; // a server that doesn't describe itself in this time can't be reached
 
 /** The server's base URL: two folders above this file, whether the page's own URL ends in a slash or not. */
@@ -27,9 +28,9 @@ export function forgetToken() {
   sessionStorage.removeItem(TOKEN_KEY);
 }
 
-/** The URL that images are sent to. */
-export function predictUrl(topK) {
-  const url = new URL(PREDICT, BASE);
+/** The URL that images for a model are sent to. */
+export function predictUrl(model, topK) {
+  const url = new URL(`${PREDICTIONS}/${model}`, BASE);
   if (topK !== null) {
     url.searchParams.set("top_k", topK);
   }
@@ -68,16 +69,17 @@ export class Service {
   /**
    * Classify one image.
    *
+   * @param model The model's name.
    * @param onPause Called before a retry, when the server is busy.
    * @returns prediction (class_ids, scores, label_names), and phases: milliseconds by name, `rest` and `total`.
    */
-  async predict(file, topK, signal, onPause) {
+  async predict(model, file, topK, signal, onPause) {
     const headers = { "Content-Type": mediaType(file) };
     const deadline = performance.now() + RETRY_FOR_MS;
     for (;;) {
       const start = performance.now();
       const request = { method: "POST", body: file, headers, signal };
-      const response = await this.#fetch(predictUrl(topK), request);
+      const response = await this.#fetch(predictUrl(model, topK), request);
       if (response.ok) {
         const answer = await readJson(response);
         const total = performance.now() - start;
@@ -85,7 +87,7 @@ export class Service {
       }
       const error = await refusal(response);
       const pauseMs = 1000 * Math.min(Number(response.headers.get("Retry-After")) || 1, LONGEST_PAUSE_S);
-      if (response.status !== 503 || performance.now() + pauseMs > deadline) {
+      if (response.status !== 503 || error.kind === "model" || performance.now() + pauseMs > deadline) {
         throw error;
       }
       onPause();
@@ -131,9 +133,10 @@ export class Service {
 /** The error for a failed response; one that isn't the service's JSON, such as a proxy's page, has no detail. */
 async function refusal(response) {
   const body = await response.json().catch(() => ({}));
-  const kinds = { 401: "unauthorized", 408: "unavailable", 413: "large", 429: "unavailable", 503: "unavailable" };
+  const kinds = { 401: "unauthorized", 404: "model", 408: "unavailable", 413: "large", 429: "unavailable", 503: "unavailable" };
+  const detail = typeof body.msg === "string" ? body.msg : `HTTP ${response.status}`;
   const kind = kinds[response.status] ?? (response.status < 500 ? "input" : "server");
-  return new ServiceError(kind, typeof body.msg === "string" ? body.msg : `HTTP ${response.status}`);
+  return new ServiceError(UNAVAILABLE.test(detail) ? "model" : kind, detail);
 }
 
 async function readJson(response) {
@@ -157,6 +160,7 @@ function phasesOf(response, total) {
 }
 
 function pause(ms, signal) {
+  signal.throwIfAborted();
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms);
     signal.addEventListener("abort", () => {

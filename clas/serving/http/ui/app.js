@@ -17,24 +17,32 @@ const service = new Service(askToken);
 const panel = new ServicePanel(service, setUp);
 const gallery = new Gallery(service, panel);
 
-/** The server has told what it runs; the slider is set up when it does so first. */
-function setUp({ model }) {
-  const { classes, top_k: topK, main_indicator: form, preprocess = null } = model ?? {};
-  gallery.setPreprocess(preprocess);
-  const slider = $("top-k");
-  if (Number.isInteger(topK) && RANKED.includes(form) && $("top-k-field").hidden) {
-    slider.max = Math.min(classes, MOST_SHOWN);
-    slider.value = topK;
-    $("top-k-field").hidden = false;
-    showAsMany();
+let shaped = ""; // what the page is set up for
+let count = null; // what the user has set the slider to
+
+/** Set the page up for a model, with each answer of the server and when another one is chosen. */
+function setUp(entry) {
+  const { classes, top_k: topK, main_indicator: form, preprocess = null } = entry?.model ?? {};
+  const shape = JSON.stringify([entry?.name, classes, topK, form, preprocess]);
+  if (!entry || shape === shaped) {
+    return;
   }
+  shaped = shape;
+  const slider = $("top-k");
+  $("top-k-field").hidden = !(Number.isInteger(topK) && RANKED.includes(form));
+  if (!$("top-k-field").hidden) {
+    slider.max = Math.min(classes, MOST_SHOWN);
+    slider.value = count ?? topK;
+  }
+  gallery.setModel(entry.name, topKOfSlider(), preprocess);
 }
 
 /** Each image is asked about once, for as many results as the slider can show. */
-function showAsMany() {
+function topKOfSlider() {
   const slider = $("top-k");
   $("top-k-value").textContent = slider.value;
-  gallery.setTopK({ asked: Number(slider.max), shown: Number(slider.value) });
+  const isKnown = !$("top-k-field").hidden;
+  return isKnown ? { asked: Number(slider.max), shown: Number(slider.value) } : { asked: null, shown: Infinity };
 }
 
 function take(files) {
@@ -87,8 +95,14 @@ $("clear").addEventListener("click", () => {
 });
 $("view").addEventListener("click", () => gallery.switchView());
 $("retry").addEventListener("click", () => gallery.retryFailed());
-$("csv").addEventListener("click", () => save(new File([gallery.csv()], "results.csv", { type: "text/csv" })));
-$("top-k").addEventListener("input", showAsMany);
+$("csv").addEventListener("click", () => {
+  const name = panel.choice.hasChoice ? `results-${panel.choice.name}.csv` : "results.csv";
+  save(new File([gallery.csv()], name, { type: "text/csv" }));
+});
+$("top-k").addEventListener("input", () => {
+  count = Number($("top-k").value);
+  gallery.setTopK(topKOfSlider());
+});
 
 prepareDialogs();
 listenForImages(take);

@@ -55,12 +55,13 @@ export function askToken(wasRefused) {
 /**
  * Show the request for an image.
  *
+ * @param model The name of the model that is asked.
  * @param file The file that is sent.
  * @param wasConverted Whether the page has made it of the user's.
  */
-export function showRequest(file, topK, wasConverted) {
-  $("curl").textContent = curl(file, topK);
-  $("python").textContent = python(file, topK);
+export function showRequest(model, file, topK, wasConverted) {
+  $("curl").textContent = curl(model, file, topK);
+  $("python").textContent = python(model, file, topK);
   $("request-converted").hidden = !wasConverted;
   $("request-save").onclick = () => save(file);
   $("request-token").hidden = !token();

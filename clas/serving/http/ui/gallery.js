@@ -6,6 +6,7 @@ import { showRequest } from "./dialogs.js";
 import { Card } from "./gallery_card.js";
 import { formatBytes, t } from "./i18n.js";
 import { ImageView } from "./image_view.js";
+import { Queue } from "./queue.js";
 
 const CONCURRENCY = 4; // concurrent requests: enough to fill a batch, and few enough to leave room for others
 const MANY = 20; // more images are shown as a list, unless the user has chosen
@@ -16,11 +17,11 @@ const $ = (id) => document.getElementById(id);
 export class Gallery {
   #service;
   #panel;
+  #model = null; // the name of the one that has been asked
   #topK = { asked: null, shown: ALL };
   #preprocess = null;
   #cards = [];
-  #waiting = [];
-  #running = 0;
+  #queue = new Queue((card) => this.#classify(card), CONCURRENCY);
   #chosenView = null; // "cards" or "list"
   #view = new ImageView(() => this.#ordered());
 
@@ -30,23 +31,43 @@ export class Gallery {
     this.#panel = panel;
   }
 
-  /** @param topK `asked`: how many results to request, null for the server's default; `shown`: how many to show. */
-  setTopK(topK) {
-    this.#topK = topK;
-    this.show();
-    // They were sent before the page knew how many there are.
-    this.#enqueue(this.#cards.filter((card) => card.state === "done" && card.known < (topK.asked ?? 0)));
-  }
-
-  /** @param preprocess The model's preprocessing as in `GET /`, null if it isn't known. */
-  setPreprocess(preprocess) {
-    if (JSON.stringify(preprocess) === JSON.stringify(this.#preprocess)) {
-      return; // each answer of the server has it
-    }
+  /**
+   * Ask a model from now on; if it is another one than before, about all images again.
+   *
+   * @param model The model's name.
+   * @param topK As for `setTopK`.
+   * @param preprocess The model's preprocessing as in `GET /`, null if it isn't known.
+   */
+  setModel(model, topK, preprocess) {
+    const isOther = this.#model !== null && this.#model !== model;
+    this.#model = model;
     this.#preprocess = preprocess;
     for (const card of this.#cards) {
       card.preprocess = preprocess;
     }
+    if (isOther) {
+      this.#forgetAnswers();
+    }
+    this.setTopK(topK);
+    this.#enqueue(isOther ? this.#cards : []);
+  }
+
+  #forgetAnswers() {
+    this.#queue.clear();
+    const heights = this.#cards.map(({ element }) => element.offsetHeight); // all, before one is changed
+    this.#cards.forEach((card, place) => card.forget(heights[place]));
+  }
+
+  /** @param topK `asked`: how many results to request, null for the server's default; `shown`: how many to show. */
+  setTopK(topK) {
+    this.#topK = topK;
+    this.show();
+    this.#askForAll(this.#cards);
+  }
+
+  /** Ask again about those that were sent before the page knew how many results there are. */
+  #askForAll(cards) {
+    this.#enqueue(cards.filter((card) => card.state === "done" && card.known < (this.#topK.asked ?? 0)));
   }
 
   take(files) {
@@ -55,7 +76,7 @@ export class Gallery {
         onRemove: () => this.#remove(card),
         onAgain: () => this.#again([card]),
         onEnlarge: () => this.#view.open(card),
-        onRequest: () => showRequest(card.sent ?? file, this.#wanted, card.sent !== null && card.sent !== file),
+        onRequest: () => this.#showRequest(card),
       });
       card.preprocess = this.#preprocess;
       this.#cards.push(card);
@@ -65,8 +86,9 @@ export class Gallery {
     this.#enqueue(cards);
   }
 
-  get #wanted() {
-    return this.#topK.asked === null ? null : this.#topK.shown;
+  #showRequest({ file, sent }) {
+    const topK = this.#topK.asked === null ? null : this.#topK.shown;
+    showRequest(this.#panel.choice.name, sent ?? file, topK, sent !== null && sent !== file);
   }
 
   retryFailed() {
@@ -111,56 +133,51 @@ export class Gallery {
     }
     for (const card of cards) {
       card.state = "waiting";
-      this.#waiting.push(card);
     }
     this.show(...cards);
-    this.#work();
-  }
-
-  #work() {
-    while (this.#running < CONCURRENCY && this.#waiting.length) {
-      const card = this.#waiting.shift();
-      if (this.#cards.includes(card)) {
-        this.#running += 1;
-        this.#classify(card).finally(() => {
-          this.#running -= 1;
-          this.#work();
-        });
-      }
-    }
+    this.#queue.add(cards);
   }
 
   async #classify(card) {
-    const change = (state) => {
-      card.state = state;
-      this.show(card);
-    };
-    card.topK = this.#topK.asked;
-    change("sending");
-    try {
-      card.succeed(await this.#send(card, () => change("retrying")));
-    } catch (error) {
-      if (!card.canceller.signal.aborted) {
-        card.fail(error instanceof ServiceError ? error : new ServiceError("server", String(error)));
-      }
+    const { signal } = card.canceller; // it gets another one with another model
+    if (signal.aborted) {
+      return; // it was removed meanwhile
     }
-    if (!card.canceller.signal.aborted) {
-      this.show(card);
-      if (card.canBeRetried === (this.#panel.state === "Ready")) {
-        this.#panel.connect(); // the head says something else than what has happened here
+    const change = (state) => {
+      if (!signal.aborted) {
+        card.state = state;
+        this.show(card);
       }
+    };
+    change("sending");
+    const outcome = await this.#send(card, signal, () => change("retrying")).catch((error) => error);
+    if (signal.aborted) {
+      return;
+    }
+    if (outcome instanceof Error) {
+      card.fail(outcome instanceof ServiceError ? outcome : new ServiceError("server", String(outcome)));
+    } else {
+      card.succeed(outcome);
+    }
+    this.show(card);
+    this.#askForAll([card]);
+    const { state } = this.#panel;
+    if (state === "Idle" || card.canBeRetried === (state === "Ready")) {
+      this.#panel.connect(); // the head says something else than what has happened here
     }
   }
 
-  async #send(card, onPause) {
+  async #send(card, signal, onPause) {
     const file = await card.fileToSend();
+    const model = await this.#panel.modelToAsk();
     this.#refuseTooLarge(file);
+    card.topK = this.#topK.asked;
     try {
-      return await this.#service.predict(file, card.topK, card.canceller.signal, onPause);
+      return await this.#service.predict(model, file, card.topK, signal, onPause);
     } catch (error) {
       const isRare = error.detail?.endsWith("isn't supported"); // a rare kind of a format that the server reads
       if (isRare && file === card.file && (await card.convert())) {
-        return this.#send(card, onPause);
+        return this.#send(card, signal, onPause);
       }
       throw error;
     }

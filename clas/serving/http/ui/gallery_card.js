@@ -77,6 +77,20 @@ export class Card {
     this.state = this.#error === null ? "done" : "failed";
   }
 
+  /**
+   * Cancel the request, and forget its answer: another model is to be asked.
+   *
+   * @param height That of the card in pixels, which it keeps until there is another answer: nothing is to jump.
+   */
+  forget(height) {
+    this.canceller.abort();
+    this.canceller = new AbortController();
+    this.#answer = null;
+    this.#error = null;
+    this.state = "waiting";
+    this.element.style.setProperty("min-height", `${height}px`);
+  }
+
   /** @param error A ServiceError. */
   fail(error) {
     this.#error = error;
@@ -129,6 +143,9 @@ export class Card {
     translate(element);
     element.dataset.state = state;
     element.setAttribute("aria-busy", isBusy);
+    if (!isBusy) {
+      element.style.removeProperty("min-height");
+    }
     this.#find(".size").textContent = formatBytes(file.size);
     this.#find(".converted").hidden = this.sent === null || this.sent === file;
     this.#find(".enlarge").setAttribute("aria-label", t("enlarge", { name }));
@@ -156,11 +173,12 @@ export class Card {
 
   #renderFailure() {
     const { kind, detail } = this.#error;
-    const local = { large: "error_largeDetail", unreachable: "error_unreachableDetail" }[kind];
-    const text = detail || (local ? t(local, this.#error.values) : "");
+    const local = { large: "error_largeDetail", model: "error_modelDetail", unreachable: "error_unreachableDetail" }[kind];
+    const own = local ? t(local, this.#error.values) : "";
+    const text = kind === "model" ? own : detail || own; // why a model isn't available is said once, above all cards
     this.#find(".failure strong").textContent = t(`error_${kind}`);
     this.#find(".detail").textContent = currentLanguage() === "zh" ? inChinese(text) : text;
-    this.#find(".detail").title = text;
+    this.#find(".detail").title = detail || own;
     this.#find(".hint").hidden = !text.includes("it is none of"); // those that the browser shows were converted
     this.#find(".again").hidden = !this.canBeRetried;
   }

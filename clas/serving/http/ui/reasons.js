@@ -26,6 +26,8 @@ const REASONS = [
   [`${PIXELS}, and is to be padded to ([\\dx ]+)`, "图片有 {1} × {2} 个像素，大于要填充到的 {3}"],
   [`${PIXELS}, and would have (\\d+) x (\\d+) with a resize_short of (\\d+): too many`, "图片有 {1} × {2} 个像素，短边缩放到 resize_short（{5}）后是 {3} × {4}，太大"],
   [`${PIXELS} after resizing: too many without a crop`, "图片缩放后有 {1} × {2} 个像素，不裁剪就太大"],
+  ["the model (\\S+) isn't in memory", "模型 {1} 不在内存里"],
+  ["there was no time to load the model (\\S+)", "没有来得及加载模型 {1}"],
   ["a valid token is needed: .+", "需要有效的令牌"],
   ["the body has (\\d+) bytes or more; max_request_bytes is (\\d+)", "请求有 {1} 字节或更多，上限（max_request_bytes）是 {2}"],
   ["the body didn't come within (\\S+) s \\(timeout_s\\)", "请求没有在 {1} 秒（timeout_s）内收完"],

@@ -1,7 +1,10 @@
 // What runs here: the state in the head, warnings, and the facts at the end of the page.
 
-import { token } from "./api.js";
+import { ServiceError, token } from "./api.js";
 import { currentLanguage, formatBytes, formatNumber, t } from "./i18n.js";
+import { ModelChoice } from "./model_choice.js";
+import { isRefusing, stateName, stateText } from "./model_state.js";
+import { replace, setText } from "./updates.js";
 import { warningInChinese } from "./warnings.js";
 
 const ASK_AGAIN_MS = 2_000; // while something is missing
@@ -12,21 +15,27 @@ const $ = (id) => document.getElementById(id);
 /**
  * The service as it was when it was asked last, and what the page says of it.
  *
- * state: "Connecting", "Ready", "Loading", "Locked" or "Unreachable"
+ * state: "Connecting", "Locked", "Unreachable", "Empty" (there is no model), or that of the model (see `stateName`)
  * info: the answer of `GET /`; null before the first one
+ * choice: the models in it, and which one is chosen
  */
 export class ServicePanel {
   state = "Connecting";
   info = null;
+  choice = new ModelChoice(() => {
+    this.#show();
+    this.connect();
+  });
   #service;
-  #onInfo;
+  #onModel;
   #asking = null;
+  #error = null;
   #timer = 0;
 
-  /** @param onInfo Called with each answer. */
-  constructor(service, onInfo) {
+  /** @param onModel Called with the chosen model as in `GET /`, null for none, each time the server was asked. */
+  constructor(service, onModel) {
     this.#service = service;
-    this.#onInfo = onInfo;
+    this.#onModel = onModel;
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden && this.state !== "Locked") {
         this.connect();
@@ -46,17 +55,44 @@ export class ServicePanel {
     clearTimeout(this.#timer);
     try {
       this.info = await this.#service.describe();
-      this.state = this.info.state === "ready" ? "Ready" : "Loading";
-      this.#onInfo(this.info);
+      this.choice.update(this.info);
+      this.#show();
     } catch (error) {
+      this.#error = error;
       this.state = error.kind === "unauthorized" ? "Locked" : "Unreachable";
+      this.render();
     }
     if (this.state !== "Locked") {
-      const isWhole = this.state === "Ready" && this.info.predictors.serving >= this.info.predictors.wanted;
+      const isSettled = this.state !== "Unreachable" && !this.info.models.some(isComing);
       const again = () => document.hidden || this.connect();
-      this.#timer = setTimeout(again, isWhole ? LOOK_AGAIN_MS : ASK_AGAIN_MS);
+      this.#timer = setTimeout(again, isSettled ? LOOK_AGAIN_MS : ASK_AGAIN_MS);
     }
+  }
+
+  #show() {
+    const { current } = this.choice;
+    this.state = current ? stateName(current) : "Empty";
+    this.#onModel(current);
     this.render();
+  }
+
+  /**
+   * Return the name of the model to ask, as soon as the server has said what it serves.
+   *
+   * @throws ServiceError The server doesn't say so, or it doesn't serve the chosen model.
+   */
+  async modelToAsk() {
+    const isServed = () => this.choice.current && this.choice.current.state !== "missing";
+    if (!isServed()) {
+      await this.connect();
+    }
+    if (!this.info) {
+      throw this.#error;
+    }
+    if (!isServed()) {
+      throw new ServiceError("model");
+    }
+    return this.choice.name;
   }
 
   /** The token has been forgotten. */
@@ -73,18 +109,22 @@ export class ServicePanel {
     $("token").textContent = t(token() ? "tokenForget" : "tokenUse");
     $("about").hidden = !this.info;
     if (this.info) {
-      showWarnings(this.info.model?.warnings ?? []);
-      fill($("facts"), this.info.model ? modelFacts(this.info) : []);
-      fill($("more-facts"), operatorFacts(this.info));
+      const { current } = this.choice;
+      this.choice.render();
+      showWarnings(current ? [...faults(current), ...(current.model?.warnings ?? [])] : []);
+      fill($("facts"), modelFacts(current, this.info));
+      fill($("more-facts"), operatorFacts(current, this.info));
     }
   }
 }
 
-/** Set a text; as it is looked at again and again, a screen reader is to hear of changes only. */
-function setText(element, text) {
-  if (element.textContent !== text) {
-    element.textContent = text;
-  }
+/** Whether a model isn't yet what it is to be. */
+function isComing({ state, predictors }) {
+  return state === "loading" || (state === "ready" && predictors.serving < predictors.wanted);
+}
+
+function faults(entry) {
+  return isRefusing(entry) ? [t("colon", { before: entry.name, after: stateText(entry) })] : [];
 }
 
 function showWarnings(warnings) {
@@ -97,23 +137,24 @@ function showWarnings(warnings) {
   replace($("warnings"), items);
 }
 
-function modelFacts({ model, limits }) {
-  const shape = model.input_shape.map((size) => size ?? "N").join(" × ");
-  return [
+function modelFacts(current, { limits }) {
+  const model = current?.model;
+  const own = model && [
     ["modelName", `${model.name} (${model.format})`],
     ["modelClasses", formatNumber(model.classes)],
-    ["modelInput", shape],
+    ["modelInput", model.input_shape.map((size) => size ?? "N").join(" × ")],
     ["modelForm", model.main_indicator],
     ["device", model.device],
-    ["largest", formatBytes(limits.max_request_bytes)],
   ];
+  return [...(own ?? []), ["largest", formatBytes(limits.max_request_bytes)]];
 }
 
-function operatorFacts({ model, limits, predictors, version, workers }) {
-  const computing = model ? [["engine", model.engine], ["precision", model.precision], ["threads", model.threads]] : [];
+function operatorFacts(current, { limits, version, workers }) {
+  const { model, predictors } = current ?? {};
+  const own = model && [["engine", model.engine], ["precision", model.precision], ["threads", model.threads]];
   return [
-    ...computing,
-    ["predictors", `${predictors.serving} / ${predictors.wanted}`],
+    ...(own ?? []),
+    ...(predictors ? [["predictors", `${predictors.serving} / ${predictors.wanted}`]] : []),
     ["workers", workers],
     ["queue", t("images", { n: formatNumber(limits.max_queue_images) })],
     ["timeout", t("seconds", { n: formatNumber(limits.timeout_s, 1) })],
@@ -131,13 +172,4 @@ function fill(list, facts) {
     return pair;
   });
   replace(list, pairs);
-}
-
-/** Replace what a list holds, unless that is the same: somebody may be selecting it. */
-function replace(list, items) {
-  const next = list.cloneNode();
-  next.append(...items);
-  if (!next.isEqualNode(list)) {
-    list.replaceChildren(...next.childNodes);
-  }
 }

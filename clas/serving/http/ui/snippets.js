@@ -8,8 +8,8 @@ function quoted(text) {
 }
 
 /** A curl command that sends the same request. */
-export function curl(file, topK) {
-  const lines = [`curl -s ${quoted(predictUrl(topK).href)}`, `-H ${quoted(`Content-Type: ${mediaType(file)}`)}`];
+export function curl(model, file, topK) {
+  const lines = [`curl -s ${quoted(predictUrl(model, topK).href)}`, `-H ${quoted(`Content-Type: ${mediaType(file)}`)}`];
   if (token()) {
     lines.push("-H 'Authorization: Bearer TOKEN'");
   }
@@ -18,7 +18,7 @@ export function curl(file, topK) {
 }
 
 /** A Python program that sends it. JSON strings are valid in Python, with the same value. */
-export function python(file, topK) {
+export function python(model, file, topK) {
   const headers = { "Content-Type": mediaType(file) };
   if (token()) {
     headers.Authorization = "Bearer TOKEN";
@@ -29,7 +29,7 @@ export function python(file, topK) {
 import requests
 
 response = requests.post(
-    ${JSON.stringify(predictUrl(null).href)},${topK === null ? "" : `\n    params={"top_k": ${topK}},`}
+    ${JSON.stringify(predictUrl(model, null).href)},${topK === null ? "" : `\n    params={"top_k": ${topK}},`}
     data=Path(${JSON.stringify(file.name)}).read_bytes(),
     headers={${pairs.join(", ")}},
     timeout=60,

@@ -129,9 +129,9 @@ def test_the_copy_runs_with_its_model_under_its_name(copy: Path, tiny_model: Pat
     code = """
 import json, sys
 from garbage.commandline import cli, terminal
-from garbage.protocol import PREDICT_PATH
+from garbage.protocol import MODULE_NAME, PREDICT_PATH
 from garbage.serving.launch import plan_launch
-settings = plan_launch({"config": "config.json"}).settings
+settings = plan_launch({"config": "config.json"}).models[MODULE_NAME]
 names = [cli._hub_parser().prog, terminal.LOGGER.name, PREDICT_PATH, settings.inference_model_dir]
 print(json.dumps([*names, "clas" in sys.modules]))
 """

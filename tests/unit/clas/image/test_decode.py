@@ -17,7 +17,7 @@ from PIL import Image as PillowImage
 from PIL import ImageOps
 
 from clas.errors import ImageError
-from clas.image.decode import DecodeImage
+from clas.image.decode import DecodeImage, count_pixels
 
 RED = np.full((8, 10, 3), (255, 0, 0), np.uint8)
 
@@ -207,3 +207,15 @@ def test_other_formats_are_never_reduced(ending: str) -> None:
 
 def test_a_decoder_shows_its_limits() -> None:
     assert repr(DecodeImage(5, 6)) == "DecodeImage(max_pixels=5, reduce_to=6)"
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tif"])
+def test_pixels_are_counted_without_decoding_them(suffix: str) -> None:
+    data = cv2.imencode(suffix, np.zeros((30, 50, 3), np.uint8))[1].tobytes()
+    assert count_pixels(data) == 1500
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", b"\xff\xd8\xff\xe0"])
+def test_pixels_of_what_is_no_image_can_not_be_counted(data: bytes) -> None:
+    with pytest.raises(ImageError, match="can't be decoded"):
+        count_pixels(data)

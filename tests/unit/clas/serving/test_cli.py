@@ -39,7 +39,7 @@ def test_every_option_and_every_setting_has_a_flag_with_a_help_text(
 ) -> None:
     [commands] = [action for action in cli._parser()._actions if isinstance(action.choices, dict)]
     helps = {action.dest: action.help for action in commands.choices["start"]._actions}  # type: ignore[index]
-    assert set(helps) == {*NAMES, *SETTING_NAMES, "config", "modules", "help", "version"}
+    assert set(helps) == {*NAMES, *SETTING_NAMES, "config", "modules", "model", "help", "version"}
     assert all(helps.values())
     with pytest.raises(SystemExit, match="0"):
         cli.main(["start", "--help"])
@@ -56,7 +56,8 @@ def test_wrong_arguments_end_with_2(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["start", "-m", "other"], "-m names other; this server has clas_system only"),
+        (["start", "-m", "other"], "-m names other; it takes clas_system, and other models are named by"),
+        (["start", "--model", "rose"], "--model is 'rose'; it takes NAME=FOLDER"),
         (["start", "-m", "clas_system", "--host", "192.0.2.1"], "192.0.2.1:8866 can't be listened at"),
         (["start", "-m", "clas_system", "--token_file", "none"], "token_file none can't be read"),
         (["start", "-m", "clas_system", "--log_file", "no/such/log"], "log_file no/such/log can't be opened"),
@@ -92,7 +93,11 @@ def test_stop_knows_no_server_that_was_never_started(capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize(("address", "shown"), [("127.0.0.1", "127.0.0.1:8866"), ("::1", "[::1]:8866")])
 def test_status_lists_the_servers_that_are_running_and_health_asks_them(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, address: str, shown: str
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    address: str,
+    shown: str,
 ) -> None:
     for command in ("status", "health"):
         assert cli.main([command]) == 1
@@ -105,12 +110,14 @@ def test_status_lists_the_servers_that_are_running_and_health_asks_them(
         address=address,
         port=8866,
         graceful_timeout_s=1.0,
-        scratch="",
+        scratch=str(tmp_path),
     )
     announce(server)
     announce(dataclasses.replace(server, port=8867, started="in another boot"))  # killed since
     assert cli.main(["status"]) == 0
-    assert capsys.readouterr().out == f"{shown}  process {pid}\n"
+    where, models = capsys.readouterr().out.splitlines()
+    assert where == f"{shown}  process {pid}"
+    assert models == f"  process {pid} can't be asked: [Errno 2] No such file or directory"
     told = {8866: (True, "ready"), 8868: (False, "no answer: timed out")}
     monkeypatch.setattr(cli, "health_of", lambda found: told[found.port])
     assert cli.main(["health"]) == 0

@@ -45,6 +45,12 @@ def test_every_option_has_a_help_text() -> None:
         ({"keep_alive_s": 0}, "keep_alive_s is 0; it takes a number from 0.1 to 86400"),
         ({"tls_cert_file": "a"}, "tls_cert_file and tls_key_file go together; one of them is missing"),
         ({"tls_key_file": "a"}, "tls_cert_file and tls_key_file go together; one of them is missing"),
+        ({"model_control": True}, "model_control takes admin_token_file, since its tokens alone may do so"),
+        ({"model_control": 1}, "model_control is 1; it takes true or false"),
+        ({"max_loaded_models": -1}, "max_loaded_models is -1; it takes a number from 0 to 65536"),
+        ({"watch": -1}, "watch is -1; it takes a number from 0 to 86400"),
+        ({"watch": True}, "watch is True; it takes a number"),
+        ({"model_repository": 5}, "model_repository is 5; it takes a string"),
         (
             {"max_request_bytes": 11, "max_queue_bytes": 10},
             "max_request_bytes is 11 and max_queue_bytes 10; max_queue_bytes must not be smaller",

@@ -4,6 +4,8 @@ import pytest
 
 from clas.serving import start
 from clas.serving.options import ServerOptions
+from clas.serving.process.control import Control
+from clas.serving.process.pidfile import RunningServer
 
 TLS = ServerOptions(tls_cert_file="cert.pem", tls_key_file="key.pem")
 
@@ -33,6 +35,9 @@ def test_the_address_is_one_that_clients_take(options: ServerOptions, host: str,
 def test_the_last_line_of_a_start_has_an_address_to_open(
     caplog: pytest.LogCaptureFixture, host: str, shown: str
 ) -> None:
+    server = RunningServer(
+        pid=1, started="", host=host, address=host, port=8866, graceful_timeout_s=1, scratch="/nowhere"
+    )
     with caplog.at_level(logging.INFO, "clas_system"):
-        start._on_ready(ServerOptions(host=host), 8866)()
+        start._on_ready(ServerOptions(host=host), Control(), server)
     assert caplog.messages == [f"ready: http://{shown}:8866  page /ui  API /docs"]

@@ -2,6 +2,7 @@ import dataclasses
 import logging
 import os
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from clas.engine.base import Batch, EngineClass, Scores
-from clas.errors import UnavailableError
+from clas.errors import ModelLostError, UnavailableError
 from clas.model.files import ModelFiles
 from clas.serving.batching.job import Job
 from clas.serving.batching.pool import Pool
@@ -570,3 +571,113 @@ def test_a_member_that_fails_leaves_the_others_their_engine(
         assert "the model is lost" not in caplog.text
     finally:
         assert pool.close(PATIENCE_S)
+
+
+# A pool that somebody waits for
+
+
+def test_whoever_loads_a_pool_gets_it_when_it_serves(
+    pool_of: Callable[..., Pool], opener: Opener, tiny_model: Path
+) -> None:
+    pool = pool_of(tiny_model)
+    assert (pool.version, pool.failure) == ("", "")
+    pool.load()
+    assert not pool.is_loading
+    assert re.fullmatch(r"[0-9a-f]{12}", pool.version)
+    pool.load()  # which it is already
+    assert len(opener.opened) == 1
+    assert best(submit(pool, 1)) == [1]
+
+
+@needs_paddle
+def test_whoever_loads_several_predictors_may_wait_for_the_first_one_only(
+    pool_of: Callable[..., Pool], tiny_model: Path
+) -> None:
+    first, every = (pool_of(tiny_model, threads=(1, 1, 1)) for _ in range(2))
+    first.load(all_predictors=False)
+    assert first.predictors[0] >= 1
+    every.load()
+    assert every.predictors == (3, 3)
+
+
+@needs_paddle
+def test_a_predictor_that_cannot_be_loaded_beside_others_is_not_waited_for_for_ever(
+    tiny_model: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_one(engine_class: EngineClass, files: ModelFiles, settings: Settings) -> MortalRunner:
+        if opener.opened:
+            raise ModelLostError("the model's process has died while it loaded")
+        return opener(engine_class, files, settings)
+
+    monkeypatch.setattr("clas.serving.batching.pool._OTHERS_LOAD_S", 0.1)
+    pool = Pool(settings_of(tiny_model), 0, lambda _: None, open_one, (1, 1))
+    pool.load()
+    assert pool.predictors == (1, 2)
+    assert not pool.has_failed
+    assert pool.close(PATIENCE_S)
+
+
+def test_why_a_pool_cannot_be_loaded_is_kept(
+    pool_of: Callable[..., Pool], opener: Opener, tiny_model: Path, tmp_path: Path
+) -> None:
+    missing = pool_of(tmp_path / "none")
+    missing.load()
+    assert missing.has_failed
+    assert f"{tmp_path}/none" in missing.failure
+    opener.faults.append(ZeroDivisionError("as a test"))
+    unknown = pool_of(tiny_model)
+    unknown.load()
+    assert unknown.has_failed
+    assert unknown.failure == "ZeroDivisionError: as a test"
+
+
+def test_whoever_loads_a_pool_may_give_up(
+    pool_of: Callable[..., Pool], opener: Opener, tiny_model: Path
+) -> None:
+    pool = pool_of(tiny_model)
+    with opener.gate.closed():
+        pool.load(lambda: True)
+        assert pool.is_loading
+    wait_until(lambda: not pool.is_loading)
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile", "afterwards"])
+def test_nobody_waits_for_a_pool_that_is_closed(
+    pool_of: Callable[..., Pool], opener: Opener, tiny_model: Path, when: str
+) -> None:
+    """As when a model is unloaded while the server starts."""
+    pool = pool_of(tiny_model)
+    is_late = threading.Event()
+    timer = threading.Timer(10, is_late.set)
+    timer.start()
+    with opener.gate.closed():
+        if when == "before":
+            pool.begin_close()
+        elif when == "afterwards":
+            opener.gate.open()
+            pool.load()
+            pool.begin_close()
+        loading = threading.Thread(target=pool.load, args=[is_late.is_set])
+        loading.start()
+        if when == "meanwhile":
+            opener.gate.wait_for_arrival()
+            pool.begin_close()
+        opener.gate.open()
+        loading.join()
+    timer.cancel()
+    assert not is_late.is_set()
+
+
+def test_another_content_is_another_version(
+    pool_of: Callable[..., Pool], tiny_model: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(tiny_model, tmp_path / "copy")
+    same, before = pool_of(tiny_model), pool_of(copy)
+    for pool in (same, before):
+        pool.load()
+    assert same.version == before.version
+    (copy / "inference.yml").write_text("Global:\n  infer_imgs: x\n")
+    after = pool_of(copy)
+    after.load()
+    assert after.version not in ("", before.version)
+    assert before.version == same.version  # it is what answers, whatever its folder holds now

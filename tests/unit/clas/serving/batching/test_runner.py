@@ -106,17 +106,18 @@ def test_an_engine_that_holds_pythons_lock_gets_a_process_of_its_own(tiny_model:
 
 @needs_paddle
 @pytest.mark.parametrize(
-    ("engine_class", "reason"),
-    [(HangsInBf16, "hasn't answered within 3 s"), (DiesInBf16, "has died, with status -9")],
+    ("engine_class", "limit_s", "reason"),
+    [(HangsInBf16, 3, "hasn't answered within 3 s"), (DiesInBf16, 120, "has died, with status -9")],
 )
 def test_a_model_whose_process_is_lost_in_bf16_runs_in_fp32(
     tiny_model: Path,
     engine_class: EngineClass,
+    limit_s: float,
     reason: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(predictor_process, "_BF16_LOAD_TIMEOUT_S", 3)
+    monkeypatch.setattr(predictor_process, "_BF16_LOAD_TIMEOUT_S", limit_s)
     files = ModelFiles(tiny_model / "inference.pdmodel", tiny_model / "inference.pdiparams")
     settings = settings_for(tiny_model, cpu_num_threads=1, precision="bf16")
     runner = open_runner(engine_class, files, settings, ServerOptions())

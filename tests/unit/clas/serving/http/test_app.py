@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from starlette.requests import Request
 
-from clas.protocol import PREDICT_PATH, VERSION
+from clas.protocol import MODULE_NAME, PREDICT_PATH, VERSION
 from clas.serving.http import app
 from clas.serving.metrics import Metrics
 from clas.serving.options import ServerOptions
 from gates import Gate, wait_until
 from limits import no_descriptors
-from served import Served, assert_refused, best, encoded, served
+from served import Served, assert_refused, best, encoded, served, unloaded
 from tiny_models import needs_paddle, solid_batch, write_model
 
 
@@ -80,6 +80,17 @@ def test_the_front_page_tells_what_runs_here_without_any_path(service: Served, t
             "timeout_s": options.timeout_s,
         },
         "predict": PREDICT_PATH,
+        "models": [
+            {
+                "name": MODULE_NAME,
+                "state": "ready",
+                "reason": "",
+                "version": service.pool.version,
+                "predict": PREDICT_PATH,
+                "predictors": {"serving": 1, "wanted": 1},
+                "model": response.json()["model"],
+            }
+        ],
         "docs": "/docs",
         "ui": "/ui",
     }
@@ -179,14 +190,15 @@ def test_prometheus_reads_all_that_is_counted(tiny_model: Path) -> None:
     assert response.status_code == 200
     assert response.headers["Content-Type"].startswith("text/plain; version=")
     for line in (
-        f'clas_requests_total{{path="{PREDICT_PATH}",status="200"}} 1.0',
-        f'clas_requests_total{{path="{PREDICT_PATH}",status="400"}} 1.0',
-        "clas_request_latency_seconds_count 2.0",
-        "clas_queue_seconds_count 1.0",
-        "clas_batch_size_sum 3.0",
-        "clas_batch_size_count 1.0",
-        "clas_images_total 3.0",
-        "clas_queue_images 0.0",
+        f'clas_requests_total{{model="{MODULE_NAME}",path="{PREDICT_PATH}",status="200"}} 1.0',
+        f'clas_requests_total{{model="{MODULE_NAME}",path="{PREDICT_PATH}",status="400"}} 1.0',
+        f'clas_request_latency_seconds_count{{model="{MODULE_NAME}"}} 2.0',
+        f'clas_queue_seconds_count{{model="{MODULE_NAME}"}} 1.0',
+        f'clas_batch_size_sum{{model="{MODULE_NAME}"}} 3.0',
+        f'clas_batch_size_count{{model="{MODULE_NAME}"}} 1.0',
+        f'clas_images_total{{model="{MODULE_NAME}"}} 3.0',
+        f'clas_queue_images{{model="{MODULE_NAME}"}} 0.0',
+        f'clas_model_ready{{model="{MODULE_NAME}"}} 1.0',
     ):
         assert line in response.text.splitlines()
 
@@ -283,7 +295,7 @@ def test_the_documentation_runs_no_script_but_its_own(service: Served, path: str
     "path",
     [
         "/predict",
-        "/predict/resnet50",
+        "/predict/resnet50/x",
         "/robots.txt",
         "/docs/assets/none.js",
         "/docs/assets/",
@@ -307,6 +319,7 @@ def test_a_path_that_nothing_is_at_is_refused_shortly(service: Served, path: str
         ("GET", PREDICT_PATH, {"POST"}),
         ("PUT", PREDICT_PATH, {"POST"}),
         ("OPTIONS", PREDICT_PATH, {"POST"}),
+        ("GET", "/predict/resnet50", {"POST"}),
         ("POST", "/", {"GET", "HEAD"}),
         ("DELETE", "/metrics", {"GET", "HEAD"}),
         ("POST", "/docs/assets/swagger-ui.css", {"GET", "HEAD"}),
@@ -337,4 +350,4 @@ def test_the_address_of_predictions_may_end_in_a_slash(service: Served) -> None:
 
 def test_what_is_no_refusal_of_a_path_is_left_to_others() -> None:
     with pytest.raises(ZeroDivisionError):
-        app._refuse_path(Request({"type": "http"}), ZeroDivisionError())
+        app._refuse_path(unloaded(Metrics()), Request({"type": "http"}), ZeroDivisionError())

@@ -3,9 +3,11 @@ import re
 from pathlib import Path
 
 import pytest
+from starlette.types import Scope
 
-from clas.errors import SettingsError, UnauthorizedError
-from clas.serving.http.auth import Tokens, load_tokens
+from clas.errors import NotFoundError, SettingsError, UnauthorizedError
+from clas.serving.http.auth import Guard, Tokens, is_local, load_guard, load_tokens
+from clas.serving.options import ServerOptions
 
 FIRST = "0123456789abcdef"
 SECOND = "fedcba9876543210"
@@ -89,3 +91,94 @@ def test_a_bad_file_is_refused_without_telling_what_it_holds(
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=rf"token_file {tmp_path}/none can't be read: {os.strerror(2)}"):
         load_tokens(tmp_path / "none")
+
+
+# Who may ask for what
+
+
+def scope_of(path: str, authorization: str = "", port: int | None = 80) -> Scope:
+    headers = [(b"authorization", authorization.encode())] if authorization else []
+    return {"type": "http", "path": path, "headers": headers, "server": ("127.0.0.1", port)}
+
+
+CLIENT, ADMIN = f"Bearer {FIRST}", f"Bearer {SECOND}"
+OPEN = ("/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/docs", "/docs/assets/x.css")
+TOKEN = ("/", "/predict/clas_system", "/metrics", "/v2", "/v2/models/rose", "/v2/models/rose/infer", "/docsx")
+CONTROL = ("/v2/repository/index", "/v2/repository/models/rose/load", "/v2/repository/x")
+
+
+@pytest.mark.parametrize("path", [*OPEN, *TOKEN])
+def test_without_tokens_everybody_may_ask_for_all_but_changes(path: str) -> None:
+    Guard().check(scope_of(path))
+    Guard(None, Tokens([SECOND])).check(scope_of(path))
+
+
+@pytest.mark.parametrize("path", TOKEN)
+def test_with_tokens_one_is_needed(path: str) -> None:
+    guard = Guard(Tokens([FIRST]), Tokens([SECOND]))
+    guard.check(scope_of(path, CLIENT))
+    for authorization in ("", ADMIN):
+        with pytest.raises(UnauthorizedError):
+            guard.check(scope_of(path, authorization))
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_probes_and_documentation_need_none(path: str) -> None:
+    Guard(Tokens([FIRST]), Tokens([SECOND])).check(scope_of(path))
+
+
+@pytest.mark.parametrize("path", CONTROL)
+def test_models_are_changed_by_administrators_alone(path: str) -> None:
+    for tokens in (None, Tokens([FIRST])):
+        guard = Guard(tokens, Tokens([SECOND]))
+        guard.check(scope_of(path, ADMIN))
+        for authorization in ("", CLIENT):
+            with pytest.raises(UnauthorizedError):
+                guard.check(scope_of(path, authorization))
+
+
+@pytest.mark.parametrize("path", CONTROL)
+@pytest.mark.parametrize("tokens", [None, Tokens([FIRST])])
+def test_without_administrators_nobody_changes_them(tokens: Tokens | None, path: str) -> None:
+    for authorization in ("", CLIENT):
+        with pytest.raises(NotFoundError, match=f"there is nothing at {path}: model_control is off"):
+            Guard(tokens).check(scope_of(path, authorization))
+
+
+@pytest.mark.parametrize("path", CONTROL)
+def test_where_models_are_changed_elsewhere_everybody_is_told_so(path: str) -> None:
+    guard = load_guard(ServerOptions(), has_control=False)
+    guard.check(scope_of(path))
+    with pytest.raises(UnauthorizedError):
+        Guard(Tokens([FIRST]), has_control=False).check(scope_of("/"))
+
+
+@pytest.mark.parametrize("path", [*TOKEN, *CONTROL])
+def test_the_servers_own_socket_is_its_users(path: str) -> None:
+    for guard in (Guard(), Guard(Tokens([FIRST]), Tokens([SECOND]))):
+        guard.check(scope_of(path, port=None))
+
+
+def test_a_server_that_tells_no_address_is_not_local() -> None:
+    assert not is_local({"type": "http"})
+    assert not is_local({"type": "http", "server": None})
+    assert not is_local(scope_of("/"))
+    assert is_local(scope_of("/", port=None))
+
+
+def test_each_option_has_its_file(tmp_path: Path) -> None:
+    files = {"token_file": tmp_path / "tokens.txt", "admin_token_file": tmp_path / "admins.txt"}
+    for file, token in zip(files.values(), (FIRST, SECOND), strict=True):
+        file.write_text(token)
+    options = {name: str(file) for name, file in files.items()}
+    guard = load_guard(ServerOptions(**options, model_control=True))  # type: ignore[arg-type]
+    guard.check(scope_of("/", CLIENT))
+    guard.check(scope_of(CONTROL[0], ADMIN))
+    off = load_guard(ServerOptions(**options))  # type: ignore[arg-type]
+    off.check(scope_of("/", CLIENT))
+    with pytest.raises(NotFoundError):
+        off.check(scope_of(CONTROL[0], ADMIN))
+    load_guard(ServerOptions()).check(scope_of("/"))
+    files["admin_token_file"].write_text("short")
+    with pytest.raises(SettingsError, match=f"^admin_token_file {files['admin_token_file']} has an invalid"):
+        load_guard(ServerOptions(**options, model_control=True))  # type: ignore[arg-type]

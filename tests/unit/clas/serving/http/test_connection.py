@@ -21,7 +21,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from clas.serving.batching.admission import Admission
+from clas.serving.batching.admission import Room
+from clas.serving.http.auth import Guard
 from clas.serving.http.deadline import BEGAN
 from clas.serving.http.middleware import RequestMiddleware
 from clas.serving.http.outbox import Outbox
@@ -29,6 +30,7 @@ from clas.serving.metrics import Metrics
 from clas.serving.options import ServerOptions
 from clas.serving.process import server as process
 from gates import wait_until
+from served import unloaded
 
 LARGE = 20_000_000
 """Bytes of an answer that no buffer of the system takes whole."""
@@ -111,12 +113,12 @@ def serving(tls: Path | None = None, **options: Any) -> Iterator[Server]:
         {"tls_cert_file": str(tls / "cert.pem"), "tls_key_file": str(tls / "key.pem")} if tls else {}
     )
     app, metrics = Application(), Metrics()
-    outbox = Outbox(Admission(1, 10**9, metrics.queue_images.set), metrics.unsent)
+    outbox = Outbox(Room(10**9), metrics.unsent)
     known = process.uvicorn_options(ServerOptions(**files, **options))
-    asgi = RequestMiddleware(app, metrics, None, outbox)
+    asgi = RequestMiddleware(app, unloaded(metrics), metrics, Guard(), outbox)
     config = uvicorn.Config(asgi, **{**known, "lifespan": "off", "timeout_graceful_shutdown": 1})
-    pool: Any = SimpleNamespace(has_failed=False)
-    server = process.Server(config, pool, lambda: False)
+    models: Any = SimpleNamespace(has_failed=False)
+    server = process.Server(config, models, lambda: False)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -8,7 +8,7 @@ from served import Served, assert_refused, best, encoded, served
 
 PAGE = "https://app.example"
 TOKEN = "0123456789abcdef"  # noqa: S105
-READ = "X-Request-ID, Server-Timing, Retry-After, Inference-Header-Content-Length"
+READ = "X-Request-ID, X-Model-Version, Server-Timing, Retry-After, Inference-Header-Content-Length"
 PATHS = ("/predict/clas_system", "/v2/models/clas_system/infer", "/")
 
 
@@ -83,7 +83,7 @@ def test_it_can_read_why_it_is_refused(service: Served) -> None:
         405: service.client.get(PATHS[0], headers=known),
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service.pool, "ready_pipeline", lambda: 1 / 0)
+        patch.setattr(service.models, "check_ready", lambda: 1 / 0)
         answers[500] = service.client.get("/health/ready", headers=known)
     for status, answer in answers.items():
         assert_refused(answer, status, "")

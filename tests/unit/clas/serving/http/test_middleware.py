@@ -13,21 +13,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clas.errors import (
     ClasError,
+    NotFoundError,
     PredictionError,
     RequestError,
     SlowRequestError,
     TooLargeError,
     UnavailableError,
 )
-from clas.protocol import PREDICT_PATH
-from clas.serving.batching.admission import Admission
+from clas.protocol import MODULE_NAME, PREDICT_PATH, PREDICTIONS_PATH
+from clas.serving.batching.admission import Room
 from clas.serving.http import middleware
-from clas.serving.http.auth import Tokens
+from clas.serving.http.auth import Guard, Tokens
 from clas.serving.http.middleware import RequestMiddleware
 from clas.serving.http.outbox import Outbox
 from clas.serving.log import REQUEST_ID
 from clas.serving.metrics import Metrics
-from served import Exchanged, assert_refused, exchange
+from served import Exchanged, assert_refused, exchange, unloaded
 
 VALID = "0123456789abcdef"
 
@@ -54,16 +55,19 @@ def metrics() -> Metrics:
 
 
 def around(app: ASGIApp, metrics: Metrics, tokens: Tokens | None) -> RequestMiddleware:
-    outbox = Outbox(Admission(1, 1, metrics.queue_images.set), metrics.unsent)
-    return RequestMiddleware(app, metrics, tokens, outbox)
+    outbox = Outbox(Room(1), metrics.unsent)
+    return RequestMiddleware(app, unloaded(metrics, MODULE_NAME), metrics, Guard(tokens), outbox)
 
 
 def client_of(app: ASGIApp, metrics: Metrics, tokens: Tokens | None = None) -> TestClient:
     return TestClient(around(app, metrics, tokens))
 
 
-def count_of(metrics: Metrics, path: str, status: int) -> float:
-    value: float = metrics.requests.labels(path, str(status))._value.get()
+def count_of(metrics: Metrics, path: str, status: int, model: str | None = None) -> float:
+    """How many requests were counted under a path; those for the model have its name, too."""
+    if model is None:
+        model = MODULE_NAME if MODULE_NAME in path else ""
+    value: float = metrics.requests.labels(path, str(status), model)._value.get()
     return value
 
 
@@ -125,8 +129,8 @@ def test_requests_are_counted_by_path_and_status_and_only_predictions_are_timed(
     for path, status, count in [(PREDICT_PATH, 200, 2), (PREDICT_PATH, 400, 1), *counted]:
         assert count_of(metrics, path, status) == count
     text = metrics.exposition().decode()
-    assert "clas_request_latency_seconds_count 3.0" in text
-    assert "clas_failed_request_seconds_count 1.0" in text
+    assert 'clas_request_latency_seconds_count{model="clas_system"} 3.0' in text
+    assert 'clas_failed_request_seconds_count{model="clas_system"} 1.0' in text
 
 
 def test_a_prediction_is_one_in_either_protocol(metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:
@@ -134,11 +138,24 @@ def test_a_prediction_is_one_in_either_protocol(metrics: Metrics, caplog: pytest
     client_of(answering, metrics).post("/v2/models/clas_system/infer")
     client_of(answering, metrics).get("/v2/models/clas_system")
     assert count_of(metrics, "/v2/models/clas_system/infer", 200) == 1
-    totals = metrics.totals()
+    totals = metrics.totals()[MODULE_NAME]
     assert totals["clas_request_latency_seconds_count"] == 1
     assert abs(totals["clas_last_prediction_timestamp_seconds"] - time.time()) < 60
     [line] = [record.getMessage() for record in caplog.records if record.name == "clas_system"]
     assert line.startswith("POST /v2/models/clas_system/infer 200 ")
+
+
+def test_requests_for_models_that_there_are_none_of_are_counted_together_and_not_timed(
+    metrics: Metrics,
+) -> None:
+    """Or everybody could add names to the metrics."""
+    client = client_of(failing(NotFoundError("there is no model")), metrics)
+    for path in (f"{PREDICTIONS_PATH}/rose", f"{PREDICTIONS_PATH}/lily", "/v2/models/rose/infer"):
+        assert client.post(path).status_code == 404
+    assert count_of(metrics, "other", 404) == 3
+    text = metrics.exposition().decode()
+    assert "rose" not in text
+    assert 'clas_request_latency_seconds_count{model="clas_system"} 0.0' in text
 
 
 @pytest.mark.parametrize("path", [PREDICT_PATH, "/", "/metrics", "/unknown", "/healthy", "/doc", "//docs"])

@@ -12,13 +12,15 @@ from clas.serving.http.openapi import describe_api
 from clas.serving.http.openapi_schemas import Schema
 from clas.serving.http.request_body import JSON, check_media_type
 from clas.serving.options import ServerOptions, load_options
-from served import Served, encoded, image_file, served
+from model_folders import put_broken, put_model
+from served import ADMIN_TOKEN, Served, encoded, image_file, served
 
 VALID = "0123456789abcdef"
-DOCUMENT = describe_api(ServerOptions())
+DOCUMENT = describe_api(ServerOptions(), [MODULE_NAME])
 PATHS = sorted(DOCUMENT["paths"])
 MODEL = f"{MODELS_PATH}/{MODULE_NAME}"
 INFER = f"{MODEL}/infer"
+CONTROL = load_options({"model_control": True, "admin_token_file": "admins.txt"})
 
 
 def fits(value: object, schema: Schema) -> bool:
@@ -72,11 +74,11 @@ def service(tiny_model: Path) -> Iterator[Served]:
 
 
 def test_the_document_names_version_and_limits() -> None:
-    document = describe_api(ServerOptions(max_request_bytes=1000, timeout_s=2.5))
+    document = describe_api(ServerOptions(max_request_bytes=1000, timeout_s=2.5), [MODULE_NAME])
     assert document["openapi"] == "3.0.3"
     assert document["info"]["version"] == VERSION
     assert "up to 1000 bytes and 2.5 s" in document["info"]["description"]
-    assert "up to 128 MiB and 30 s" in describe_api(ServerOptions())["info"]["description"]
+    assert "up to 128 MiB and 30 s" in describe_api(ServerOptions(), [MODULE_NAME])["info"]["description"]
 
 
 @pytest.mark.parametrize(("place", "example", "schema"), [pytest.param(*it, id=it[0]) for it in examples()])
@@ -91,7 +93,9 @@ def test_every_json_answer_to_a_prediction_has_an_example(path: str) -> None:
         assert f"{path} {code} {JSON}" in places
 
 
-def test_every_reference_leads_somewhere() -> None:
+@pytest.mark.parametrize("names", [[MODULE_NAME], ["rose", "lily"], []])
+@pytest.mark.parametrize("has_control", [False, True])
+def test_every_reference_leads_somewhere(names: list[str], has_control: bool) -> None:
     def references(item: object) -> Iterator[str]:
         if isinstance(item, dict):
             if "$ref" in item:
@@ -101,8 +105,9 @@ def test_every_reference_leads_somewhere() -> None:
             for inner in item:
                 yield from references(inner)
 
-    found = set(references(DOCUMENT))
-    assert found == {f"#/components/schemas/{name}" for name in DOCUMENT["components"]["schemas"]}
+    document = describe_api(CONTROL if has_control else ServerOptions(), names)
+    found = set(references(document))
+    assert found == {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
 
 
 def test_the_example_of_the_tensor_form_is_a_tensor_and_that_of_images_a_list() -> None:
@@ -151,7 +156,7 @@ def test_every_status_that_a_prediction_can_have_is_described(path: str) -> None
 
     at_start = set(below(StartupError))
     codes = {error.http_status for error in below(ClasError) if error not in at_start}
-    elsewhere = {404, 405}  # of paths and methods that the document doesn't have
+    elsewhere = {405, 409}  # of methods that the document doesn't have, and of loading models
     described = set(DOCUMENT["paths"][path]["post"]["responses"])
     assert described == {"200", *(str(code) for code in codes - elsewhere)}
 
@@ -314,7 +319,7 @@ def test_what_is_told_of_the_service_fits_the_document(service: Served, path: st
 def test_a_token_is_needed_where_the_document_says_so(tiny_model: Path, tmp_path: Path, path: str) -> None:
     file = tmp_path / "tokens.txt"
     file.write_text(VALID)
-    document = describe_api(load_options({"token_file": str(file)}))
+    document = describe_api(load_options({"token_file": str(file)}), [MODULE_NAME])
     assert document["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
     assert "security" not in DOCUMENT
     [(method, operation)] = document["paths"][path].items()
@@ -336,3 +341,86 @@ def test_only_what_can_be_unavailable_is_described_so() -> None:
         *(PREDICT_PATH, "/health/live", "/health/ready"),
         *(INFER, MODEL, f"{MODEL}/ready", f"{MODEL}/config", "/v2/health/live", "/v2/health/ready"),
     }
+
+
+# Several models
+
+
+def described_paths(document: Schema) -> set[str]:
+    return set(document["paths"])
+
+
+def test_the_addresses_of_the_only_model_are_written_out() -> None:
+    assert {path for path in PATHS if "{" in path} == set()
+    assert {path for path in described_paths(describe_api(ServerOptions(), ["rose"])) if "rose" in path} == {
+        "/predict/rose",
+        *(f"/v2/models/rose{what}" for what in ("", "/config", "/infer", "/ready", "/stats")),
+    }
+
+
+@pytest.mark.parametrize(("names", "values"), [(["rose", "lily"], {"enum": ["rose", "lily"]}), ([], {})])
+def test_those_of_several_models_have_a_parameter(names: list[str], values: Schema) -> None:
+    document = describe_api(CONTROL, names)
+    written_out = described_paths(describe_api(CONTROL, ["rose"]))
+    assert described_paths(document) == {path.replace("rose", "{name}") for path in written_out}
+    for path, item in document["paths"].items():
+        schema = {"type": "string", **values}
+        parameter = {"name": "name", "in": "path", "required": True, "schema": schema}
+        assert item.get("parameters") == ([parameter] if "{name}" in path else None), path
+
+
+def test_the_server_describes_the_models_that_it_has(flowers: Path, tiny_model: Path) -> None:
+    with served(repository=flowers) as service:
+        document = service.client.get("/openapi.json").json()
+        assert document["paths"]["/predict/{name}"]["parameters"][0]["schema"]["enum"] == ["lily", "rose"]
+        put_model(flowers / "iris", tiny_model)
+        service.call(service.changes.load, "iris")
+        document = service.client.get("/openapi.json").json()
+        assert document["paths"]["/predict/{name}"]["parameters"][0]["schema"]["enum"][-1] == "iris"
+
+
+def test_what_is_told_of_several_models_fits_the_document(flowers: Path) -> None:
+    put_broken(flowers / "iris")
+    with served(repository=flowers, max_loaded_models=2) as service:
+        front = DOCUMENT["paths"]["/"]["get"]["responses"]["200"]["content"][JSON]["schema"]
+        assert fits(service.client.get("/").json(), front)
+        for name, codes in (("iris", {503}), ("none", {404})):
+            for method, place in (("post", PREDICT_PATH), ("post", INFER), ("get", MODEL)):
+                response = service.client.request(
+                    method, place.replace(MODULE_NAME, name), json={"inputs": [image_input()]}
+                )
+                assert {response.status_code} == codes
+                answers = DOCUMENT["paths"][place][method]["responses"]
+                content = answers[str(response.status_code)]["content"][JSON]
+                assert fits(response.json(), content["schema"])
+
+
+def test_that_models_are_changed_is_described_if_somebody_may(flowers: Path, control: dict[str, Any]) -> None:
+    paths = described_paths(describe_api(CONTROL, ["rose"])) - described_paths(
+        describe_api(ServerOptions(), ["rose"])
+    )
+    assert paths == {
+        "/v2/repository/index",
+        *(f"/v2/repository/models/rose/{change}" for change in ("load", "unload")),
+    }
+    document = describe_api(CONTROL, ["rose"])
+    schemas = {name: plain(item) for name, item in document["components"]["schemas"].items()}
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    with served(models={"rose": flowers / "rose"}, **control) as service:
+        index, load, unload = sorted(paths)
+        for path, code, body in (
+            *((index, 200, None), (index, 400, {"x": 1}), (unload, 200, {}), (index, 200, {"ready": False})),
+            *((load, 200, None), (load, 400, {"parameters": {"config": "x"}})),
+        ):
+            response = service.client.post(path, headers=headers, json=body)
+            assert response.status_code == code
+            schema = document["paths"][path]["post"]["responses"][str(code)]["content"][JSON]["schema"]
+            validator = jsonschema_rs.Draft4Validator(
+                {"allOf": [plain(schema)], "components": {"schemas": schemas}}
+            )
+            assert validator.is_valid(response.json()), response.text
+        put_broken(flowers / "rose")
+        for path, code, sent in ((load, 409, headers), (load, 401, {})):
+            response = service.client.post(path, headers=sent)
+            assert response.status_code == code
+            assert str(code) in document["paths"][path]["post"]["responses"]

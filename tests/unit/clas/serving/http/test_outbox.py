@@ -5,7 +5,7 @@ import pytest
 from starlette.types import Message
 
 from clas.errors import UnavailableError
-from clas.serving.batching.admission import Admission
+from clas.serving.batching.admission import Room
 from clas.serving.http.outbox import PIECE_BYTES, Outbox
 from clas.serving.metrics import Metrics
 
@@ -25,7 +25,7 @@ def test_a_large_body_goes_out_in_pieces(size: int, more: bool) -> None:
         sent.append(message)
 
     metrics = Metrics()
-    outbox = Outbox(Admission(1, 1, lambda _: None), metrics.unsent)
+    outbox = Outbox(Room(1), metrics.unsent)
     asyncio.run(outbox.send(send, START, body_of(size, more=more)))
     start, *pieces = sent
     assert start == START
@@ -36,7 +36,7 @@ def test_a_large_body_goes_out_in_pieces(size: int, more: bool) -> None:
 
 @pytest.mark.parametrize("waits_at", ["http.response.start", "http.response.body"])
 def test_what_waits_for_its_client_leaves_no_room_for_requests(waits_at: str) -> None:
-    admission, metrics = Admission(1, 1_000_000, lambda _: None), Metrics()
+    room, metrics = Room(1_000_000), Metrics()
     unsent: Any = metrics.unsent
 
     async def wait() -> None:
@@ -47,28 +47,28 @@ def test_what_waits_for_its_client_leaves_no_room_for_requests(waits_at: str) ->
                 waits.set()
                 await taken.wait()
 
-        outbox = Outbox(admission, metrics.unsent)
+        outbox = Outbox(room, metrics.unsent)
         sending = asyncio.create_task(outbox.send(send, START, body_of(999_936)))
         await waits.wait()
         assert unsent._value.get() == 999_936
         with pytest.raises(UnavailableError, match="the queue is full: 999936 of 1000000 bytes"):
-            admission.change(1, 1000)
+            room.change(1000)
         taken.set()
         await sending
 
     asyncio.run(wait())
     assert unsent._value.get() == 0
-    admission.change(1, 1_000_000)
+    room.change(1_000_000)
 
 
 def test_what_nobody_takes_any_more_is_not_counted() -> None:
-    admission, metrics = Admission(1, 1_000_000, lambda _: None), Metrics()
+    room, metrics = Room(1_000_000), Metrics()
     unsent: Any = metrics.unsent
 
     async def send(_: Message) -> None:
         raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(Outbox(admission, metrics.unsent).send(send, None, body_of(999_936)))
+        asyncio.run(Outbox(room, metrics.unsent).send(send, None, body_of(999_936)))
     assert unsent._value.get() == 0
-    admission.change(1, 1_000_000)
+    room.change(1_000_000)

@@ -15,7 +15,7 @@ from starlette.types import Message
 from clas.engine.devices import available_cores
 from clas.errors import PredictionError, UnavailableError
 from clas.image.model_input import ModelInput
-from clas.protocol import PREDICT_PATH
+from clas.protocol import MODULE_NAME, PREDICT_PATH
 from clas.serving.http.deadline import BEGAN
 from clas.serving.http.request_body import Inputs, read_inputs
 from clas.serving.options import ServerOptions
@@ -436,7 +436,8 @@ def test_a_client_that_hangs_up_while_it_waits_is_not_computed(
         assert best(service.post(json=encoded(0, 1, 2))) == [0, 1, 2]
         assert service.runner.sizes == [2, 3]
         metrics = service.client.get("/metrics").text
-        assert f'clas_requests_total{{path="{PREDICT_PATH}",status="499"}} 1.0' in metrics
+        labels = f'model="{MODULE_NAME}",path="{PREDICT_PATH}",status="499"'
+        assert f"clas_requests_total{{{labels}}} 1.0" in metrics
 
 
 def test_a_client_that_hangs_up_while_its_images_are_decoded_leaves_nothing_behind(

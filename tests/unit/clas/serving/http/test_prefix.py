@@ -73,7 +73,7 @@ def test_requests_are_counted_and_guarded_by_the_path_without_prefix(
         assert_refused(service.client.get("/clas/metrics"), 401, "a valid token is needed")
         headers = {"Authorization": "Bearer 0123456789abcdef"}
         metrics = service.client.get("/clas/metrics", headers=headers).text
-    assert 'clas_requests_total{path="/health/live",status="200"} 1.0' in metrics
+    assert 'clas_requests_total{model="",path="/health/live",status="200"} 1.0' in metrics
 
 
 def told(service: Served, client: tuple[str, int], **headers: str | list[str]) -> str:
@@ -193,4 +193,4 @@ def test_an_address_with_a_slash_needs_its_token_and_is_counted_as_the_one_witho
         assert_refused(service.client.get("/metrics/"), 401, "a valid token is needed")
         headers = {"Authorization": "Bearer 0123456789abcdef"}
         metrics = service.client.get("/metrics/", headers=headers).text
-    assert 'clas_requests_total{path="/metrics",status="401"} 1.0' in metrics
+    assert 'clas_requests_total{model="",path="/metrics",status="401"} 1.0' in metrics

@@ -7,15 +7,16 @@ from urllib.parse import urljoin
 
 import pytest
 
-from clas.protocol import PREDICT_PATH
+from clas.protocol import MODULE_NAME, PREDICTIONS_PATH
 from clas.serving.http.web_ui import ASSETS_PATH, UI_PATH
 from page_tables import read_table, translate
 from served import Served, assert_refused, encoded, served
 
 SCRIPTS = (
     *("api.js", "app.js", "conversion.js", "csv.js", "dialogs.js", "gallery.js", "gallery_card.js"),
-    *("i18n.js", "image_input.js", "image_view.js", "reasons.js", "result_rows.js", "service_panel.js"),
-    *("snippets.js", "translator.js", "warnings.js"),
+    *("i18n.js", "image_input.js", "image_view.js", "model_choice.js", "model_list.js", "model_state.js"),
+    *("queue.js", "reasons.js", "result_rows.js", "service_panel.js", "snippets.js", "translator.js"),
+    *("updates.js", "warnings.js"),
 )
 NOT_THE_SERVERS = (
     *("files.py", "still.py", "tiff.py"),
@@ -121,8 +122,9 @@ def test_nothing_is_inline_and_nothing_comes_from_elsewhere(service: Served, ui:
 
 
 def test_the_page_asks_where_the_server_answers(ui: Path) -> None:
-    script = (ui / "api.js").read_text()
-    assert f'"{PREDICT_PATH.removeprefix("/")}"' in script
+    scripts = [(ui / name).read_text() for name in ("api.js", "model_choice.js")]
+    assert f'"{PREDICTIONS_PATH.removeprefix("/")}"' in scripts[0]
+    assert f'"{MODULE_NAME}"' in scripts[1]
 
 
 def test_both_languages_have_the_same_texts_with_the_same_places_to_fill(ui: Path) -> None:
@@ -179,7 +181,8 @@ def test_every_reason_for_refusing_an_image_is_known_in_chinese(repository: Path
     found = list(reasons(repository / "clas" / "image"))
     assert len(found) > 30
     unknown = {text for text in found if translate(table, text) == text}
-    assert unknown == {"Pillow can't resize 7 of shape 7"}  # of arrays that no file becomes
+    # Of arrays that no file becomes, and of nobody's request.
+    assert unknown == {"Pillow can't resize 7 of shape 7", "the rest of the file isn't read"}
 
 
 def test_an_installed_package_carries_the_page(repository: Path, ui: Path) -> None:

@@ -33,7 +33,7 @@ def statuses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def service_with(decoders: Decoders, *, has_ended: bool = True) -> Any:
-    return SimpleNamespace(pool=SimpleNamespace(close=lambda _: has_ended), decoders=decoders)
+    return SimpleNamespace(models=SimpleNamespace(close=lambda _: has_ended), decoders=decoders)
 
 
 def test_a_process_whose_decoders_are_idle_ends_in_order(decoders: Decoders, statuses: list[int]) -> None:
@@ -65,11 +65,11 @@ def test_a_process_whose_model_still_runs_exits_at_once_and_says_so(
     assert (statuses, caplog.messages) == ([0], ["stopped"])
 
 
-def server_of(pool: Any) -> Server:
+def server_of(models: Any) -> Server:
     async def app(*_: object) -> None:
         raise AssertionError
 
-    return Server(uvicorn.Config(app, **uvicorn_options(ServerOptions())), pool, lambda: False)
+    return Server(uvicorn.Config(app, **uvicorn_options(ServerOptions())), models, lambda: False)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ class Told:
 
 
 def test_the_parent_is_told_once_that_the_model_serves_and_hears_while_all_is_well() -> None:
-    pool = SimpleNamespace(is_loading=True, has_failed=False)
+    models = SimpleNamespace(is_loading=True, has_failed=False)
     hangs = False
 
     def check_health() -> None:
@@ -129,10 +129,10 @@ def test_the_parent_is_told_once_that_the_model_serves_and_hears_while_all_is_we
             raise UnavailableError("the model has been at one batch for 99 s")
 
     told: Any = Told()
-    service: Any = SimpleNamespace(pool=pool, check_health=check_health)
+    service: Any = SimpleNamespace(models=models, check_health=check_health)
     report = _Report(service, told, lambda: told.events.append("logged"))
     report()
-    pool.is_loading = False
+    models.is_loading = False
     assert report() is False
     hangs = True
     report()
@@ -144,7 +144,7 @@ def test_the_parent_is_told_once_that_the_model_serves_and_hears_while_all_is_we
 def test_a_model_that_cannot_be_loaded_is_never_ready() -> None:
     told: Any = Told()
     service: Any = SimpleNamespace(
-        pool=SimpleNamespace(is_loading=False, has_failed=True), check_health=lambda: None
+        models=SimpleNamespace(is_loading=False, has_failed=True), check_health=lambda: None
     )
     _Report(service, told, lambda: None)()
     assert told.events == ["beat"]

@@ -12,7 +12,7 @@ from clas.serving.process.control import Control
 from clas.serving.process.worker import Deployment
 
 
-def unused() -> Any:
+def unused(*_: object) -> Any:
     raise AssertionError
 
 

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
+from clas.serving.models.pulse import Pulse
 from clas.serving.options import ServerOptions
 from clas.serving.process import worker as module
 from clas.serving.process.control import Control
 from clas.serving.process.worker import Deployment, Worker
 
 
-def unused() -> Any:
+def unused(*_: object) -> Any:
     raise AssertionError
 
 
@@ -29,9 +30,30 @@ def worker_of(scratch: Path, **attributes: Any) -> Any:
     return SimpleNamespace(deployment=deployment, **attributes)
 
 
-def service_of(beats: int, *, is_loading: bool = False, busy_s: float = 0) -> Any:
-    pool = SimpleNamespace(beats=beats, is_loading=is_loading)
-    return SimpleNamespace(pool=pool, decoders=SimpleNamespace(busy_s=busy_s))
+class Pool:
+    """As far as its heartbeat is concerned."""
+
+    has_failed = False
+
+    def __init__(self, *, is_loading: bool) -> None:
+        self.beats = 5
+        self.is_loading = is_loading
+
+    def pools(self) -> list["Pool"]:
+        """It is the only one of its model."""
+        return [self]
+
+
+def beating(
+    scratch: Path, beats: int, *, is_loading: bool = False, busy_s: float = 0, sent: list[None]
+) -> Any:
+    """A worker whose model has sent `beats` heartbeats, 5 of which it has felt."""
+    pool: Any = Pool(is_loading=is_loading)
+    pulse, models = Pulse(), [pool]
+    pulse.is_felt(models)  # type: ignore[arg-type]
+    pool.beats = beats
+    service = SimpleNamespace(models=models, decoders=SimpleNamespace(busy_s=busy_s))
+    return worker_of(scratch, _service=service, _pulse=pulse, ppid=1000, notify=lambda: sent.append(None))
 
 
 @pytest.mark.parametrize("was_ready", [False, True])
@@ -57,9 +79,7 @@ def test_a_heartbeat_is_sent_only_if_the_pool_has_sent_one_or_loads(
 ) -> None:
     monkeypatch.setattr("os.getppid", lambda: 1000)
     sent: list[None] = []
-    service = service_of(beats, is_loading=is_loading)
-    worker = worker_of(tmp_path, _service=service, _beats=5, ppid=1000, notify=lambda: sent.append(None))
-    assert not Worker._beat(worker)
+    assert not Worker._beat(beating(tmp_path, beats, is_loading=is_loading, sent=sent))
     assert bool(sent) is is_sent
 
 
@@ -70,17 +90,13 @@ def test_no_heartbeat_is_sent_while_a_decoder_outlives_its_deadline(
     """So that the supervisor replaces the process; its timeout_s is 30."""
     monkeypatch.setattr("os.getppid", lambda: 1000)
     sent: list[None] = []
-    service = service_of(6, busy_s=busy_s)
-    worker = worker_of(tmp_path, _service=service, _beats=5, ppid=1000, notify=lambda: sent.append(None))
-    assert not Worker._beat(worker)
+    assert not Worker._beat(beating(tmp_path, 6, busy_s=busy_s, sent=sent))
     assert bool(sent) is is_sent
 
 
 def test_a_worker_whose_supervisor_was_killed_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.getppid", lambda: 1)
-    service = service_of(5)
-    worker = worker_of(tmp_path, _service=service, _beats=5, ppid=1000)
-    assert Worker._beat(worker)
+    assert Worker._beat(beating(tmp_path, 5, sent=[]))
 
 
 @pytest.mark.parametrize(

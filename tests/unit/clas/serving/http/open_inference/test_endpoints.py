@@ -16,6 +16,7 @@ from clas.errors import PredictionError
 from clas.protocol import VERSION
 from clas.serving.http.open_inference.tensors import DTYPES
 from gates import wait_until
+from model_folders import put_broken
 from served import ENGINE, SIDE, Served, image_file, served
 from tiny_models import HAS_PADDLE, bright_channels, logits, needs_paddle, solid_batch, write_model
 
@@ -507,6 +508,70 @@ def test_while_it_is_loaded_the_server_lives_but_is_not_ready(tiny_model: Path) 
         assert outputs_of(infer(service, image_files(0)))["scores"].shape == (1, 6)
 
 
+def test_the_version_of_the_model_is_told_as_in_the_other_protocol(service: Served) -> None:
+    answers = [infer(service, image_files(0)), service.post(json={"images": image_files(0)["data"]})]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert {answer.headers["X-Model-Version"] for answer in answers} == {service.pool.version}
+    for answer in (infer(service, image_files(0), x=1), service.post(json={"images": []})):
+        assert answer.status_code == 400
+        assert "X-Model-Version" not in answer.headers
+
+
+def asked(service: Served, method: str, path: str) -> Any:
+    body: dict[str, Any] = {"json": {"inputs": [image_files(0)]}} if method == "POST" else {}
+    return service.client.request(method, path, **body)
+
+
+@pytest.mark.parametrize("name", ["rose", "lily"])
+def test_each_of_several_models_answers_under_its_name(flowers: Path, name: str) -> None:
+    with served(repository=flowers) as service:
+        path = f"/v2/models/{name}"
+        answer = asked(service, "POST", f"{path}/infer")
+        assert outputs_of(answer)["scores"][0].argmax() == {"rose": 0, "lily": 2}[name]
+        assert answer.json()["model_name"] == name
+        assert answer.headers["X-Model-Version"] == service.models[name].version
+        for what in ("", "/config", "/ready"):
+            assert asked(service, "GET", f"{path}{what}").json()["name"] == name
+        [statistics] = asked(service, "GET", f"{path}/stats").json()["model_stats"]
+        assert (statistics["name"], statistics["inference_count"]) == (name, 1)
+        every = asked(service, "GET", "/v2/models/stats").json()["model_stats"]
+        counts = {"lily": 0, "rose": 0, name: 1}
+        assert [(one["name"], one["inference_count"]) for one in every] == list(counts.items())
+
+
+def test_a_model_that_is_asked_for_is_loaded_for_its_metadata_too(flowers: Path) -> None:
+    with served(repository=flowers, max_loaded_models=1) as service:
+        assert asked(service, "GET", "/v2/models/rose/ready").status_code == 200
+        assert asked(service, "GET", "/v2/models/rose/stats").status_code == 200
+        assert service.states() == {"lily": "ready", "rose": "idle"}
+        for what in ("", "/config"):
+            for name in ("rose", "lily"):
+                assert asked(service, "GET", f"/v2/models/{name}{what}").json()["name"] == name
+                assert service.states()[name] == "ready"
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "message"),
+    [("break", 503, "the model rose is unavailable: "), ("unload", 404, "the model rose is unloaded")],
+)
+def test_a_model_that_does_not_answer_says_why_and_leaves_the_others(
+    flowers: Path, change: str, code: int, message: str
+) -> None:
+    if change == "break":
+        put_broken(flowers / "rose")
+    with served(repository=flowers) as service:
+        if change == "unload":
+            service.call(service.models.unload, "rose")
+        for method, what in (("POST", "/infer"), ("GET", ""), ("GET", "/config"), ("GET", "/ready")):
+            refused = asked(service, method, f"/v2/models/rose{what}")
+            assert refused.status_code == code
+            assert refused.json()["error"].startswith(message)
+            assert str(flowers) not in refused.text
+            assert asked(service, method, f"/v2/models/lily{what}").status_code == 200
+        assert asked(service, "GET", "/v2/health/ready").status_code == 200
+        assert asked(service, "GET", "/v2/models/stats").status_code == 200
+
+
 def test_the_statistics_count_what_both_protocols_do(tiny_model: Path) -> None:
     with served(tiny_model) as service:
         [before] = service.client.get(f"{MODEL}/stats").json()["model_stats"]
@@ -540,7 +605,7 @@ def test_the_metrics_have_the_address_and_no_other_names(tiny_model: Path) -> No
         for number in range(3):
             service.client.get(f"/v2/models/{number}")
         text = service.client.get("/metrics").text
-    assert f'clas_requests_total{{path="{INFER}",status="200"}} 1.0' in text
-    assert f'clas_requests_total{{path="{INFER}",status="400"}} 1.0' in text
-    assert 'clas_requests_total{path="other",status="404"} 3.0' in text
-    assert "clas_request_latency_seconds_count 2.0" in text
+    assert f'clas_requests_total{{model="clas_system",path="{INFER}",status="200"}} 1.0' in text
+    assert f'clas_requests_total{{model="clas_system",path="{INFER}",status="400"}} 1.0' in text
+    assert 'clas_requests_total{model="",path="other",status="404"} 3.0' in text
+    assert 'clas_request_latency_seconds_count{model="clas_system"} 2.0' in text

@@ -1,0 +1,161 @@
+"""The command line of `clas-batch`: plans a run, has it computed, and sums it up."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from ....commandline.evaluation.flags import add_evaluation_flags, check_evaluation_flags
+from ....commandline.flags import add_gpu_flag, add_setting_flags, given_settings, integer_from, positive
+from ....commandline.kept_results import KeptResults
+from ....commandline.parser import Parser
+from ....commandline.terminal import run_to_status, show_any_text, show_log
+from ....errors import SettingsError
+from ....model.exported import read_exported_model
+from ....settings import SETTING_NAMES, load_settings
+from .inputs import folder_of
+from .job import Job, Plan, make_plan, remove_unfinished
+from .pool import Pool, compute
+from .rows import FORMATS
+from .storage import is_uri, open_storage
+from .totals import Progress, Totals
+
+PART_ROWS: Final = 5000
+_SETTING_FLAGS: Final = tuple(name for name in SETTING_NAMES if name != "use_gpu")
+_FILES: Final = ("inference_model_dir", "model_key_file", "class_id_map_file")
+_AT_ONCE: Final = 16  # parts of earlier runs that are read at a time
+_INPUT_HELP: Final = (
+    "Images, folders, globs, .parquet, .tar and lists of paths (.txt), local or of an object store (s3://...)"
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line, and return its exit status."""
+    show_any_text()
+    args = _parse(sys.argv[1:] if argv is None else argv)
+    show_log(logging.INFO if args.verbose else logging.WARNING, "%(levelname)s: %(message)s")
+    return run_to_status(partial(_run, args))
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog="clas-batch",
+        description="Classify millions of images on a Ray cluster; started again, it goes on.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--input", nargs="+", required=True, metavar="PATH", help=_INPUT_HELP)
+    parser.add_argument("--output", required=True, metavar="DIR", help="Folder of the results, likewise")
+    add = parser.group("output").add_argument
+    add("--format", choices=tuple(FORMATS), default="parquet", help="Format of the parts (default: parquet)")
+    add(
+        "--part_rows",
+        type=positive,
+        default=PART_ROWS,
+        metavar="VALUE",
+        help=f"Images of a part, which a killed actor computes again (default: {PART_ROWS})",
+    )
+    add("--column", default="", metavar="NAME", help="Column of .parquet with the images, or their paths")
+    add("--verbose", action="store_true", help="Log what is loaded, and how it runs")
+    add = parser.group("cluster").add_argument
+    add("--num_cpus", type=positive, default=1, metavar="VALUE", help="Cores of each actor (default: 1)")
+    add("--min_actors", type=positive, default=1, metavar="VALUE", help="The fewest actors (default: 1)")
+    help_text = "The most actors; 0: as many as the cluster has room for (default: 0)"
+    add("--max_actors", type=partial(integer_from, 0), default=0, metavar="VALUE", help=help_text)
+    add_evaluation_flags(parser)
+    add_setting_flags(parser, _SETTING_FLAGS)
+    add_gpu_flag(parser, "Predict on GPUs, one for each actor")
+    args = parser.parse_args(argv)
+    try:
+        check_evaluation_flags(args.label_file, args.metrics, from_folders=args.labels_from_folders)
+    except SettingsError as exc:
+        parser.error(str(exc))
+    if 0 < args.max_actors < args.min_actors:
+        parser.error(f"--max_actors {args.max_actors} is below --min_actors {args.min_actors}")
+    return args
+
+
+def _run(args: argparse.Namespace) -> int:
+    given = given_settings(args, (*_SETTING_FLAGS, "use_gpu"))
+    given |= {name: _from_here(given[name]) for name in _FILES if given.get(name)}
+    with closing(KeptResults(_for_evaluation(args))) as kept:
+        model = read_exported_model(load_settings(given))
+        job = Job(
+            inputs=args.input,
+            output=args.output,
+            format=args.format,
+            part_rows=args.part_rows,
+            column=args.column,
+            settings=given,
+            fingerprint=model.fingerprint.digest.hex(),
+        )
+        plan = make_plan(job, model)
+        totals = _read_earlier(job, plan)
+        if totals.images:
+            sys.stderr.write(f"{totals.images} images are in the output of an earlier run\n")
+        _compute(job, plan, _pool_of(args, use_gpu=model.settings.use_gpu), totals)
+        sys.stdout.writelines(f"{line}\n" for line in totals.lines())
+        if args.label_file or args.labels_from_folders:
+            _evaluate(job, plan, kept)
+    return int(totals.failed == totals.images)
+
+
+def _from_here(value: object) -> str:
+    """Return the name of a file or a folder as it is understood everywhere, if it is there."""
+    path = Path(str(value))
+    return str(path.absolute() if path.exists() else value)
+
+
+def _pool_of(args: argparse.Namespace, *, use_gpu: bool) -> Pool:
+    return Pool(args.min_actors, args.max_actors, args.num_cpus, use_gpu, args.verbose)
+
+
+def _compute(job: Job, plan: Plan, pool: Pool, totals: Totals) -> None:
+    if not plan.missing:
+        return
+    earlier = totals.images
+    progress = Progress(len(plan.missing))
+    for part in compute(job, plan, pool):
+        totals.merge(*part)
+        progress.add(totals.images - earlier)
+    remove_unfinished(job)
+
+
+def _read_earlier(job: Job, plan: Plan) -> Totals:
+    """Count the images of the parts that were there before."""
+    storage, _ = job.open_output()
+
+    def read(number: int) -> Totals:
+        part = Totals()
+        with storage.open(job.part_name(number)) as file:
+            part.add(job.form.errors(file))
+        return part
+
+    totals, missing = Totals(), set(plan.missing)
+    written = [number for number in range(len(plan.pieces)) if number not in missing]
+    with ThreadPoolExecutor(_AT_ONCE) as executor:
+        for part in executor.map(read, written):
+            totals.merge(part.images, part.reasons)
+    return totals
+
+
+def _evaluate(job: Job, plan: Plan, kept: KeptResults) -> None:
+    """Compare all results with the true classes."""
+    storage, _ = job.open_output()
+    kept.begin(None)
+    for number in range(len(plan.pieces)):
+        with storage.open(job.part_name(number)) as file:
+            for name, prediction in job.form.read(file):
+                kept.add(name, prediction)
+
+
+def _for_evaluation(args: argparse.Namespace) -> argparse.Namespace:
+    """Return the flags as `KeptResults` reads them: the folders in which the inputs' names begin."""
+    names = [folder_of(open_storage(uri)[1]) for uri in args.input]
+    folders = [Path(name) / "_" if is_uri(name) else Path(name) for name in names]  # it takes their parents
+    shown = {"paths": folders, "report": None, "format": "text"}
+    return argparse.Namespace(**{**vars(args), **shown})
