@@ -11,19 +11,18 @@ from typing import Final
 
 from ..errors import ClasError
 from ..model.exported import ExportedModel, read_exported_model
-from ..settings import SETTING_NAMES, load_settings
+from ..settings import load_settings
 from .checks.inputs import prepare_inputs
 from .checks.item import Item
 from .checks.machine import check_devices, check_engines
 from .checks.service import check_engine, check_forms, check_speed
-from .flags import add_gpu_flag, add_setting_flags, existing, given_settings, seconds
+from .flags import SETTING_FLAGS, add_gpu_flag, add_setting_flags, existing, given_settings, seconds
 from .parser import Parser
 from .terminal import run_to_status, show_log
 from .trial.agreement import RULE
 from .trial.images import WEAK_SIGN, TrialImages, trial_images
 from .trial.server import Connection, TrialServer, trial_server
 
-_SETTING_FLAGS: Final = tuple(name for name in SETTING_NAMES if name != "use_gpu")
 _SECONDS: Final = 3.0
 _MOST_IMAGES: Final = 32
 _GENERATED: Final = 16
@@ -33,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the command and return its exit status: 1 if any item failed."""
     args = parser().parse_args(argv)
     show_log(logging.DEBUG if args.verbose else logging.CRITICAL, "%(levelname)s: %(message)s")
-    given = given_settings(args, (*_SETTING_FLAGS, "use_gpu"))
+    given = given_settings(args, (*SETTING_FLAGS, "use_gpu"))
     return run_to_status(partial(_show, _check(given, args), args.format))
 
 
@@ -53,7 +52,7 @@ def parser() -> Parser:
     add("--seconds", type=seconds, default=_SECONDS, metavar="VALUE", help=help_text)
     add("--format", choices=("text", "json"), default="text", help="Format of the results (default: text)")
     add("--verbose", action="store_true", help="Log what the model prints")
-    add_setting_flags(check, _SETTING_FLAGS)
+    add_setting_flags(check, SETTING_FLAGS)
     add_gpu_flag(check, "Predict on the GPU")
     return check
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import SettingsError
-from ..settings import SETTING_FIELDS
+from ..settings import SETTING_FIELDS, SETTING_NAMES
 from .parser import Parser
 
+SETTING_FLAGS: Final = tuple(name for name in SETTING_NAMES if name != "use_gpu")
+"""The settings whose flags take a value; use_gpu has one that takes none, see `add_gpu_flag`."""
 LONGEST_S: Final = 3600
 """The most seconds that `seconds` takes."""
 _ALIASES: Final = {"topk": ("--top_k",), "model_name": ("--name",)}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..commandline.flags import (
+    SETTING_FLAGS,
     add_gpu_flag,
     add_setting_flags,
     boolean,
@@ -18,7 +19,7 @@ from ..commandline.flags import (
 from ..commandline.parser import Parser
 from ..errors import ClasError, UnavailableError
 from ..protocol import MODULE_NAME
-from .launch import SETTING_FLAGS, plan_launch
+from .launch import plan_launch
 from .log import set_up_log
 from .options import ServerOptions
 from .process.control import Control
@@ -63,9 +64,7 @@ def main(argv: list[str] | None = None, control: Control | None = None) -> int:
 
 def _show_status(port: int | None, host: str | None) -> int:
     """Print where the servers of this user listen, and their models; returns 1 if there is none."""
-    running = [
-        server for server in find(port) if server.is_running and host in (None, server.host, server.address)
-    ]
+    running = [server for server in find(port, host) if server.is_running]
     for server in running:
         print(*describe(server), sep="\n")
     if not running:

@@ -45,8 +45,10 @@ def read_configuration(flags: Mapping[str, Any]) -> tuple[Mapping[str, Any], Map
         for name in [name for name in given if name in HUB_FLAGS]:
             _LOGGER.warning("--%s is ignored: %s wins", name, path)
             del given[name]
-        modules = _read_modules(content.pop("modules_info", {}), given | content)
+        modules = read_modules(content.pop("modules_info", {}))
         given |= content
+        if not (modules or given.get("model") or given.get("model_repository")):
+            raise SettingsError(f"modules_info names nothing; it takes {MODULE_NAME!r}, or names of your own")
     else:
         is_implied = not (given.get("model") or given.get("model_repository"))
         for text in given.pop("modules", [MODULE_NAME] if is_implied else []):
@@ -93,14 +95,6 @@ def read_file(path: Path) -> dict[str, Any]:
     if "modules_info" not in content and not content.get("model_repository"):
         raise SettingsError(f"the configuration file {path} has no modules_info")
     return content
-
-
-def _read_modules(modules_info: object, given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the settings of each module: predict_args > init_args."""
-    info = _object(modules_info, "modules_info")
-    if not info and not (given.get("model") or given.get("model_repository")):
-        raise SettingsError(f"modules_info names nothing; it takes {MODULE_NAME!r}, or names of your own")
-    return read_modules(info)
 
 
 def read_modules(modules_info: object) -> dict[str, dict[str, Any]]:

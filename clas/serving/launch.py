@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from ..commandline.flags import SETTING_FLAGS
 from ..engine.devices import available_cores, available_memory, visible_devices
 from ..errors import ModelNotFoundError, NotFoundError, SettingsError
 from ..fields import refuse_unknown
@@ -26,8 +27,6 @@ STANDALONE_OPTIONS: Final = (
 """Server options that a process doesn't take which somebody else starts and configures."""
 SEVERAL_OPTIONS: Final = ("model_repository", "max_loaded_models")
 """Server options that a process of one model doesn't take."""
-SETTING_FLAGS: Final = tuple(name for name in SETTING_NAMES if name != "use_gpu")
-"""The keys of params.py that are flags, too; use_gpu is one of PaddleHub's own."""
 MOST_PREDICTORS: Final = 4
 """The most model processes by default."""
 _PREDICTOR_BYTES: Final = 512 * 2**20
@@ -77,18 +76,18 @@ class Launch:
             NotFoundError: There is none of this name.
             SettingsError: A setting is invalid.
         """
-        settings = self.models.get(name)
+        settings, repository = self.models.get(name), self.repository
         named = Path(self.options.model_repository) / name
-        if settings and (self.repository is None or settings != _settings_in(named, self.overrides)):
+        if settings and (repository is None or settings != _settings_in(named, self.overrides)):
             return self.plan(settings)
-        if self.repository is None:
+        if repository is None:
             raise NotFoundError(f"there is no model {name[:80]!r}")
-        return self.plan(_settings_in(self.repository.folder(name), self.overrides))
+        return self.plan(_settings_in(repository.folder(name), self.overrides))
 
     @property
     def is_on_gpu(self) -> bool:
         """Whether a model runs on a GPU."""
-        return any(settings.use_gpu for settings in self.models.values())
+        return _is_on_gpu(self.models)
 
     @property
     def repository(self) -> Repository | None:
@@ -121,7 +120,7 @@ def plan_launch(flags: Mapping[str, Any]) -> Launch:
         raise SettingsError("model_name is given for several models: set it in the init_args of each")
     if options.model_repository:
         models = _with_repository(models, Path(options.model_repository), overrides, options)
-    is_on_gpu = any(settings.use_gpu for settings in models.values())
+    is_on_gpu = _is_on_gpu(models)
     devices = tuple(visible_devices(options.gpu or None)) if is_on_gpu else ()
     if flags.get("workers") and devices:
         _LOGGER.warning("--workers is ignored: with use_gpu there is one for each GPU")
@@ -190,6 +189,10 @@ def _check_processes(options: ServerOptions, num_workers: int, *, is_on_gpu: boo
         raise SettingsError("max_requests replaces workers: it takes use_multiprocess, or several GPUs")
     if is_on_gpu and options.predictors > 1:
         raise SettingsError("predictors is for the CPU: a GPU has one for each process")
+
+
+def _is_on_gpu(models: Mapping[str, Settings]) -> bool:
+    return any(settings.use_gpu for settings in models.values())
 
 
 def _settings_of(init_args: Mapping[str, Any], use_gpu: object) -> Settings:

@@ -1,5 +1,7 @@
 """What runs here, as `GET /` tells it: to the client, to the page, and to people."""
 
+from typing import Final
+
 from ...protocol import MODULE_NAME, PREDICTIONS_PATH, VERSION
 from ..models.registry import Models
 from ..models.served_model import ServedModel
@@ -7,7 +9,7 @@ from ..options import ServerOptions
 from .docs_page import DOCS_PATH
 from .web_ui import UI_PATH
 
-_LIMITS = ("max_request_bytes", "max_queue_images", "max_queue_bytes", "timeout_s")
+_LIMITS: Final = ("max_request_bytes", "max_queue_images", "max_queue_bytes", "timeout_s")
 
 
 def describe_service(models: Models, options: ServerOptions, workers: int, prefix: str) -> dict[str, object]:

@@ -118,8 +118,7 @@ class Inference:
         """
         model = self.models[name]
         deadline = request.scope.get(BEGAN, time.monotonic()) + self.options.timeout_s
-        if model.pool is None or model.pool.has_failed:
-            await self.models.bring(model, deadline)
+        await self.models.bring(model, deadline)
         with model.lease() as pool:
             run = _Run(model, pool, pool.ready_pipeline(), deadline)
             response = await self._respond(run, request, open_wire)

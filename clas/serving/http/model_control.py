@@ -1,6 +1,6 @@
 """Loads and unloads models on request, as Triton's model repository extension does."""
 
-from collections.abc import Awaitable, Callable
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
@@ -14,8 +14,8 @@ from ..models.registry import Models
 from ..models.served_model import ServedModel, State
 from .responses import JsonResponse
 
-_MAX_BODY_BYTES = 4096
-_STATES = {State.READY: "READY", State.IDLE: "READY", State.LOADING: "LOADING"}
+_MAX_BODY_BYTES: Final = 4096
+_STATES: Final = {State.READY: "READY", State.IDLE: "READY", State.LOADING: "LOADING"}
 
 
 class ModelControl:
@@ -55,7 +55,9 @@ class ModelControl:
             NotFoundError: There is none of this name.
             ModelControlError: It can't be loaded.
         """
-        return await self._change(request, lambda changes: changes.load)
+        changes, name = await self._check(request)
+        await changes.load(name)
+        return JsonResponse(_entry(self._models[name]))
 
     async def unload(self, request: Request) -> Response:
         """Free a model.
@@ -63,19 +65,18 @@ class ModelControl:
         Raises:
             NotFoundError: There is none of this name.
         """
-        return await self._change(request, lambda changes: changes.unload)
+        changes, name = await self._check(request)
+        await changes.unload(name)
+        return JsonResponse(_entry(self._models[name]))
 
-    async def _change(
-        self, request: Request, choose: Callable[[Changes], Callable[[str], Awaitable[None]]]
-    ) -> Response:
+    async def _check(self, request: Request) -> tuple[Changes, str]:
+        """Check what is sent; returns what changes models, and the name of the model."""
         changes = self._changes_here()
         content = await _read(request)
         parameters = content.pop("parameters", None) or {}
         if content or parameters not in ({}, {"unload_dependents": False}):  # which Triton's client sends
             raise RequestError("the body takes nothing: models are loaded as their folders are")
-        name = request.path_params["name"]
-        await choose(changes)(name)
-        return JsonResponse(_entry(self._models[name]))
+        return changes, request.path_params["name"]
 
     def _changes_here(self) -> Changes:
         if self._changes is None:

@@ -10,7 +10,8 @@ from ...errors import ModelControlError, NotFoundError, UnavailableError
 from ..batching.pool import Pool
 from .loader import Loader
 from .plan import ModelPlan
-from .served_model import ServedModel, failure_of
+from .reason import without_paths
+from .served_model import ServedModel
 
 _LOGGER: Final = logging.getLogger("clas_system")
 _RETRY_S: Final = 30.0
@@ -21,12 +22,12 @@ class Replacement(NamedTuple):
     """A loaded model that may take the place of another one.
 
     Attributes:
-        name: Under which name.
+        model: For which it answers; it may not be among the models yet.
         plan: How it was loaded.
         pool: Its predictors.
     """
 
-    name: str
+    model: ServedModel
     plan: ModelPlan
     pool: Pool
 
@@ -148,7 +149,7 @@ class Models:
         return [model.pool for model in self._models.values() if model.pool]
 
     async def bring(self, model: ServedModel, deadline: float) -> None:
-        """Load a model that isn't in memory, if it is to be; called for a request.
+        """Load a model that isn't in memory, if it is to be; called for each request.
 
         Args:
             model: The model.
@@ -173,8 +174,9 @@ class Models:
     def _is_to_be_brought(self, model: ServedModel) -> bool:
         if model.pool is None:
             return model.is_wanted
-        is_due = time.monotonic() > self._failed_at.get(model.name, 0) + _RETRY_S
-        return model.pool.has_failed and bool(self._loader.max_loaded) and is_due
+        if not (model.pool.has_failed and self._loader.max_loaded):
+            return False
+        return time.monotonic() > self._failed_at.get(model.name, 0) + _RETRY_S
 
     async def _bring(self, model: ServedModel) -> None:
         pool = await self._loader.load(model, model.plan, self)
@@ -196,24 +198,21 @@ class Models:
             NotFoundError: There is none of this name.
             ModelControlError: It can't be loaded.
         """
-        model = self._models.get(name)
         plan = self._find_plan(name)
-        model = model or self._open_model(name, plan)
+        model = self._models.get(name) or self._open_model(name, plan)
         pool = await self._loader.load(model, plan, self)
         if pool.has_failed:
             await self._loader.free(pool)
-            raise ModelControlError(f"the model {name} can't be loaded: {failure_of(pool)}")
-        return Replacement(name, plan, pool)
+            raise ModelControlError(f"the model {name} can't be loaded: {without_paths(pool.failure)}")
+        return Replacement(model, plan, pool)
 
     def commit(self, replacement: Replacement) -> None:
         """Let a loaded model answer from now on."""
-        name, plan, pool = replacement
-        if name not in self._models:
-            self._models[name] = self._open_model(name, plan)
-        model = self._models[name]
+        model, plan, pool = replacement
+        self._models[model.name] = model
         model.plan, model.is_wanted = plan, True
         model.replace(pool, self._loader.free)
-        _LOGGER.info("the model %s is %s now", name, pool.version)
+        _LOGGER.info("the model %s is %s now", model.name, pool.version)
 
     async def discard(self, replacement: Replacement) -> None:
         """Free a loaded model that isn't wanted after all."""

@@ -1,20 +1,16 @@
 """One of the models that are served: what answers for it now, and what is known of it."""
 
 import contextlib
-import logging
 import time
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Final
 
-from ...errors import ModelLoadError, NotFoundError, UnavailableError
+from ...errors import NotFoundError, UnavailableError
 from ..batching.admission import Admission
 from ..batching.pool import Pool
 from ..metrics import ModelFacts, ModelMetrics
 from .plan import ModelPlan
 from .reason import without_paths
-
-_LOGGER: Final = logging.getLogger("clas_system")
 
 
 class State(Enum):
@@ -160,8 +156,3 @@ class ServedModel:
         if self.pool.has_failed:
             raise UnavailableError(f"the model {self.name} is unavailable: {self.reason}")
         return self.pool
-
-
-def failure_of(pool: Pool) -> ModelLoadError:
-    """Return why a pool couldn't be loaded, without paths of the machine."""
-    return ModelLoadError(without_paths(pool.failure))

@@ -33,30 +33,31 @@ class Watch:
         self._folders = folders
         self._repository = repository
         self._last: _Look = {}
-        self._known = self._last = self._look()
+        self._last = self._look()
+        self._known = {**self._last}
 
     def look(self) -> list[tuple[str, bool]]:
         """Look at the folders.
 
         Returns:
             The names of the models that have changed, and whether each is still there; one that isn't in the
-        repository is never gone.
+            repository is never gone.
         """
         before, self._last = self._last, self._look()
-        names = {*self._known, *self._last}
-        changed = [
-            name
-            for name in sorted(names)
-            if self._last.get(name) not in (self._known.get(name), _EMPTY)
-            and self._last.get(name) == before.get(name)
-        ]
-        self._known = {
-            name: (self._last if name in changed else self._known)[name]
-            for name in names
-            if name in (self._last if name in changed else self._known)
-        }
-        gone = [name for name in changed if name not in self._last and name not in self._folders]
-        return [(name, True) for name in changed if name in self._last] + [(name, False) for name in gone]
+        there: list[tuple[str, bool]] = []
+        gone: list[tuple[str, bool]] = []
+        for name in sorted({*self._known, *self._last}):
+            now = self._last.get(name)
+            if now in (self._known.get(name), _EMPTY) or now != before.get(name):
+                continue
+            if now is not None:
+                self._known[name] = now
+                there.append((name, True))
+            else:
+                del self._known[name]
+                if name not in self._folders:
+                    gone.append((name, False))
+        return there + gone
 
     def _look(self) -> _Look:
         try:

@@ -1,11 +1,11 @@
 """Asks a running server on this machine whether it is well, at the address where its clients reach it."""
 
 import json
-import ssl
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Final
 
 from .listener import reachable_host
+from .local_socket import tls_on_this_machine
 from .pidfile import RunningServer
 
 _TIMEOUT_S: Final = 4.0
@@ -32,11 +32,8 @@ def _connection_to(server: RunningServer) -> HTTPConnection:
     host = server.host if "%" in server.host else reachable_host(server.address)
     if not server.tls:
         return HTTPConnection(host, server.port, timeout=_TIMEOUT_S)
-    # The certificate is for other names than this address; nothing secret is sent.
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return HTTPSConnection(host, server.port, timeout=_TIMEOUT_S, context=context)
+    # Nothing secret is sent.
+    return HTTPSConnection(host, server.port, timeout=_TIMEOUT_S, context=tls_on_this_machine())
 
 
 def _ask(connection: HTTPConnection, path: str) -> tuple[bool, str]:

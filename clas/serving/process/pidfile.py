@@ -99,11 +99,16 @@ def announce(server: RunningServer) -> None:
         _LOGGER.warning("%s: %s: %s", where, server.file, exc.strerror)
 
 
-def find(port: int | None = None) -> list[RunningServer]:
-    """Read the files of the servers at `port`, or at any, whether they still run or not."""
+def find(port: int | None = None, host: str | None = None) -> list[RunningServer]:
+    """Read the files of the servers at `port`, or at any, whether they still run or not.
+
+    Args:
+        port: The port; None for any.
+        host: The address, as it was told or as a number; None for any.
+    """
     pattern = f"serving_{'*' if port is None else port}_*.json"
     servers = (_read(file) for file in sorted(_directory().glob(pattern)))
-    return [server for server in servers if server]
+    return [server for server in servers if server and host in (None, server.host, server.address)]
 
 
 def forget(server: RunningServer) -> None:

@@ -46,7 +46,7 @@ def find_running(port: int, host: str | None = None) -> RunningServer:
         GoneError: There was one, and it has ended.
         UnavailableError: There is none, or there are several.
     """
-    servers = [server for server in find(port) if host in (None, server.host, server.address)]
+    servers = find(port, host)
     where = _where(port, host)
     if not servers:
         raise UnavailableError(f"no server of clas_system was started at {where} by this user")

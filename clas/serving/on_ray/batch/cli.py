@@ -11,13 +11,20 @@ from pathlib import Path
 from typing import Final
 
 from ....commandline.evaluation.flags import add_evaluation_flags, check_evaluation_flags
-from ....commandline.flags import add_gpu_flag, add_setting_flags, given_settings, integer_from, positive
+from ....commandline.flags import (
+    SETTING_FLAGS,
+    add_gpu_flag,
+    add_setting_flags,
+    given_settings,
+    integer_from,
+    positive,
+)
 from ....commandline.kept_results import KeptResults
 from ....commandline.parser import Parser
 from ....commandline.terminal import run_to_status, show_any_text, show_log
 from ....errors import SettingsError
 from ....model.exported import read_exported_model
-from ....settings import SETTING_NAMES, load_settings
+from ....settings import load_settings
 from .inputs import folder_of
 from .job import Job, Plan, make_plan, remove_unfinished
 from .pool import Pool, compute
@@ -26,7 +33,6 @@ from .storage import is_uri, open_storage
 from .totals import Progress, Totals
 
 PART_ROWS: Final = 5000
-_SETTING_FLAGS: Final = tuple(name for name in SETTING_NAMES if name != "use_gpu")
 _FILES: Final = ("inference_model_dir", "model_key_file", "class_id_map_file")
 _AT_ONCE: Final = 16  # parts of earlier runs that are read at a time
 _INPUT_HELP: Final = (
@@ -67,7 +73,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     help_text = "The most actors; 0: as many as the cluster has room for (default: 0)"
     add("--max_actors", type=partial(integer_from, 0), default=0, metavar="VALUE", help=help_text)
     add_evaluation_flags(parser)
-    add_setting_flags(parser, _SETTING_FLAGS)
+    add_setting_flags(parser, SETTING_FLAGS)
     add_gpu_flag(parser, "Predict on GPUs, one for each actor")
     args = parser.parse_args(argv)
     try:
@@ -80,7 +86,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _run(args: argparse.Namespace) -> int:
-    given = given_settings(args, (*_SETTING_FLAGS, "use_gpu"))
+    given = given_settings(args, (*SETTING_FLAGS, "use_gpu"))
     given |= {name: _from_here(given[name]) for name in _FILES if given.get(name)}
     with closing(KeptResults(_for_evaluation(args))) as kept:
         model = read_exported_model(load_settings(given))

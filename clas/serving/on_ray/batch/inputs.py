@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby, islice, zip_longest
+from itertools import chain, groupby, islice, zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal, NamedTuple
 
@@ -82,7 +82,7 @@ def find_pieces(inputs: Sequence[str], rows: int, column: str) -> Iterator[Piece
     for (kind, _), group in groupby(found, lambda each: (each.kind, storages[each.place])):
         if kind == "images":
             first = next(group)
-            names = _chain(first.name, (each.name for each in group))
+            names = (each.name for each in chain((first,), group))
             yield from _of_names(first.place, names, rows)
         elif kind == "list":
             for each in group:
@@ -91,11 +91,6 @@ def find_pieces(inputs: Sequence[str], rows: int, column: str) -> Iterator[Piece
             yield from (Piece(each.place, "tar", each.name) for each in group)
         else:
             yield from _of_parquet(group, storages, rows, column)
-
-
-def _chain(first: str, others: Iterable[str]) -> Iterator[str]:
-    yield first
-    yield from others
 
 
 def _of_names(place: int, names: Iterator[str], rows: int) -> Iterator[Piece]:

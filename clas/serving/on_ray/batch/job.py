@@ -55,9 +55,13 @@ class Job:
         """Return the storage of the output, and its folder."""
         return open_storage(self.output)
 
+    def part_file(self, number: int) -> str:
+        """Return what a part is called in the output's folder."""
+        return f"part-{number:06}.{self.form.suffix}"
+
     def part_name(self, number: int) -> str:
         """Return the name of a part."""
-        return f"{self.open_output()[1]}/part-{number:06}.{self.form.suffix}"
+        return f"{self.open_output()[1]}/{self.part_file(number)}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +97,7 @@ def make_plan(job: Job, model: ExportedModel) -> Plan:
         pieces = list(_read_pieces(storage, folder))
     except (OSError, ValueError) as exc:
         raise SettingsError(f"the output {folder} can't be used: {exc}") from exc
-    missing = [n for n in range(len(pieces)) if job.part_name(n).rpartition("/")[2] not in written]
+    missing = [n for n in range(len(pieces)) if job.part_file(n) not in written]
     return Plan(pieces, missing)
 
 

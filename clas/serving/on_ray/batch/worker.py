@@ -59,16 +59,16 @@ class PartWorker:
             UnavailableError: A storage doesn't answer, though it was asked several times.
         """
         piece = Piece(*(row[name] for name in Piece._fields[:-1]))
-        for pause_s in _PAUSES_S:
+        number, pauses_s = row["number"], iter(_PAUSES_S)
+        while True:
             try:
-                return {"number": row["number"], **encode(self._ensure(row["number"], piece))}
+                return {"number": number, **encode(self._ensure(number, piece))}
             except OSError as exc:
-                LOGGER.warning("part %d is tried again in %d s: %s", row["number"], pause_s, exc)
+                pause_s = next(pauses_s, None)
+                if pause_s is None:
+                    raise UnavailableError(f"part {number} can't be read or written: {exc}") from exc
+                LOGGER.warning("part %d is tried again in %d s: %s", number, pause_s, exc)
                 time.sleep(pause_s)
-        try:
-            return {"number": row["number"], **encode(self._ensure(row["number"], piece))}
-        except OSError as exc:
-            raise UnavailableError(f"part {row['number']} can't be read or written: {exc}") from exc
 
     def _ensure(self, number: int, piece: Piece) -> Totals:
         """Write a part, if it isn't there: whoever computed it may have been lost with its answer."""
