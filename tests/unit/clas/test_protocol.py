@@ -132,10 +132,10 @@ HUGE = {f"name{number}": number for number in range(100_000)}
     ],
 )
 def test_a_huge_value_is_refused_at_once_and_shortly(images: object, revert_params: object) -> None:
-    start = time.process_time()
+    start = time.thread_time()
     with pytest.raises(RequestError, match="revert_params") as caught:
         decode(images, revert_params)
-    assert time.process_time() - start < 1  # the product of such a shape would take ten
+    assert time.thread_time() - start < 1  # the product of such a shape would take ten
     assert len(str(caught.value)) < 400
 
 

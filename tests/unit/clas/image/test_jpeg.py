@@ -99,11 +99,11 @@ def many_scans(side: int, num_scans: int, *, components: int = 1, refine: bool =
 def test_scans_are_bounded() -> None:
     """In libjpeg each one takes as long as its pixels, however few bytes it has."""
     assert DecodeImage()(many_scans(64, 10)).shape == (64, 64, 3)
-    start = time.process_time()
+    start = time.thread_time()
     for num_scans in (100, 1900):
         with pytest.raises(ImageError, match="it has too many scans"):
             DecodeImage()(many_scans(2000, num_scans))
-    assert time.process_time() - start < 0.5
+    assert time.thread_time() - start < 0.5
 
 
 def test_scans_of_few_coefficients_are_bounded_too() -> None:
@@ -116,10 +116,10 @@ def test_fewer_bytes_than_pixels_need_reach_no_decoder() -> None:
     file = bytearray(jpeg())
     place = file.index(b"\xff\xc0") + 5
     file[place : place + 4] = struct.pack(">HH", 9000, 9000)
-    start = time.process_time()
+    start = time.thread_time()
     with pytest.raises(ImageError, match="it ends before its last pixel"):
         DecodeImage()(bytes(file))
-    assert time.process_time() - start < 0.1
+    assert time.thread_time() - start < 0.1
 
 
 @pytest.mark.parametrize("place", ["head", "tail"])
@@ -131,10 +131,10 @@ def test_segments_are_bounded_and_few_reach_the_decoder(place: str) -> None:
     some, many = (file[:at] + exif * number + file[at:] for number in (1900, 100_000))
     np.testing.assert_array_equal(DecodeImage()(some), DecodeImage()(file))
     assert read(some, lambda *_: None).data == read(file, lambda *_: None).data
-    start = time.process_time()
+    start = time.thread_time()
     with pytest.raises(ImageError, match="it has more than 2000 segments"):
         DecodeImage(10**6)(many)
-    assert time.process_time() - start < 0.5
+    assert time.thread_time() - start < 0.5
 
 
 def test_only_what_says_what_the_pixels_are_is_kept() -> None:
@@ -202,7 +202,7 @@ def test_the_check_takes_no_time() -> None:
     file = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 256, (400, 600, 3), np.uint8))[
         1
     ].tobytes()
-    start = time.process_time()
+    start = time.thread_time()
     for _ in range(20):
         read(file, lambda *_: None)
-    assert (time.process_time() - start) / 20 < 0.002  # it takes 0.1 ms, and decoding 10
+    assert (time.thread_time() - start) / 20 < 0.002  # it takes 0.1 ms, and decoding 10

@@ -161,9 +161,9 @@ def test_a_header_that_no_image_has_is_refused(fields: tuple[int, ...]) -> None:
 def test_many_chunks_take_no_time() -> None:
     """A tenth of a million, in 1.2 MB; the work is in proportion to them."""
     file = with_chunks(png_of(PIXELS), chunk(b"abCd", b"") * 99_000)
-    start = time.process_time()
+    start = time.thread_time()
     assert (DecodeImage()(file) == PIXELS).all()
-    assert time.process_time() - start < 1
+    assert time.thread_time() - start < 1
 
 
 def png_of_zeros(packed: bytes, *, interlaced: bool) -> bytes:
@@ -187,9 +187,9 @@ def half_a_gigabyte() -> bytes:
 @pytest.mark.parametrize("interlaced", [False, True])
 def test_no_more_is_unpacked_than_the_pixels(interlaced: bool, half_a_gigabyte: bytes) -> None:
     """libpng unpacks all that there is, in a second here."""
-    start = time.process_time()
+    start = time.thread_time()
     assert not DecodeImage()(png_of_zeros(half_a_gigabyte, interlaced=interlaced)).any()
-    assert time.process_time() - start < 0.5
+    assert time.thread_time() - start < 0.5
 
 
 @pytest.mark.parametrize("interlaced", [False, True])
