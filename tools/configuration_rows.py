@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -15,6 +16,7 @@ from clas.commandline import check, convert, encrypt, rename_module, tune
 from clas.commandline import cli as offline
 from clas.commandline.flags import LONGEST_S
 from clas.serving import cli as server
+from clas.serving.on_ray.batch import flags as batch
 from clas.serving.options import ServerOptions
 from clas.settings import Settings
 from clas_client.flags import add_flags
@@ -84,7 +86,7 @@ def read_rows(language: str) -> dict[str, dict[str, Row]]:
     The sources: "settings" are the keys of params.py, "server" those at the top level of config.json and the
     flags of `start`, "client", "offline" and "hub_run" the flags of the client, of `python -m clas` and of
     `hub run clas_system`, "tune", "check", "convert", "encrypt" and "rename_module" those of the commands of
-    `python -m clas`.
+    `python -m clas`, "batch" those of `clas-batch`.
     """
     words = WORDS[language]
     [commands] = [
@@ -109,6 +111,7 @@ def read_rows(language: str) -> dict[str, dict[str, Row]]:
         "convert": _rows_of_flags(convert.parser(), settings, words),
         "encrypt": _rows_of_flags(encrypt.parser(), settings, words),
         "rename_module": _rows_of_flags(rename_module.parser(), (), words),
+        "batch": _rows_of_flags(batch.parser(), settings, words),
     }
 
 
@@ -199,6 +202,8 @@ def _values_of_flag(action: argparse.Action, words: _Words) -> str:
         return _quoted(action.choices)
     if action.nargs == 0:
         return words["switch"]
+    if isinstance(action.type, partial):
+        return f"≥ {action.type.args[0]}"  # integer_from
     kind = getattr(action.type, "__name__", "text")
     if kind in ("existing", "file_name", "Path"):
         return words["paths" if action.nargs else "path"]

@@ -62,6 +62,13 @@ TABLES: Final[Mapping[str, tuple[str, str]]] = {
         "paths top_k use_gpu format report label_file labels_from_folders metrics verbose",
     ),
     "hub_run": ("hub_run", "input_path top_k batch_size"),
+    "batch": (
+        "batch",
+        (
+            "input output format part_rows column num_cpus min_actors max_actors use_gpu "
+            "label_file labels_from_folders metrics verbose"
+        ),
+    ),
     "tune": ("tune", "paths use_gpu seconds format verbose"),
     "check": ("check", "paths use_gpu seconds format verbose"),
     "convert": ("convert", "directory output images verbose"),

@@ -22,6 +22,7 @@ from clas.protocol import VERSION
 from clas.serving import cli as server
 from clas.serving.launch import plan_launch
 from clas.serving.metrics import Metrics
+from clas.serving.on_ray.batch import flags as batch
 from clas.serving.options import ServerOptions, load_options
 from clas.settings import SETTING_NAMES, load_settings
 from clas_client.flags import add_flags
@@ -70,6 +71,10 @@ def offline_flags(command: str = "") -> set[str]:
     commands["rename_module"] = rename_module
     parsers = {name: module.parser for name, module in commands.items()}
     return set(parsers.get(command, offline._parser)()._option_string_actions)
+
+
+def batch_flags() -> set[str]:
+    return set(batch.parser()._option_string_actions)
 
 
 def client_flags() -> set[str]:
@@ -296,10 +301,19 @@ def test_the_example_of_several_models_is_planned_as_the_page_says(repository: P
     assert (models["garbage"].main_indicator, models["garbage"].threshold) == ("MultiLabelThreshOutput", 0.3)
 
 
+def test_flags_of_the_job_on_ray_exist(english: str) -> None:
+    jobs = [words for words in commands(english) if "clas.serving.on_ray.batch" in words]
+    assert len(jobs) > 2
+    for words in jobs:
+        start = words.index("clas.serving.on_ray.batch")
+        assert {"--input", "--output"} <= flags(words[start:]) <= batch_flags(), words
+
+
 def test_every_flag_is_in_the_table_of_its_program(repository: Path) -> None:
     page = (repository / "docs" / "en" / "configuration.md").read_text(encoding="utf-8")
     others = offline_flags() | set(offline._hub_parser()._option_string_actions)
     others |= set().union(*(offline_flags(command) for command in offline.COMMANDS))
+    others |= batch_flags()
     for flag in (client_flags() | others) - {"-h", "--help"} - {f"--{name}" for name in SETTING_NAMES}:
         assert f"`{flag}`" in page, flag
 

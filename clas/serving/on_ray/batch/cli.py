@@ -3,86 +3,34 @@
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from ....commandline.evaluation.flags import add_evaluation_flags, check_evaluation_flags
-from ....commandline.flags import (
-    SETTING_FLAGS,
-    add_gpu_flag,
-    add_setting_flags,
-    given_settings,
-    integer_from,
-    positive,
-)
+from ....commandline.flags import SETTING_FLAGS, given_settings
 from ....commandline.kept_results import KeptResults
-from ....commandline.parser import Parser
 from ....commandline.terminal import run_to_status, show_any_text, show_log
-from ....errors import SettingsError
 from ....model.exported import read_exported_model
 from ....settings import load_settings
+from .flags import parse
 from .inputs import folder_of
 from .job import Job, Plan, make_plan, remove_unfinished
 from .pool import Pool, compute
-from .rows import FORMATS
 from .storage import is_uri, open_storage
 from .totals import Progress, Totals
 
-PART_ROWS: Final = 5000
 _FILES: Final = ("inference_model_dir", "model_key_file", "class_id_map_file")
 _AT_ONCE: Final = 16  # parts of earlier runs that are read at a time
-_INPUT_HELP: Final = (
-    "Images, folders, globs, .parquet, .tar and lists of paths (.txt), local or of an object store (s3://...)"
-)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line, and return its exit status."""
     show_any_text()
-    args = _parse(sys.argv[1:] if argv is None else argv)
+    args = parse(sys.argv[1:] if argv is None else argv)
     show_log(logging.INFO if args.verbose else logging.WARNING, "%(levelname)s: %(message)s")
     return run_to_status(partial(_run, args))
-
-
-def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = Parser(
-        prog="clas-batch",
-        description="Classify millions of images on a Ray cluster; started again, it goes on.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--input", nargs="+", required=True, metavar="PATH", help=_INPUT_HELP)
-    parser.add_argument("--output", required=True, metavar="DIR", help="Folder of the results, likewise")
-    add = parser.group("output").add_argument
-    add("--format", choices=tuple(FORMATS), default="parquet", help="Format of the parts (default: parquet)")
-    add(
-        "--part_rows",
-        type=positive,
-        default=PART_ROWS,
-        metavar="VALUE",
-        help=f"Images of a part, which a killed actor computes again (default: {PART_ROWS})",
-    )
-    add("--column", default="", metavar="NAME", help="Column of .parquet with the images, or their paths")
-    add("--verbose", action="store_true", help="Log what is loaded, and how it runs")
-    add = parser.group("cluster").add_argument
-    add("--num_cpus", type=positive, default=1, metavar="VALUE", help="Cores of each actor (default: 1)")
-    add("--min_actors", type=positive, default=1, metavar="VALUE", help="The fewest actors (default: 1)")
-    help_text = "The most actors; 0: as many as the cluster has room for (default: 0)"
-    add("--max_actors", type=partial(integer_from, 0), default=0, metavar="VALUE", help=help_text)
-    add_evaluation_flags(parser)
-    add_setting_flags(parser, SETTING_FLAGS)
-    add_gpu_flag(parser, "Predict on GPUs, one for each actor")
-    args = parser.parse_args(argv)
-    try:
-        check_evaluation_flags(args.label_file, args.metrics, from_folders=args.labels_from_folders)
-    except SettingsError as exc:
-        parser.error(str(exc))
-    if 0 < args.max_actors < args.min_actors:
-        parser.error(f"--max_actors {args.max_actors} is below --min_actors {args.min_actors}")
-    return args
 
 
 def _run(args: argparse.Namespace) -> int:
