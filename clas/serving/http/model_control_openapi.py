@@ -1,9 +1,14 @@
 """The OpenAPI document's part about loading and unloading models."""
 
+from typing import Final
+
 from ...protocol import REPOSITORY_PATH
 from .openapi_parts import ERROR, failure_response
 from .openapi_schemas import REF, Schema, object_schema
 from .request_body import JSON
+
+TOKEN: Final = "admin_token"
+"""The security scheme of these addresses: a token of admin_token_file."""
 
 
 def describe_paths(name: str) -> Schema:
@@ -43,7 +48,7 @@ def _operation(
     return {
         "summary": summary,
         "operationId": operation,
-        "description": "Takes a token of admin_token_file.",
+        "security": [{TOKEN: []}],
         "requestBody": {"content": {JSON: {"schema": body or object_schema({})}}},
         "responses": {
             "200": {"description": summary, "content": {JSON: {"schema": answer}}},

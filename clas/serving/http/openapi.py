@@ -7,9 +7,10 @@ from ...protocol import PREDICTIONS_PATH, VERSION
 from ..options import ServerOptions
 from . import model_control_openapi as model_control
 from .form import MULTIPART
+from .inference import VERSION_HEADER
 from .middleware import REQUEST_ID_HEADER
 from .open_inference import openapi as open_inference
-from .openapi_parts import PREDICTION_FAILURES, failure_response, get_operation
+from .openapi_parts import BEARER, PREDICTION_FAILURES, failure_response, get_operation
 from .openapi_schemas import REF, TOP_K, Schema, component_schemas
 from .request_body import JSON
 
@@ -61,16 +62,20 @@ def describe_api(options: ServerOptions, names: Sequence[str], prefix: str = "")
         },
         "components": {"schemas": {**component_schemas(), **open_inference.component_schemas()}},
     }
+    schemes: Schema = {}
     if options.model_control:
         document["paths"] |= model_control.describe_paths(name)
         document["components"]["schemas"] |= model_control.component_schemas()
+        schemes[model_control.TOKEN] = BEARER
     if len(names) != 1:
         _add_name(document, names)
     if prefix:
         document["servers"] = [{"url": prefix}]
     if options.token_file:
-        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        schemes["token"] = BEARER
         document["security"] = [{"token": []}]
+    if schemes:
+        document["components"]["securitySchemes"] = schemes
     return document
 
 
@@ -112,6 +117,11 @@ def _predict() -> Schema:
             "description": "Results; an image that can't be decoded has an `error` instead",
             "headers": {
                 REQUEST_ID_HEADER: {"schema": {"type": "string"}},
+                VERSION_HEADER: {
+                    "description": "Which files of the model answered",
+                    "schema": {"type": "string"},
+                    "example": "3f2a9c0d51b7",
+                },
                 "Server-Timing": {
                     "description": "Milliseconds: to prepare, in the queue, in the model",
                     "schema": {"type": "string"},

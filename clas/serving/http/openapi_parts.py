@@ -9,6 +9,8 @@ ENVELOPE: Final = "Refusal"
 """The schema of errors in PaddleHub's envelope."""
 ERROR: Final = "InferenceError"
 """The schema of errors in the Open Inference Protocol."""
+BEARER: Final = {"type": "http", "scheme": "bearer"}
+"""The way in which tokens are sent."""
 FAILURES: Final = {
     "400": (
         "The request is invalid; the message names the field",

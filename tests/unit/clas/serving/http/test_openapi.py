@@ -178,7 +178,7 @@ def test_true_answers_fit_the_document(service: Served, code: int, request_: dic
     answer = DOCUMENT["paths"][PREDICT_PATH]["post"]["responses"][str(code)]
     content = answer["content"][response.headers["Content-Type"]]
     assert fits(response.json(), content["schema"])
-    assert set(answer.get("headers", {})) <= {"X-Request-ID", "Server-Timing"}
+    assert set(answer.get("headers", {})) <= {"X-Request-ID", "X-Model-Version", "Server-Timing"}
     assert all(name in response.headers for name in answer.get("headers", {}))
 
 
@@ -333,6 +333,19 @@ def test_a_token_is_needed_where_the_document_says_so(tiny_model: Path, tmp_path
         assert response.status_code == (401 if is_needed else 200)
         body["headers"]["Authorization"] = f"Bearer {VALID}"
         assert service.client.request(method, path, **body).status_code == 200
+
+
+def test_models_are_changed_with_a_token_of_their_own() -> None:
+    document = describe_api(CONTROL, [MODULE_NAME])
+    operations = [
+        operation
+        for path, methods in document["paths"].items()
+        for operation in methods.values()
+        if path.startswith("/v2/repository/")
+    ]
+    assert [operation["security"] for operation in operations] == 3 * [[{"admin_token": []}]]
+    assert document["components"]["securitySchemes"] == {"admin_token": {"type": "http", "scheme": "bearer"}}
+    assert "security" not in document
 
 
 def test_only_what_can_be_unavailable_is_described_so() -> None:
