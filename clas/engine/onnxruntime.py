@@ -11,13 +11,15 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import numpy as np
+
 from ..errors import DeviceError, ModelLoadError, PredictionError
 from ..model.files import ModelFiles
 from ..model.program import Program, Tensor
 from ..model.signature import choose_signature
 from ..settings import Settings
 from .base import Batch, EngineInfo, Scores
-from .batches import check_scores, joined, padded, same_bytes, warm_up
+from .batches import check_scores, joined, padded, same_bytes, warm_up, warm_up_shape
 from .devices import NO_FORKED_GPU, available_cores
 from .fork_safety import never_destroy
 from .onnx_input import with_input_shape
@@ -34,7 +36,8 @@ class OnnxRuntimeEngine:
     """A loaded and warmed-up model; see `Engine`.
 
     On a CPU the model is loaded twice: with all threads, for a batch that is alone, and with one thread, for
-    several side by side. On a GPU, one batch runs after the other.
+    several side by side. On a GPU, one batch runs after the other, filled up to one of a few sizes: CUDA
+    prepares for each size at its first batch, which takes longer than all that is filled up.
 
     Args:
         files: The model.
@@ -91,9 +94,9 @@ class OnnxRuntimeEngine:
     def run(self, batch: Batch) -> Scores:
         """Compute the scores of a batch; see `Engine.run`. Safe to call from several threads."""
         self.ensure_open()
-        filled = padded(batch, self._signature.image.shape[0])
+        filled = padded(batch, next((size for size in self._sizes if size >= len(batch)), None))
         try:
-            with self._session() as session:
+            with self._turns, self._session() as session:
                 scores = self._compute(session, filled)
         except _errors() as exc:
             raise PredictionError(f"the model failed on this batch: {_brief(exc)}") from exc
@@ -123,7 +126,9 @@ class OnnxRuntimeEngine:
         concurrency = min(self._concurrency or num_threads, num_threads)
         share = num_threads // concurrency
         self._under_way = 0
-        self._counting = threading.Lock()  # made anew after a fork, during which another thread may hold it
+        # Both are made anew after a fork, during which another thread may hold them.
+        self._counting = threading.Lock()
+        self._turns = threading.Semaphore(concurrency)
         named = str(program)
         model = self._files.read(program) if self._files.key_file else program
         try:
@@ -138,6 +143,10 @@ class OnnxRuntimeEngine:
             for session in {self._alone, self._side_by_side}:
                 compute = partial(self._compute, session)
                 num_outputs, score_range = warm_up(compute, self._signature, settings, program)
+            self._sizes = _batch_sizes(self._signature.image.shape[0], settings)
+            for size in self._sizes[1:]:  # the first one has run
+                shape = (size, *warm_up_shape(self._signature, settings)[1:])
+                self._compute(self._alone, np.zeros(shape, np.float32))
         except _errors() as exc:
             raise ModelLoadError(f"{named} can't be loaded by ONNX Runtime: {_brief(exc)}") from exc
         self._pid = os.getpid()
@@ -160,6 +169,14 @@ class OnnxRuntimeEngine:
             scores=score_range,
             declared_shape=self._signature.declared_shape,
         )
+
+
+def _batch_sizes(declared: int | None, settings: Settings) -> Sequence[int]:
+    """Return the sizes that batches are filled up to; none where each keeps its own."""
+    if declared or not settings.use_gpu:
+        return (declared,) if declared else ()
+    limit = settings.batch_limit
+    return (*(2**power for power in range((limit - 1).bit_length())), limit)
 
 
 def _program_of(session: "onnxruntime.InferenceSession") -> Program:

@@ -7,7 +7,7 @@ from .openapi_parts import ERROR, failure_response
 from .openapi_schemas import REF, Schema, object_schema
 from .request_body import JSON
 
-TOKEN: Final = "admin_token"
+SCHEME: Final = "admin_token"
 """The security scheme of these addresses: a token of admin_token_file."""
 
 
@@ -48,7 +48,7 @@ def _operation(
     return {
         "summary": summary,
         "operationId": operation,
-        "security": [{TOKEN: []}],
+        "security": [{SCHEME: []}],
         "requestBody": {"content": {JSON: {"schema": body or object_schema({})}}},
         "responses": {
             "200": {"description": summary, "content": {JSON: {"schema": answer}}},

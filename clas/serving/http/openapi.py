@@ -66,7 +66,7 @@ def describe_api(options: ServerOptions, names: Sequence[str], prefix: str = "")
     if options.model_control:
         document["paths"] |= model_control.describe_paths(name)
         document["components"]["schemas"] |= model_control.component_schemas()
-        schemes[model_control.TOKEN] = BEARER
+        schemes[model_control.SCHEME] = BEARER
     if len(names) != 1:
         _add_name(document, names)
     if prefix:

@@ -17,6 +17,12 @@ from .inputs import Piece
 from .job import Job, Plan
 from .worker import PartWorker
 
+_NOT_NEWS: Final = (
+    "_internal.progress",  # there is no progress bar
+    "_internal.execution.operators.map_operator",  # an actor has cores and a GPU
+    "_internal.execution.streaming_executor_state",  # an actor has failed: so has the job, which says why
+    "exceptions",
+)
 _ERROR: Final = re.compile(r"^[\w.]*\berrors\.\w+: (.+)$", re.MULTILINE)
 
 
@@ -58,8 +64,7 @@ def compute(job: Job, plan: Plan, pool: Pool) -> Iterator[PartDone]:
     _check_room(pool)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # says that there is none
+    _quieten(pool)
     rows = [{"number": number, **_row(plan.pieces[number])} for number in plan.missing]
     parts = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
         PartWorker,  # type: ignore[arg-type]
@@ -77,6 +82,14 @@ def compute(job: Job, plan: Plan, pool: Pool) -> Iterator[PartDone]:
             yield PartDone(row["images"], json.loads(row["reasons"]))
     except RayError as exc:
         raise _own(exc) from exc
+
+
+def _quieten(pool: Pool) -> None:
+    """Keep Ray from saying what the command says itself, or has meant to do."""
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    if not pool.shows_logs:
+        for name in _NOT_NEWS:
+            logging.getLogger(f"ray.data.{name}").setLevel(logging.CRITICAL)
 
 
 def _connect(*, shows_logs: bool) -> None:

@@ -1,7 +1,13 @@
+import dataclasses
 import signal
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import onnxruntime
@@ -13,6 +19,7 @@ from clas.engine.onnxruntime_session import open_session
 from clas.engine.openvino import OpenVINOEngine
 from clas.errors import DeviceError, ModelLoadError, PredictionError
 from clas.model.files import find_model
+from clas.settings import Settings
 from engines import of_size, run_in_fork, settings_for, wide_batch, wrong_answers_in_threads
 from onnx_models import write_onnx_model, write_onnx_rows
 from tiny_models import solid_batch
@@ -182,3 +189,39 @@ def test_a_fork_while_a_call_is_counted_hangs_nobody(model: Path) -> None:
     with engine._counting:
         run_in_fork(in_worker)
     assert engine.run(solid_batch(2)).argmax() == 2
+
+
+def test_on_a_gpu_batches_run_one_by_one_in_few_sizes_that_are_warm(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sessions are those of the CPU here: what counts is what they are given, and when."""
+    ran: list[int] = []
+    under_way: set[int] = set()
+    most = 0
+
+    def session(program: Path, settings: Settings, num_threads: int) -> Any:
+        on_cpu = open_session(program, dataclasses.replace(settings, use_gpu=False), num_threads)
+
+        def run(names: object, inputs: Mapping[str, Any]) -> Any:
+            nonlocal most
+            under_way.add(threading.get_ident())
+            most = max(most, len(under_way))
+            ran.append(len(inputs["inputs"]))
+            time.sleep(0.002)
+            under_way.remove(threading.get_ident())
+            return on_cpu.run(names, inputs)
+
+        watched = Mock(wraps=on_cpu)
+        watched.run = run
+        return watched
+
+    monkeypatch.setattr("clas.engine.onnxruntime.open_session", session)
+    engine = open_onnx(model, use_gpu=True, max_batch_size=6)
+    assert set(ran) == {1, 2, 4, 6}
+    ran.clear()
+    classes = [0, 1, 2, 0, 1, 2]
+    with ThreadPoolExecutor(6) as threads:
+        answers = [*threads.map(lambda count: engine.run(solid_batch(*classes[:count])), range(1, 7))]
+    assert sorted(ran) == [1, 2, 4, 4, 6, 6]
+    assert most == 1
+    assert [scores.argmax(axis=1).tolist() for scores in answers] == [classes[:n] for n in range(1, 7)]
