@@ -191,11 +191,11 @@ def test_a_fork_while_a_call_is_counted_hangs_nobody(model: Path) -> None:
     assert engine.run(solid_batch(2)).argmax() == 2
 
 
-def test_on_a_gpu_batches_run_one_by_one_in_few_sizes_that_are_warm(
+def test_on_a_gpu_batches_run_one_by_one_and_each_session_has_one_size(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sessions are those of the CPU here: what counts is what they are given, and when."""
-    ran: list[int] = []
+    ran: list[tuple[int, int]] = []
     under_way: set[int] = set()
     most = 0
 
@@ -206,7 +206,7 @@ def test_on_a_gpu_batches_run_one_by_one_in_few_sizes_that_are_warm(
             nonlocal most
             under_way.add(threading.get_ident())
             most = max(most, len(under_way))
-            ran.append(len(inputs["inputs"]))
+            ran.append((id(on_cpu), len(inputs["inputs"])))
             time.sleep(0.002)
             under_way.remove(threading.get_ident())
             return on_cpu.run(names, inputs)
@@ -216,12 +216,15 @@ def test_on_a_gpu_batches_run_one_by_one_in_few_sizes_that_are_warm(
         return watched
 
     monkeypatch.setattr("clas.engine.onnxruntime.open_session", session)
-    engine = open_onnx(model, use_gpu=True, max_batch_size=6)
-    assert set(ran) == {1, 2, 4, 6}
+    engine = open_onnx(model, use_gpu=True, max_batch_size=8)
+    warm = set(ran)
+    assert sorted(size for _, size in warm) == [1, 2, 8]
+    assert len({number for number, _ in warm}) == 3
     ran.clear()
-    classes = [0, 1, 2, 0, 1, 2]
-    with ThreadPoolExecutor(6) as threads:
-        answers = [*threads.map(lambda count: engine.run(solid_batch(*classes[:count])), range(1, 7))]
-    assert sorted(ran) == [1, 2, 4, 4, 6, 6]
+    classes = [0, 1, 2, 0, 1, 2, 0, 1]
+    with ThreadPoolExecutor(8) as threads:
+        answers = [*threads.map(lambda count: engine.run(solid_batch(*classes[:count])), range(1, 9))]
+    assert set(ran) == warm
+    assert sorted(size for _, size in ran) == [1, 2, *6 * [8]]
     assert most == 1
-    assert [scores.argmax(axis=1).tolist() for scores in answers] == [classes[:n] for n in range(1, 7)]
+    assert [scores.argmax(axis=1).tolist() for scores in answers] == [classes[:n] for n in range(1, 9)]
