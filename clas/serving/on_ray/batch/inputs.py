@@ -138,6 +138,13 @@ def _images_in(storage: Storage, folder: str) -> Iterator[str]:
 
 def _walk(storage: Storage, folder: str) -> Iterator[str]:
     """Yield all files below a folder but hidden ones, in order; the names of one folder are in memory."""
+    if not storage.lists_folders:  # then those of all
+        start = len(storage.path(folder))
+        for info in storage.entries(folder, below=True):
+            parts = PurePosixPath(info.path[start:]).parts
+            if info.type is FileType.File and not any(part.startswith(_HIDDEN) for part in parts):
+                yield storage.head + info.path
+        return
     pending = [iter(storage.entries(folder))]
     while pending:
         info = next(pending[-1], None)

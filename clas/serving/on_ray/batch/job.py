@@ -86,9 +86,9 @@ def make_plan(job: Job, model: ExportedModel) -> Plan:
     storage, folder = job.open_output()
     wanted = _asked_for(job, model)
     try:
-        names = {info.base_name for info in storage.entries(folder)}
+        names = (info.base_name for info in storage.entries(folder))
         written = {name for name in names if name.startswith("part-")}
-        if _RUN in names and storage.kind(f"{folder}/{_RUN}/run.json") is FileType.File:
+        if storage.kind(f"{folder}/{_RUN}/run.json") is FileType.File:
             _check(json.loads(storage.read(f"{folder}/{_RUN}/run.json")), wanted, folder)
         elif written:
             raise SettingsError(f"{folder} has parts already, but no {_RUN}: name another --output")

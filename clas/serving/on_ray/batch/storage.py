@@ -33,14 +33,23 @@ class Storage(NamedTuple):
         """Return the path in the file system."""
         return name.removeprefix(self.head)
 
-    def entries(self, folder: str) -> list[FileInfo]:
+    def entries(self, folder: str, *, below: bool = False) -> list[FileInfo]:
         """Return what a folder holds, in the order of names.
+
+        Args:
+            folder: Its name.
+            below: Whether what its folders hold is listed, too.
 
         Raises:
             OSError: It can't be read.
         """
-        found = self.system.get_file_info(FileSelector(self.path(folder), allow_not_found=True))
-        return sorted(found, key=lambda info: cast("str", info.path))
+        selector = FileSelector(self.path(folder), allow_not_found=True, recursive=below)
+        return sorted(self.system.get_file_info(selector), key=lambda info: cast("str", info.path))
+
+    @property
+    def lists_folders(self) -> bool:
+        """Whether folders are listed that exist as parts of names only; pyarrow's GcsFileSystem doesn't."""
+        return "gcs" not in self.system.type_name
 
     def kind(self, name: str) -> FileType:
         """Return whether there is a file, a folder or nothing of this name.

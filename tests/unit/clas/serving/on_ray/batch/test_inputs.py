@@ -5,9 +5,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
+from pyarrow.fs import FileInfo, FileSelector, FileType, FSSpecHandler, PyFileSystem
 
 from clas.errors import SettingsError
+from clas.serving.on_ray.batch import inputs
 from clas.serving.on_ray.batch.inputs import Piece, find_pieces, folder_of
+from clas.serving.on_ray.batch.storage import Storage
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -99,6 +103,30 @@ def test_a_folder_that_can_not_be_read_ends_the_run(tmp_path: Path) -> None:
     (tmp_path / "a").chmod(0)
     with pytest.raises(SettingsError, match="can't be read"):
         pieces(tmp_path)
+
+
+class OnlyObjects(FSSpecHandler):  # type: ignore[misc]  # pyarrow has no types
+    """Lists as pyarrow's GcsFileSystem does: no folder that nobody has made as such."""
+
+    def get_type_name(self) -> str:
+        return "gcs"
+
+    def get_file_info_selector(self, selector: FileSelector) -> list[FileInfo]:
+        found: list[FileInfo] = super().get_file_info_selector(selector)
+        return [info for info in found if info.type is FileType.File]
+
+
+@pytest.mark.parametrize("glob", ["", "/**/*.jpg"])
+def test_folders_are_found_where_only_objects_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, glob: str
+) -> None:
+    touch(tmp_path, "a.jpg", "cats/b.jpg", "cats/small/c.jpg", ".d/e.jpg", "_run/f.jpg", "cats/_g.jpg")
+    storage = Storage(PyFileSystem(OnlyObjects(LocalFileSystem())), "gs://photos")
+    monkeypatch.setattr(inputs, "open_storage", lambda uri: (storage, uri))
+    [part] = pieces(f"gs://photos{tmp_path}{glob}")
+    assert part.names == tuple(
+        f"gs://photos{tmp_path}/{name}" for name in ("a.jpg", "cats/b.jpg", "cats/small/c.jpg")
+    )
 
 
 def test_a_part_of_a_million_names_is_listed_in_little_memory(tmp_path: Path) -> None:
