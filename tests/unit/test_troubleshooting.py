@@ -29,6 +29,8 @@ THIRD_PARTY = (
     "[Errno 104] Connection reset by peer",
     "Remote end closed connection without response",
     "[SSL: CERTIFICATE_VERIFY_FAILED] ...",
+    # Ray
+    "Actor with class name: ... has constructor arguments in the object store and max_restarts > 0. ...",
 )
 HEADS = {"en": "Message", "zh": "信息"}
 
