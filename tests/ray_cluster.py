@@ -35,11 +35,18 @@ ENV = {
     "RAY_AUTH_MODE": "token",  # its own ports are open to the network, and who reaches them can run code
     "RAY_AUTH_TOKEN": secrets.token_hex(32),
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "clas.serving.on_ray.app:proxy_middlewares",
+    "RAY_SERVE_MAX_PER_REPLICA_RETRY_COUNT": "1",  # a model that can't be loaded is given up at once
     "PYTHONPATH": str(REPOSITORY),
 }
 _OBJECT_STORE_BYTES = 80 * 2**20
 _DEPLOY_TIMEOUT_S = 120.0
-_SIZES = {"crop_size": 32, "resize_short": 32, "class_id_map_file": "", "topk": 1}
+_SIZES = {
+    "crop_size": 32,
+    "resize_short": 32,
+    "class_id_map_file": "",
+    "topk": 1,
+    "engine": "openvino",  # else Paddle is imported to try what OpenVINO can't load
+}
 
 
 class RayService:

@@ -82,6 +82,7 @@ def test_every_image_is_answered_once_while_parts_of_the_cluster_are_killed(
     stream.check()
 
 
+@pytest.mark.parametrize("kill", ["node"], indirect=True)
 def test_the_client_has_every_image_of_a_folder_answered_meanwhile(
     service: RayService, kill: Callable[[], tuple[str, set[str]]], tmp_path: Path
 ) -> None:

@@ -205,9 +205,9 @@ def test_a_model_that_comes_or_goes_leaves_the_others_alone(
     assert service.replicas("flowers") == before
 
 
-def test_all_of_them_may_be_below_a_path(service: RayService, models: dict[str, Any]) -> None:
-    service.deploy_models({"birds": models["birds"], "flowers": models["flowers"]}, "/clas")
-    below = f"{service.base}/clas"
+def test_all_of_them_may_be_below_a_path(cluster: RayService, models: dict[str, Any]) -> None:
+    cluster.deploy_models({"birds": models["birds"], "flowers": models["flowers"]}, "/clas")
+    below = f"{cluster.base}/clas"
     eventually(lambda: requests.get(f"{below}/v2/models/birds/ready", timeout=60).status_code == OK, 60)
     body, headers = stacked_body(list(solid_batch(2))), {"Content-Type": "application/json"}
     assert best(requests.post(f"{below}/predict/birds", data=body, headers=headers, timeout=60)) == [2]
@@ -215,4 +215,4 @@ def test_all_of_them_may_be_below_a_path(service: RayService, models: dict[str, 
     assert [model["predict"] for model in root["models"]] == ["/clas/predict/birds", "/clas/predict/flowers"]
     assert root["ui"] == "/clas/ui"
     assert requests.get(f"{below}/ui", timeout=30).status_code == OK
-    assert requests.get(f"{service.base}/v2/models/birds", timeout=30).status_code == 404
+    assert requests.get(f"{cluster.base}/v2/models/birds", timeout=30).status_code == 404

@@ -26,8 +26,10 @@ RELOADS = 20
 
 
 def settings_of(model: Path, **more: Any) -> dict[str, Any]:
+    """Without Paddle, which would be imported for each model that OpenVINO can't load."""
     sizes = {"crop_size": 32, "resize_short": 32, "class_id_map_file": "", "cpu_num_threads": 1}
-    return {"init_args": {"inference_model_dir": str(model), **sizes, **more}, "predict_args": {"top_k": 1}}
+    init_args = {"inference_model_dir": str(model), "engine": "openvino", **sizes, **more}
+    return {"init_args": init_args, "predict_args": {"top_k": 1}}
 
 
 def config_of(directory: Path, models: dict[str, Path], **top_level: Any) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def test_what_cannot_be_loaded_ends_the_start(
     shutil.copytree(tiny_model, tmp_path / "damaged")
     (tmp_path / "damaged" / "inference.pdiparams").write_bytes(b"")
     (tmp_path / "two.txt").write_text("0,cat\n1,dog\n")
-    config = tiny_config(tiny_model, **workers)
+    config = tiny_config(tiny_model, engine="openvino", **workers)
     config["modules_info"]["clas_system"]["init_args"].update(init_args)
     port = config["port"] = free_port()
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -362,12 +362,13 @@ def test_a_hangup_signal_changes_nothing_if_the_model_is_damaged(
     tmp_path: Path, workers: dict[str, Any]
 ) -> None:
     model = write_model(tmp_path / "model")
-    with clas_serving(tmp_path, config=tiny_config(model, **workers)) as running:
+    with clas_serving(tmp_path, config=tiny_config(model, engine="openvino", **workers)) as running:
         [old] = running.servers()
         (model / "inference.pdiparams").write_bytes(b"")
         running.process.send_signal(signal.SIGHUP)
         while "SIGHUP has changed nothing" not in running.log.read_text():
             assert requests.get(f"{running.base}/health/ready", timeout=30).status_code == 200
+            time.sleep(0.05)
         assert "ModelLoadError" in running.log.read_text()
         assert running.servers() == [old]
         assert requests.post(running.url, json=encode(solid_batch(0)), timeout=30).status_code == 200

@@ -129,14 +129,14 @@ def test_folders_are_found_where_only_objects_are_listed(
     )
 
 
-def test_a_part_of_a_million_names_is_listed_in_little_memory(tmp_path: Path) -> None:
+def test_a_part_of_very_many_names_is_listed_in_little_memory(tmp_path: Path) -> None:
     """The names of a part are held, and nothing of the parts before."""
     file = tmp_path / "list.txt"
     with file.open("w") as lines:
-        lines.writelines(f"/images/of/some/folder/{number:09}.jpg\n" for number in range(1_000_000))
+        lines.writelines(f"/images/of/some/folder/{number:09}.jpg\n" for number in range(300_000))
     tracemalloc.start()
     try:
-        assert sum(len(piece.names) for piece in find_pieces([str(file)], 5000, "")) == 1_000_000
+        assert sum(len(piece.names) for piece in find_pieces([str(file)], 5000, "")) == 300_000
         assert tracemalloc.get_traced_memory()[1] < 5 * 2**20
     finally:
         tracemalloc.stop()

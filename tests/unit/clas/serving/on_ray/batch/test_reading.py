@@ -7,11 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
 
 from clas.errors import ImageError
 from clas.serving.on_ray.batch.inputs import Piece
 from clas.serving.on_ray.batch.reading import Reader, Waiting
-from clas.serving.on_ray.batch.storage import open_storage
+from clas.serving.on_ray.batch.storage import Storage, open_storage
 
 LOCAL = open_storage("/")[0]
 
@@ -53,12 +54,12 @@ def test_what_is_not_there_fails_alone(tmp_path: Path) -> None:
     ]
 
 
-def test_a_storage_that_does_not_answer_is_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    home, name = open_storage("s3://bucket/x.jpg?endpoint_override=127.0.0.1:9&scheme=http&region=r")
-    [image] = Reader(home, "").images(of_names(tmp_path, [name]), LOCAL)
+def test_a_storage_that_does_not_answer_is_no_row(tmp_path: Path) -> None:
+    once = AwsStandardS3RetryStrategy(max_attempts=1)
+    nobody = {"endpoint_override": "127.0.0.1:9", "scheme": "http", "region": "r"}
+    keys = {"access_key": "key", "secret_key": "secret"}
+    home = Storage(S3FileSystem(**nobody, **keys, retry_strategy=once), "s3://")
+    [image] = Reader(home, "").images(of_names(tmp_path, ["s3://bucket/x.jpg"]), LOCAL)
     with pytest.raises(OSError, match=r"(?i)network|connect"):
         image.load()
 
