@@ -3,7 +3,7 @@
 # make model     export the default model to clas/inference/
 # make onnx      the same as inference.onnx, without Paddle
 # make demo      the whole path: model, hub install, hub serving, the client on three photographs
-# make test      all tests, two at a time; JOBS=4 on a machine with more cores
+# make test      all tests, three at a time, since many wait; JOBS=6 on a machine with more cores
 # make cover     the same with coverage, which must reach the floor in setup.cfg
 # make serve     the standalone server on the default model, at http://127.0.0.1:8866, without Paddle
 # make smoke     what `make serve` needs, and the tests that need no Paddle, in the environment of `make serve`
@@ -63,7 +63,7 @@ browser:
 	echo "make: the tests of the web page need Chromium: sudo apt-get install chromium chromium-driver"
 
 # Tests that share a server are run by the same process; those that need all cores follow, one by one.
-JOBS ?= 2
+JOBS ?= 3
 BESIDE_OTHERS := pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m "not alone"
 ALONE := pytest -m alone
 

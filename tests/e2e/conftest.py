@@ -3,7 +3,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -12,6 +12,9 @@ from hub_server import hub_serving, run_hub
 from known_answers import PHOTOGRAPHS
 from server_process import free_port
 from serving_process import clas_serving, eventually
+
+if TYPE_CHECKING:
+    from ray_cluster import RayService
 
 
 class Service(NamedTuple):
@@ -37,6 +40,17 @@ def hub_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     env.pop("CUDA_VISIBLE_DEVICES", None)
     return env
+
+
+@pytest.fixture(scope="session")
+def ray_nodes(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[RayService]":
+    """A cluster of Ray Serve: two nodes with a core each, and a head without replicas."""
+    from ray_cluster import ray_service  # noqa: PLC0415  # imports Ray, which most tests don't need
+
+    with ray_service(tmp_path_factory.mktemp("ray")) as running:
+        running.add_node()
+        running.add_node()
+        yield running
 
 
 def snapshot(directory: Path) -> dict[str, int]:

@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,29 +19,20 @@ import pytest
 import requests
 
 from clas_client.batches import stacked_body
-from ray_cluster import RayService, Stream, client, ray_service, write_numbered_images
+from ray_cluster import RayService, Stream, client, write_numbered_images
 from serving_process import eventually
 from tiny_models import numbered_batch
 
 pytestmark = pytest.mark.xdist_group("ray")
 CLIENTS = 4
-IMAGES = 1500
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayService]:
-    """Two nodes with room for one replica each, and a head with none."""
-    with ray_service(tmp_path_factory.mktemp("ray")) as running:
-        running.add_node()
-        running.add_node()
-        yield running
+IMAGES = 800
 
 
 @pytest.fixture
-def service(cluster: RayService, numbering_model: Path) -> RayService:
+def service(ray_nodes: RayService, numbering_model: Path) -> RayService:
     """Two replicas, whatever other tests have deployed."""
-    cluster.ensure_two_replicas_of(numbering_model)
-    return cluster
+    ray_nodes.ensure_two_replicas_of(numbering_model)
+    return ray_nodes
 
 
 @pytest.fixture(params=["replica", "node"])

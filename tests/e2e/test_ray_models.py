@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 import requests
 
 from clas_client.batches import stacked_body
-from ray_cluster import RayService, Stream, client, ray_service, write_numbered_images
+from ray_cluster import RayService, Stream, client, write_numbered_images
 from serving_process import eventually
 from tiny_models import numbered_batch, solid_batch
 
@@ -19,14 +18,6 @@ pytestmark = pytest.mark.xdist_group("ray")
 NAMES = ["birds", "broken", "flowers"]
 CLIENTS = 2
 OK = requests.codes.ok
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayService]:
-    """A node with room for four replicas, and a head with none but the overview."""
-    with ray_service(tmp_path_factory.mktemp("ray")) as running:
-        running.add_node(2)
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +36,14 @@ def models(
 
 
 @pytest.fixture
-def service(cluster: RayService, models: dict[str, Any]) -> RayService:
+def service(ray_nodes: RayService, models: dict[str, Any]) -> RayService:
     """Both models that can be loaded answer, and the broken one has been given up."""
-    cluster.deploy_models(models)
-    cluster.await_replicas(1, "birds")
-    cluster.await_replicas(1, "flowers")
-    eventually(lambda: cluster.deployment("broken")["status"] == "DEPLOY_FAILED", 120)
-    eventually(lambda: states(cluster)["broken"] == "unavailable")
-    return cluster
+    ray_nodes.deploy_models(models)
+    ray_nodes.await_replicas(1, "birds")
+    ray_nodes.await_replicas(1, "flowers")
+    eventually(lambda: ray_nodes.deployment("broken")["status"] == "DEPLOY_FAILED", 120)
+    eventually(lambda: states(ray_nodes)["broken"] == "unavailable")
+    return ray_nodes
 
 
 def post(service: RayService, name: str, batch: np.ndarray[Any, Any]) -> requests.Response:
@@ -78,6 +69,7 @@ def test_each_model_is_answered_by_its_own_deployment(service: RayService) -> No
 
 def test_both_protocols_name_the_model(service: RayService) -> None:
     address = f"{service.base}/v2/models/flowers"
+    eventually(lambda: requests.get(address, timeout=30).status_code == OK)  # proxies look once a second
     [image] = requests.get(address, timeout=30).json()["inputs"]
     batch = numbered_batch(5)
     head = {"name": image["name"], "shape": batch.shape, "datatype": "FP32"}
@@ -205,9 +197,9 @@ def test_a_model_that_comes_or_goes_leaves_the_others_alone(
     assert service.replicas("flowers") == before
 
 
-def test_all_of_them_may_be_below_a_path(cluster: RayService, models: dict[str, Any]) -> None:
-    cluster.deploy_models({"birds": models["birds"], "flowers": models["flowers"]}, "/clas")
-    below = f"{cluster.base}/clas"
+def test_all_of_them_may_be_below_a_path(ray_nodes: RayService, models: dict[str, Any]) -> None:
+    ray_nodes.deploy_models({"birds": models["birds"], "flowers": models["flowers"]}, "/clas")
+    below = f"{ray_nodes.base}/clas"
     eventually(lambda: requests.get(f"{below}/v2/models/birds/ready", timeout=60).status_code == OK, 60)
     body, headers = stacked_body(list(solid_batch(2))), {"Content-Type": "application/json"}
     assert best(requests.post(f"{below}/predict/birds", data=body, headers=headers, timeout=60)) == [2]
@@ -215,4 +207,4 @@ def test_all_of_them_may_be_below_a_path(cluster: RayService, models: dict[str, 
     assert [model["predict"] for model in root["models"]] == ["/clas/predict/birds", "/clas/predict/flowers"]
     assert root["ui"] == "/clas/ui"
     assert requests.get(f"{below}/ui", timeout=30).status_code == OK
-    assert requests.get(f"{cluster.base}/v2/models/birds", timeout=30).status_code == 404
+    assert requests.get(f"{ray_nodes.base}/v2/models/birds", timeout=30).status_code == 404

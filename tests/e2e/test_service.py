@@ -180,7 +180,7 @@ def test_a_requests_top_k_is_heeded(service: Service, image_folder: Path) -> Non
 
 
 def test_many_concurrent_clients_get_their_own_answers(service: Service, image_folder: Path) -> None:
-    ask_concurrently(service, image_folder, 120)
+    ask_concurrently(service, image_folder, 60)
 
 
 def ask_concurrently(service: Service, image_folder: Path, count: int) -> None:
