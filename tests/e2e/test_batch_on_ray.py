@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -188,3 +189,17 @@ def test_what_is_in_an_object_store_goes_there(
     assert "44 images are in the output of an earlier run" in driver.run()
     refused = Driver(cluster, *flags, *SMALL, "--part_rows", "7", "--precision", "bf16").run(1)
     assert "was made with another precision (fp32; now it is bf16)" in refused
+
+
+def test_a_model_that_no_actor_can_load_ends_the_job_in_one_line(
+    cluster: JobCluster, tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = write_numbered_images(tmp_path / "images", 3)
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    (model / "inference.pdiparams").write_bytes(b"damaged")
+    flags = ["--input", str(folder), "--output", str(tmp_path / "results"), "--engine", "openvino"]
+    said = Driver(cluster, *flags, *SMALL, "--inference_model_dir", str(model)).run(1)
+    lines = [line for line in said.splitlines() if "core_worker.cc" not in line]  # Ray's own
+    assert len(lines) == 1, said
+    assert "Ray ends the job: " in lines[0]
+    assert "inference.pdiparams is damaged" in lines[0]

@@ -39,9 +39,12 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture(scope="module")
 def server(default_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The default model, with a short timeout; in processes of its own, which a test can hold."""
+    """The default model, with a short timeout; in processes of its own, which a test can hold.
+
+    On one thread: with two, each waits for the other, which takes seconds where other tests have the cores.
+    """
     assert default_model_dir.is_dir()
-    flags = ["-m", "clas_system", "--timeout_s", "3", "--engine", "paddle"]
+    flags = ["-m", "clas_system", "--timeout_s", "4", "--engine", "paddle", "--cpu_num_threads", "1"]
     with clas_serving(tmp_path_factory.mktemp("server"), *flags) as running:
         yield running
         assert_no_fault(running)
@@ -132,6 +135,7 @@ def assert_read_as_imread_does(server: Running, file: Path) -> None:
     expected = requests.post(server.url, json=encode(np.stack([tensor])), timeout=60).json()
     kinds = {".jpg": "jpeg"}
     _, answer = classify(server, file.read_bytes(), f"image/{kinds.get(file.suffix, file.suffix[1:])}")
+    assert expected["status"] == answer["status"] == "000", (expected["msg"], answer["msg"])
     assert answer["results"]["prediction"] == expected["results"]["prediction"]
 
 

@@ -20,7 +20,7 @@ from .worker import PartWorker
 _NOT_NEWS: Final = (
     "_internal.progress",  # there is no progress bar
     "_internal.execution.operators.map_operator",  # an actor has cores and a GPU
-    "_internal.execution.streaming_executor_state",  # an actor has failed: so has the job, which says why
+    "_internal.execution.streaming_executor_state",  # a part has failed: so has the job, which says why
     "exceptions",
 )
 _ERROR: Final = re.compile(r"^[\w.]*\berrors\.\w+: (.+)$", re.MULTILINE)

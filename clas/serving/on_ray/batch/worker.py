@@ -9,7 +9,7 @@ from pyarrow.fs import FileType
 
 from ....classifier import Classifier
 from ....commandline.terminal import LOGGER, show_log
-from ....errors import ModelChangedError, UnavailableError
+from ....errors import ClasError, ModelChangedError, UnavailableError
 from ....model.fingerprint import VERSION_DIGITS
 from ....settings import load_settings
 from ..cores import reserved_cores
@@ -26,22 +26,29 @@ _PAUSES_S: Final = (1, 5, 15)  # before a storage that hasn't answered is asked 
 class PartWorker:
     """Keeps one engine.
 
+    If the model can't be loaded here, its first part fails rather than the actor: of an actor that fails, Ray
+    prints the whole stack, and starts it again.
+
     Args:
         job: The run.
-
-    Raises:
-        StartupError: The model can't be loaded here, or isn't the one that the run began with.
     """
 
     def __init__(self, job: Job) -> None:
         show_log(logging.WARNING)
         self._job = job
         self._cores = reserved_cores()
-        settings = load_settings(job.settings)
+        self._failure: ClasError | None = None
+        try:
+            self._load()
+        except ClasError as exc:
+            self._failure = exc
+
+    def _load(self) -> None:
+        settings = load_settings(self._job.settings)
         if not (settings.use_gpu or settings.cpu_num_threads):
             settings = dataclasses.replace(settings, cpu_num_threads=self._cores)
         self._classifier = Classifier(settings)
-        if self._classifier.fingerprint != job.fingerprint:
+        if self._classifier.fingerprint != self._job.fingerprint:
             raise ModelChangedError("the model in inference_model_dir of this node isn't that of the driver")
         self._model = self._classifier.describe()
 
@@ -55,9 +62,12 @@ class PartWorker:
             The number, and what became of the images.
 
         Raises:
+            StartupError: The model can't be loaded here, or isn't the one that the run began with.
             PredictionError: The model failed.
             UnavailableError: A storage doesn't answer, though it was asked several times.
         """
+        if self._failure:
+            raise self._failure
         piece = Piece(*(row[name] for name in Piece._fields[:-1]))
         number, pauses_s = row["number"], iter(_PAUSES_S)
         while True:

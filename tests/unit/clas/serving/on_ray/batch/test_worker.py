@@ -58,8 +58,9 @@ def test_a_part_is_written_and_then_only_counted(job: Job, monkeypatch: pytest.M
 
 def test_another_model_on_a_node_is_refused(job: Job, numbering_model: Path) -> None:
     object.__setattr__(job, "settings", {**job.settings, "inference_model_dir": str(numbering_model)})
+    worker = PartWorker(job)
     with pytest.raises(ModelChangedError, match="of this node isn't that of the driver"):
-        PartWorker(job)
+        worker({"number": 0})
 
 
 def test_a_storage_that_does_not_answer_is_asked_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
