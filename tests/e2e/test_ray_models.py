@@ -49,8 +49,7 @@ def service(ray_nodes: RayService, models: dict[str, Any]) -> RayService:
 
 def is_routed(service: RayService, name: str) -> bool:
     """Whether a proxy knows the way; each connection may come to that of another node."""
-    status: int = requests.get(f"{service.base}/v2/models/{name}/ready", timeout=30).status_code
-    return status == OK
+    return bool(requests.get(f"{service.base}/v2/models/{name}/ready", timeout=30).status_code == OK)
 
 
 def post(service: RayService, name: str, batch: np.ndarray[Any, Any]) -> requests.Response:
