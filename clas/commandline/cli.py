@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ..classifier import Classifier
-from ..errors import ClasError, SettingsError
+from ..errors import ClasError
 from ..image.files import find_images
 from ..image.sources import ImageSource, from_own_file
 from ..result_settings import FEATURE_FORMS
@@ -20,7 +20,7 @@ from ..settings import SETTING_NAMES, load_settings
 from .batches import BATCH_SIZE, classify_in_batches
 from .cells import shown_name
 from .csv_rows import columns_for
-from .evaluation.flags import add_evaluation_flags, check_evaluation_flags
+from .evaluation.flags import add_evaluation_flags, parse_with_evaluation
 from .flags import add_gpu_flag, add_setting_flags, existing, file_ending_in, given_settings, positive
 from .formats import FORMATS, Format, format_for
 from .kept_results import KeptResults
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
         command = importlib.import_module(f".{argv[0]}", __package__)
         status: int = command.main(argv[1:])
         return status
-    args = _parse(argv)
+    args = parse_with_evaluation(_parser(), argv)
     show_log(logging.INFO if args.verbose else logging.WARNING, "%(levelname)s: %(message)s")
     warnings.filterwarnings("ignore", "No ccache found")  # paddle's, which compiles nothing here
     return _run(partial(_classify, args)).status
@@ -82,16 +82,6 @@ def _parser() -> Parser:
     add_setting_flags(parser, _SETTING_FLAGS)
     add_gpu_flag(parser, "Predict on the GPU")
     return parser
-
-
-def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = _parser()
-    args = parser.parse_args(argv)
-    try:
-        check_evaluation_flags(args.label_file, args.metrics, from_folders=args.labels_from_folders)
-    except SettingsError as exc:
-        parser.error(str(exc))
-    return args
 
 
 def hub_run(classifier: Classifier, argv: Sequence[str]) -> str:

@@ -73,7 +73,7 @@ class OnnxRuntimeEngine:
         self._settings = settings
         self._concurrency = 1 if settings.use_gpu else concurrency
         self._lock = threading.Lock()
-        self._of_size: dict[int | None, onnxruntime.InferenceSession] = {}
+        self._of_size: dict[int, onnxruntime.InferenceSession] = {}
         self._open(settings.cpu_num_threads or available_cores())
 
     def ensure_open(self) -> None:
@@ -96,7 +96,7 @@ class OnnxRuntimeEngine:
     def run(self, batch: Batch) -> Scores:
         """Compute the scores of a batch; see `Engine.run`. Safe to call from several threads."""
         self.ensure_open()
-        size = next((size for size in self._sizes if size >= len(batch)), None)
+        size = next((size for size in self._of_size if size >= len(batch)), self._signature.image.shape[0])
         filled = padded(batch, size)
         try:
             with self._turns, self._session(size) as session:
@@ -149,14 +149,12 @@ class OnnxRuntimeEngine:
             for session in {self._alone, self._side_by_side}:
                 compute = partial(self._compute, session)
                 num_outputs, score_range = warm_up(compute, self._signature, settings, program)
-            self._sizes = _batch_sizes(self._signature.image.shape[0], settings)
             if settings.use_gpu:
-                first, *others = self._sizes
-                self._of_size = {first: self._alone}
-                for size in others:
+                count, *of_image = warm_up_shape(self._signature, settings)
+                self._of_size = {count: self._alone}
+                for size in () if self._signature.image.shape[0] else _larger_sizes(settings.batch_limit):
                     self._of_size[size] = open_session(model, settings, num_threads)
-                    shape = (size, *warm_up_shape(self._signature, settings)[1:])
-                    self._compute(self._of_size[size], np.zeros(shape, np.float32))
+                    self._compute(self._of_size[size], np.zeros((size, *of_image), np.float32))
         except _errors() as exc:
             raise ModelLoadError(f"{named} can't be loaded by ONNX Runtime: {_brief(exc)}") from exc
         self._pid = os.getpid()
@@ -181,12 +179,9 @@ class OnnxRuntimeEngine:
         )
 
 
-def _batch_sizes(declared: int | None, settings: Settings) -> Sequence[int]:
-    """Return the sizes that batches are filled up to; none where each keeps its own."""
-    if declared or not settings.use_gpu:
-        return (declared,) if declared else ()
-    limit = settings.batch_limit
-    return sorted({1, max(limit // 4, 1), limit})
+def _larger_sizes(limit: int) -> Sequence[int]:
+    """Return the sizes above 1 that batches of up to so many images are filled up to."""
+    return sorted({limit // 4, limit} - {0, 1})
 
 
 def _program_of(session: "onnxruntime.InferenceSession") -> Program:

@@ -1,5 +1,7 @@
 """The flags of an evaluation, for both command lines."""
 
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import SettingsError
@@ -23,6 +25,16 @@ def add_evaluation_flags(parser: Parser) -> None:
     group.add_argument("--label_file", type=existing, metavar="FILE", help=LABEL_FILE_HELP)
     group.add_argument("--labels_from_folders", action="store_true", help=FOLDERS_HELP)
     group.add_argument("--metrics", type=file_ending_in(*FORMATS), metavar="FILE", help=METRICS_HELP)
+
+
+def parse_with_evaluation(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line that has these flags; what is wrong with them ends the process, in one line."""
+    args = parser.parse_args(argv)
+    try:
+        check_evaluation_flags(args.label_file, args.metrics, from_folders=args.labels_from_folders)
+    except SettingsError as exc:
+        parser.error(str(exc))
+    return args
 
 
 def check_evaluation_flags(label_file: Path | None, metrics: Path | None, *, from_folders: bool) -> None:

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from ....commandline.evaluation.flags import add_evaluation_flags, check_evaluation_flags
+from ....commandline.evaluation.flags import add_evaluation_flags, parse_with_evaluation
 from ....commandline.flags import SETTING_FLAGS, add_gpu_flag, add_setting_flags, integer_from, positive
 from ....commandline.parser import Parser
-from ....errors import SettingsError
 from .rows import FORMATS
 
 _PART_ROWS: Final = 5000
@@ -51,11 +50,7 @@ def parser() -> Parser:
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Return the flags; what is wrong with them ends the process, in one line."""
     made = parser()
-    args = made.parse_args(argv)
-    try:
-        check_evaluation_flags(args.label_file, args.metrics, from_folders=args.labels_from_folders)
-    except SettingsError as exc:
-        made.error(str(exc))
+    args = parse_with_evaluation(made, argv)
     if 0 < args.max_actors < args.min_actors:
         made.error(f"--max_actors {args.max_actors} is below --min_actors {args.min_actors}")
     return args
